@@ -1,0 +1,1 @@
+"""Folded network -> deployable file: one exporter per target format."""

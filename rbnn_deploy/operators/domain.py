@@ -1,0 +1,7 @@
+"""Names of the operator domain; changed semantics mean a new operator name, never a new version."""
+
+DOMAIN = "ai.rbnn"
+DOMAIN_VERSION = 1
+
+BINARY_CONV2D = "BinaryConv2d"
+LIBRARY_INFO = "LibraryInfo"

@@ -1,0 +1,1 @@
+"""Deployed model -> outputs: one runtime per engine, and the C++ operator library that they need."""
