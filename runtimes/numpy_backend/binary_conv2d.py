@@ -1,0 +1,222 @@
+"""The arithmetic of `ai.rbnn::BinaryConv2d` on packed bits, in NumPy and nothing else.
+
+`docs/ops/BinaryConv2d.md` is the specification; the functions below are its steps, in its order. With
+bits a, w in {0, 1} standing for -1 and +1, one product is +1 where a == w and -1 where not, so over K products
+
+    acc = (K - mismatches) - mismatches = K - 2 popcount(a xor w).
+
+K counts the products of the taps inside the image alone; a padded tap is not visited at all.
+
+While bits are counted, samples are the last axis: a tap's window cuts rows and columns but never samples, so
+NumPy's inner loops stay long.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rbnn_deploy.bits import BITS_PER_BYTE, pack_signs, packed_size
+from runtimes.numpy_backend.threshold import binarise
+
+if TYPE_CHECKING:  # at run time the arithmetic does without onnx, which this class comes with
+    from rbnn_deploy.operators import BinaryConv2dAttributes
+
+Float32 = npt.NDArray[np.float32]
+Words = npt.NDArray[np.unsignedinteger[Any]]
+
+# How many sums one block of samples may have: a few MB of temporaries, about what a core's cache holds.
+BLOCK_SUMS = 1 << 18
+# Below it, every whole number is exact in float32.
+SUM_LIMIT = 1 << 24
+
+
+def binary_conv2d(
+    X: Float32,
+    W: npt.NDArray[np.uint8],
+    scale: Float32,
+    bias: Float32,
+    R: Float32 | None = None,
+    *,
+    attributes: BinaryConv2dAttributes,
+) -> Float32:
+    """Computes the operator.
+
+    Args:
+        X: float32 [N, H, W, C], activations.
+        W: uint8 [O, KH, KW, ceil(C / groups / 8)], packed weights.
+        scale: float32 [O].
+        bias: float32 [O].
+        R: float32 [N, OH, OW, O], or any shape of one element; None adds +0.
+        attributes: The node's attributes.
+
+    Returns:
+        float32 [N, OH, OW, O].
+
+    Raises:
+        ValueError: An argument is not as the specification has it.
+    """
+    check_arguments(X, W, scale, bias, R, attributes=attributes)
+    weights = _weight_words(W, attributes)
+    out_channels, KH, KW, _ = W.shape
+    OH, OW = attributes.output_size(X.shape[1:3], (KH, KW))
+    residual = np.zeros(1, np.float32) if R is None else R
+
+    Y = np.empty((len(X), OH, OW, out_channels), np.float32)
+    block = max(1, BLOCK_SUMS // (OH * OW * out_channels))
+    for start in range(0, len(X), block):
+        part = slice(start, start + block)
+        words = _activation_words(binarise(X[part], attributes.threshold), attributes)
+        acc = _accumulate(words, weights, (OH, OW), attributes)
+        r = residual.ravel() if residual.size == 1 else residual[part]
+        Y[part] = finish(acc, scale, bias, r, attributes.activation)
+    return Y
+
+
+def finish(acc: npt.NDArray[np.int32], scale: Float32, bias: Float32, r: Float32, activation: str) -> Float32:
+    """Steps 4 and 5: NumPy rounds each operation to float32 on its own.
+
+    Args:
+        acc: int32 [N, OH, OW, O].
+        scale: float32 [O].
+        bias: float32 [O].
+        r: float32, the residual: [1] or [N, OH, OW, O].
+        activation: `none`, `hardtanh` or `relu`.
+
+    Returns:
+        float32 [N, OH, OW, O].
+    """
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        y: Float32 = acc.astype(np.float32) * scale
+        y = y + bias
+        y = y + r
+    # Comparisons, not np.clip or np.maximum: a NaN and a -0.0 must pass as they are.
+    if activation == "hardtanh":
+        return np.where(y < -1, np.float32(-1), np.where(y > 1, np.float32(1), y))
+    if activation == "relu":
+        return np.where(y < 0, np.float32(0), y)
+    return y
+
+
+def _accumulate(
+    words: Words, weights: Words, output_size: tuple[int, int], attributes: BinaryConv2dAttributes
+) -> npt.NDArray[np.int32]:
+    """Step 3, for one block of samples.
+
+    Args:
+        words: Activations [words, G, 1, H, W, N].
+        weights: [KH, KW, words, G, O / G, 1, 1, 1].
+        output_size: (OH, OW).
+        attributes: The node's attributes.
+
+    Returns:
+        int32 [N, OH, OW, O].
+    """
+    KH, KW, _, G, O_per_group, *_ = weights.shape
+    H, W, N = words.shape[3:]
+    OH, OW = output_size
+    top, left, _, _ = attributes.pads
+
+    mismatches = np.zeros((G, O_per_group, OH, OW, N), np.int32)
+    taps_inside = np.zeros((OH, OW, 1), np.int32)
+    for i in range(KH):
+        out_rows, in_rows = _inside(i * attributes.dilations[0] - top, attributes.strides[0], H, OH)
+        for j in range(KW):
+            out_columns, in_columns = _inside(
+                j * attributes.dilations[1] - left, attributes.strides[1], W, OW
+            )
+            taps_inside[out_rows, out_columns] += 1
+            for a, w in zip(words[:, :, :, in_rows, in_columns], weights[i, j], strict=True):
+                mismatches[:, :, out_rows, out_columns] += np.bitwise_count(a ^ w)
+
+    acc = taps_inside * np.int32(attributes.channels // G) - 2 * mismatches
+    return acc.reshape(G * O_per_group, OH, OW, N).transpose(3, 1, 2, 0)
+
+
+def _inside(offset: int, stride: int, extent: int, out_extent: int) -> tuple[slice, slice]:
+    """Finds, along one axis, the outputs p whose tap at p * stride + offset lies inside 0 .. extent - 1.
+
+    Returns:
+        (slice of outputs, slice of inputs), of equal length, which may be 0.
+    """
+    first = max(0, -(offset // stride))  # the smallest p with p * stride + offset >= 0
+    end = min(out_extent, (extent - 1 - offset) // stride + 1)
+    if end <= first:
+        return slice(0, 0), slice(0, 0)
+    return slice(first, end), slice(first * stride + offset, (end - 1) * stride + offset + 1, stride)
+
+
+def _activation_words(bits: npt.NDArray[np.bool_], attributes: BinaryConv2dAttributes) -> Words:
+    """Packs bool [N, H, W, C] into words [words, G, 1, H, W, N]."""
+    N, H, W, C = bits.shape
+    grouped = bits.reshape(N, H, W, attributes.groups, C // attributes.groups)
+    packed = pack_signs(np.where(grouped, np.int8(1), np.int8(-1)))
+    return np.ascontiguousarray(_widen(packed).transpose(4, 3, 1, 2, 0))[:, :, None]
+
+
+def _weight_words(W: npt.NDArray[np.uint8], attributes: BinaryConv2dAttributes) -> Words:
+    """Rearranges uint8 [O, KH, KW, bytes] into words [KH, KW, words, G, O / G, 1, 1, 1]."""
+    words = _widen(W)
+    out_channels, KH, KW, count = words.shape
+    grouped = words.reshape(attributes.groups, out_channels // attributes.groups, KH, KW, count)
+    return grouped.transpose(2, 3, 4, 0, 1)[..., None, None, None]
+
+
+def _widen(packed: npt.NDArray[np.uint8]) -> Words:
+    """Joins the bytes of the last axis into words, so that one operation counts up to 64 bits.
+
+    Zero bytes are appended where the last word is not full; they are equal on both sides and so never count.
+    """
+    count = packed.shape[-1]
+    size = next((size for size in (1, 2, 4) if count <= size), 8)
+    padded = np.zeros((*packed.shape[:-1], -(-count // size) * size), np.uint8)
+    padded[..., :count] = packed
+    return padded.view(f"u{size}")
+
+
+def check_arguments(
+    X: Any, W: Any, scale: Any, bias: Any, R: Any, *, attributes: BinaryConv2dAttributes
+) -> None:
+    """Checks types and sizes as the operator library does.
+
+    Raises:
+        ValueError: One sentence about the first argument that is not as the specification has it.
+    """
+    for name, value, dtype in (
+        ("X", X, np.float32),
+        ("W", W, np.uint8),
+        ("scale", scale, np.float32),
+        ("bias", bias, np.float32),
+        ("R", R, np.float32),
+    ):
+        if value is not None and value.dtype != dtype:
+            raise ValueError(f"BinaryConv2d: {name} must be {np.dtype(dtype)}, not {value.dtype}")
+    if X.ndim != 4 or X.shape[3] != attributes.channels:
+        raise ValueError(
+            f"BinaryConv2d: X must have shape [N, H, W, {attributes.channels}], not {list(X.shape)}"
+        )
+    group_channels = attributes.channels // attributes.groups
+    if W.ndim != 4 or W.shape[3] != packed_size(group_channels) or 0 in W.shape:
+        raise ValueError(
+            f"BinaryConv2d: W must have shape [O, KH, KW, {packed_size(group_channels)}], "
+            f"{BITS_PER_BYTE} channels a byte, not {list(W.shape)}"
+        )
+    out_channels, KH, KW, _ = W.shape
+    if out_channels % attributes.groups:
+        raise ValueError(
+            f"BinaryConv2d: groups ({attributes.groups}) must divide the output channels ({out_channels})"
+        )
+    if KH * KW * group_channels >= SUM_LIMIT:
+        raise ValueError(
+            f"BinaryConv2d: a sum of {KH * KW * group_channels} products is not exact in float32"
+        )
+    for name, value in (("scale", scale), ("bias", bias)):
+        if value.shape != (out_channels,):
+            raise ValueError(
+                f"BinaryConv2d: {name} must have shape [{out_channels}], not {list(value.shape)}"
+            )
+    shape = (len(X), *attributes.output_size(X.shape[1:3], (KH, KW)), out_channels)
+    if R is not None and R.size != 1 and R.shape != shape:
+        raise ValueError(f"BinaryConv2d: R must have shape {list(shape)} or one element, not {list(R.shape)}")
