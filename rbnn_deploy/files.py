@@ -25,7 +25,9 @@ def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose a folder that you can write to") from None
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; choose a folder that you can write to"
+        ) from None
     temporary = Path(name)
     try:
         # mkstemp creates the file for its owner only; give it what open() would have given.
@@ -38,7 +40,9 @@ def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; free space or choose another place") from None
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another place"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Any, Self
 
 PREFIX = "rbnn_deploy."
 
@@ -45,11 +45,12 @@ class ModelMetadata:
         """Reads the metadata back; None where the model carries none of ours or it is damaged."""
         strings = {"architecture", "checkpoint_sha256", "version"}
         try:
-            values = {
+            values: dict[str, Any] = {
                 name: text if name in strings else json.loads(text)
                 for name in cls.__dataclass_fields__
                 if (text := properties.get(PREFIX + name)) is not None
             }
-            return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+            arguments: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+            return cls(**arguments)
         except (TypeError, ValueError):
             return None

@@ -42,7 +42,9 @@ class BinaryConv2dAttributes:
             ValueError: A value is outside its domain.
         """
         if self.channels < 1 or self.groups < 1 or self.channels % self.groups:
-            raise ValueError(f"groups ({self.groups}) must divide channels ({self.channels}), both at least 1")
+            raise ValueError(
+                f"groups ({self.groups}) must divide channels ({self.channels}), both at least 1"
+            )
         for name, count, lowest in (("strides", 2, 1), ("dilations", 2, 1), ("pads", 4, 0)):
             values = getattr(self, name)
             if len(values) != count or any(value < lowest for value in values):
@@ -62,7 +64,10 @@ class BinaryConv2dAttributes:
         missing = [name for name in names if name not in values]
         if missing:
             raise ValueError(f"{BINARY_CONV2D}: attributes missing: {', '.join(missing)}")
-        return cls(**{name: tuple(v) if isinstance(v := values[name], list) else v for name in names})
+        arguments: dict[str, Any] = {
+            n: tuple(values[n]) if isinstance(values[n], list) else values[n] for n in names
+        }
+        return cls(**arguments)
 
     @classmethod
     def from_node(cls, node: onnx.NodeProto) -> Self:
@@ -96,7 +101,9 @@ class BinaryConv2dAttributes:
         ):
             span = extent + pad - dilation * (taps - 1) - 1
             if span < 0:
-                raise ValueError(f"a kernel of {kernel} dilated by {self.dilations} exceeds the padded map {size}")
+                raise ValueError(
+                    f"a kernel of {kernel} dilated by {self.dilations} exceeds the padded map {size}"
+                )
             out.append(span // stride + 1)
         return (out[0], out[1])
 
@@ -110,7 +117,7 @@ def binary_conv2d_schema() -> onnx.defs.OpSchema:
         BINARY_CONV2D,
         DOMAIN,
         DOMAIN_VERSION,
-        doc="Binary convolution of channels-last activations with one-bit weights; see docs/ops/BinaryConv2d.md.",
+        doc="Binary convolution of channels-last activations; see docs/ops/BinaryConv2d.md.",
         inputs=[
             parameter("X", "tensor(float)", "[N, H, W, C]"),
             parameter("W", "tensor(uint8)", "[O, KH, KW, ceil(C / groups / 8)]"),

@@ -1,0 +1,89 @@
+"""Network -> .onnx file, the whole street in one function."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+from torch import nn
+
+from exporters.onnx.finalize import check_opset, finalize
+from exporters.onnx.from_torch import export_graph
+from exporters.onnx.optimize import fuse, simplify, tidy, to_channels_last
+from rbnn_deploy import __version__
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.files import atomic_write_bytes
+from rbnn_deploy.folding import FoldedNetwork, fold
+from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.operators import BINARY_CONV2D
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export produced.
+
+    Attributes:
+        path: The file.
+        size: Its size in bytes.
+        folded: What the folding passes did.
+        nodes: How many nodes of each operator the graph has.
+    """
+
+    path: Path
+    size: int
+    folded: FoldedNetwork
+    nodes: dict[str, int]
+
+
+def build_model(
+    module: nn.Module, metadata: ModelMetadata, *, opset: int = 18, optimize: bool = True
+) -> tuple[onnx.ModelProto, FoldedNetwork]:
+    """Folds a network and builds its ONNX model in memory.
+
+    Args:
+        module: Any module with RotatedBinaryConv2d layers that maps float32 [N, C, H, W] to one tensor.
+        metadata: Stored in the model; `input_shape` is the shape that is exported.
+        opset: Version of ONNX's default domain, at least 18.
+        optimize: Simplify, change the layout and fuse; False leaves the graph as torch exports it.
+
+    Raises:
+        UserError: No binary layers, an opset that cannot be written, or a module that cannot be captured.
+    """
+    check_opset(opset)
+    folded = fold(module)
+    graph = export_graph(folded.module, metadata.input_shape, opset)
+    if optimize:
+        graph = simplify(graph)
+        to_channels_last(graph)
+        fuse(graph)
+    tidy(graph)
+    if not any(node.op_type == BINARY_CONV2D for node in graph.graph):
+        raise UserError(
+            f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
+        )
+    return finalize(graph, metadata, opset), folded
+
+
+def export_onnx(
+    module: nn.Module, path: str | Path, metadata: ModelMetadata, *, opset: int = 18, optimize: bool = True
+) -> ExportResult:
+    """Folds a network and writes its .onnx file, whole or not at all.
+
+    Args:
+        module: See `build_model`.
+        path: The file to write.
+        metadata: See `build_model`; the program's version is filled in.
+        opset: See `build_model`.
+        optimize: See `build_model`.
+
+    Raises:
+        UserError: See `build_model` and `rbnn_deploy.files.atomic_write`.
+    """
+    model, folded = build_model(
+        module, replace(metadata, version=__version__), opset=opset, optimize=optimize
+    )
+    content = model.SerializeToString(deterministic=True)
+    atomic_write_bytes(Path(path), content)
+    return ExportResult(
+        Path(path), len(content), folded, dict(Counter(node.op_type for node in model.graph.node))
+    )

@@ -1,0 +1,124 @@
+"""Folded torch module -> ONNX graph, by torch.export and torch.onnx."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from onnxscript import ir, opset18, values
+from torch import nn
+
+from exporters.onnx.rules.common import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, binary_conv2d_schema
+
+INPUT, OUTPUT, BATCH = "input", "logits", "N"
+SCOPES = "pkg.torch.onnx.name_scopes"  # where torch's exporter notes the module that a node comes from
+
+_binary_conv2d = values.Op(values.Opset(DOMAIN, DOMAIN_VERSION), BINARY_CONV2D, binary_conv2d_schema())
+
+
+def _translate_binary_conv2d(
+    x: Any,
+    weight: Any,
+    scale: Any,
+    bias: Any,
+    channels: int,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+    threshold: str,
+) -> Any:
+    """Translates `torch.ops.rbnn.binary_conv2d`: channels-first outside, channels-last inside."""
+    y = _binary_conv2d(
+        opset18.Transpose(x, perm=list(TO_CHANNELS_LAST)),
+        weight,
+        scale,
+        bias,
+        channels=channels,
+        strides=strides,
+        pads=pads,
+        dilations=dilations,
+        groups=groups,
+        threshold=threshold,
+        activation="none",
+    )
+    return opset18.Transpose(y, perm=list(TO_CHANNELS_FIRST))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps torch's exporter from printing its progress and its notes about packages that we do not use."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _name_binary_layers(graph: ir.Graph) -> None:
+    """Names each BinaryConv2d after its module, and notes its output's shape, which no schema could infer."""
+    seen: Counter[str] = Counter()
+    for node in graph:
+        if node.op_type != BINARY_CONV2D:
+            continue
+        scopes = [scope.strip("' ") for scope in node.metadata_props.get(SCOPES, "[]").strip("[]").split(",")]
+        name = scopes[-2] if len(scopes) > 1 and scopes[-2] else BINARY_CONV2D
+        seen[name] += 1
+        node.name = name if seen[name] == 1 else f"{name}#{seen[name]}"
+        for use in node.outputs[0].uses():
+            shape = use.node.outputs[0].shape
+            if use.node.op_type == "Transpose" and shape is not None:
+                node.outputs[0].shape = ir.Shape([shape[axis] for axis in TO_CHANNELS_LAST])
+        node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+
+
+def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: int) -> ir.Model:
+    """Exports a folded network with a dynamic batch.
+
+    Args:
+        module: Takes float32 [N, C, H, W], returns one tensor; its binary layers are folded.
+        input_shape: (C, H, W).
+        opset: Version of ONNX's default domain.
+
+    Raises:
+        UserError: torch.export cannot capture the module.
+    """
+    module = module.eval()
+    parameter = next(iter([*module.parameters(), *module.buffers()]), None)
+    device = torch.device("cpu") if parameter is None else parameter.device
+    # A batch of one would be specialised by torch.export.
+    example = torch.zeros(2, *input_shape, device=device)
+    table: dict[Callable[..., Any], Any] = {torch.ops.rbnn.binary_conv2d.default: _translate_binary_conv2d}
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                opset_version=opset,
+                custom_translation_table=table,
+                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                verbose=False,
+            )
+    except Exception as error:  # the exporter wraps whatever the module's code raises
+        cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"torch.export cannot capture {type(module).__name__} for an input of shape {list(example.shape)}: "
+            f"{cause[0]}; mend its forward method or pass the right input shape"
+        ) from error
+    assert program is not None
+    model: ir.Model = program.model
+    _name_binary_layers(model.graph)
+    return model

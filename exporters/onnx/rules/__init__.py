@@ -1,0 +1,33 @@
+"""Rewrite rules (onnxscript.rewriter): channels-last layout first, then fusion into BinaryConv2d."""
+
+from onnxscript.rewriter.pattern import RewriteRuleSet
+from onnxscript.rewriter.rules.common import no_op_transpose_rule, transpose_transpose_rule
+
+from exporters.onnx.rules import (
+    fuse_batch_norm_into_gemm,
+    fuse_binary_conv,
+    hoist_above_max_pool,
+    sink_affine,
+    sink_elementwise,
+    sink_movement,
+    sink_pooling,
+)
+
+__all__ = ["fusion_rules", "hoisting_rules", "layout_rules"]
+
+
+def hoisting_rules() -> RewriteRuleSet:
+    """Rules that bring BatchNorm and activation in front of a max pool, next to their convolution."""
+    return RewriteRuleSet(hoist_above_max_pool.rules())
+
+
+def layout_rules() -> RewriteRuleSet:
+    """Rules that move every Transpose out of the binary trunk."""
+    sinking = (sink_elementwise, sink_movement, sink_pooling, sink_affine)
+    rules = [transpose_transpose_rule, no_op_transpose_rule]
+    return RewriteRuleSet(rules + [rule for module in sinking for rule in module.rules()])
+
+
+def fusion_rules() -> RewriteRuleSet:
+    """Rules that make one node of each binary layer, and lighten the head."""
+    return RewriteRuleSet(fuse_binary_conv.rules() + fuse_batch_norm_into_gemm.rules())

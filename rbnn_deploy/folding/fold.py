@@ -1,0 +1,53 @@
+"""Runs the folding passes in their order on a copy of a network."""
+
+import copy
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.folding.batch_norm import BatchNormFold, fold_batch_norms
+from rbnn_deploy.folding.binary_conv2d import BinaryConv2d
+from rbnn_deploy.folding.rotation import FoldedWeights, fold_rotations
+
+
+@dataclass(frozen=True)
+class FoldedNetwork:
+    """A folded network and what the passes did.
+
+    Attributes:
+        module: The network in evaluation mode; same inputs and outputs as the original.
+        layers: One entry per folded convolution.
+        batch_norms: One entry per BatchNorm2d that was found.
+    """
+
+    module: nn.Module
+    layers: tuple[FoldedWeights, ...]
+    batch_norms: tuple[BatchNormFold, ...]
+
+    @property
+    def zeros(self) -> int:
+        """How many weights were exactly zero and became +1."""
+        return sum(layer.zeros for layer in self.layers)
+
+
+def fold(module: nn.Module) -> FoldedNetwork:
+    """Folds rotations, scales and BatchNorms into one-bit weights and per-channel scale and bias.
+
+    Args:
+        module: Any module that contains RotatedBinaryConv2d layers; it is not changed.
+
+    Raises:
+        UserError: The module has no binary layer, or a layer's weights are not finite.
+    """
+    copied = nn.Sequential(
+        copy.deepcopy(module)
+    ).eval()  # a wrapper, so that the module itself may be a layer
+    layers = fold_rotations(copied)
+    if not layers and not any(isinstance(child, BinaryConv2d) for child in copied.modules()):
+        raise UserError(
+            f"{type(module).__name__} has no binary layer; build it with rbnn_deploy.layers.RotatedBinaryConv2d"
+        )
+    folded = copied[0]
+    named = tuple(replace(layer, name=layer.name.partition(".")[2]) for layer in layers)
+    return FoldedNetwork(folded, named, tuple(fold_batch_norms(folded)))
