@@ -1,0 +1,127 @@
+"""The sign of a tensor, and the gradient that training puts in its place.
+
+The derivative of sign is zero almost everywhere. The method trains with a triangle instead,
+which is wide and flat at first and becomes narrow and steep as t grows over the epochs:
+
+    d sign(x) / dx  ~  max(k * (sqrt(2) * t - t^2 * |x|), 0)
+
+1. Weights use the schedule's t and k = max(1 / t, 1).
+2. Activations use k = 1 and max(t, 1), so that their gradient is never narrower than at t = 1.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+
+def binary_sign(x: Tensor, threshold: Tensor | float = 0.0) -> Tensor:
+    """Returns +1 where `x >= threshold` and -1 elsewhere, in the type of `x`.
+
+    Rule 2 of `rbnn_deploy.bits`: at the threshold the sign is +1, and a NaN's is -1. The reference uses
+    `torch.sign`, whose 0 at an exact zero is no bit.
+    """
+    return torch.where(x >= threshold, 1.0, -1.0).to(x.dtype)
+
+
+def sample_mean(x: Tensor) -> Tensor:
+    """Returns the threshold of each sample: its mean, taken in float64 and rounded to the type of `x`.
+
+    A float32 mean depends on the order of its sum, and that of equal values may exceed them.
+
+    Args:
+        x: [N, C, H, W].
+
+    Returns:
+        [N, 1, 1, 1].
+    """
+    return x.mean((1, 2, 3), keepdim=True, dtype=torch.float64).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class SignGradient:
+    """The triangle max(k * (sqrt(2) * t - t^2 * |x|), 0), sqrt(2) / t to each side and sqrt(2) * k * t high.
+
+    Attributes:
+        t: Sharpness, above 0.
+        k: Height factor, above 0.
+    """
+
+    t: float
+    k: float
+
+    @classmethod
+    def at_epoch(cls, epoch: float, epochs: float, t_min: float = 1e-2, t_max: float = 1e1) -> Self:
+        """Returns the weights' gradient at an epoch: t rises from `t_min` to `t_max`, evenly in log(t).
+
+        Args:
+            epoch: Epochs done, from 0.
+            epochs: Length of the training.
+            t_min: t at epoch 0 (the paper writes 10^Tmin with Tmin = -2).
+            t_max: t at the end (10^Tmax with Tmax = 1).
+
+        Raises:
+            ValueError: `epochs` is not above 0, or `epoch` is outside 0 .. `epochs`.
+        """
+        if not 0 <= epoch <= epochs or epochs <= 0:
+            raise ValueError(f"epoch must be in 0 .. epochs and epochs above 0, not {epoch} and {epochs}")
+        low, high = math.log10(t_min), math.log10(t_max)
+        t = 10 ** (low + (high - low) * epoch / epochs)
+        return cls(t=t, k=max(1 / t, 1.0))
+
+    @property
+    def for_activations(self) -> "SignGradient":
+        """The gradient that activations use at the same epoch.
+
+        The paper has one pair for both; this is what the reference does, and its published numbers come from.
+        """
+        return SignGradient(t=max(self.t, 1.0), k=1.0)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Evaluates the triangle at every element of `x`."""
+        return (self.k * (math.sqrt(2) * self.t - self.t**2 * x.abs())).clamp_(min=0)
+
+
+class _TrainableSign(torch.autograd.Function):
+    """`binary_sign` forward, `SignGradient` backward."""
+
+    @staticmethod
+    def forward(x: Tensor, gradient: SignGradient) -> Tensor:
+        return binary_sign(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, SignGradient], output: Tensor) -> None:
+        x, ctx.gradient = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return grad_outputs[0] * ctx.gradient(x), None
+
+
+def trainable_sign(x: Tensor, gradient: SignGradient) -> Tensor:
+    """Returns `binary_sign(x)`, differentiable with `gradient` in place of its derivative.
+
+    Args:
+        x: Values of any shape.
+        gradient: What backpropagation multiplies by.
+    """
+    sign: Tensor = _TrainableSign.apply(x, gradient)  # type: ignore[no-untyped-call]
+    return sign
+
+
+def standardize(x: Tensor) -> Tensor:
+    """Subtracts the mean of each element of the first axis and divides by its (unbiased) standard deviation.
+
+    Where all values are equal, the deviation is 0: the result is then 0 (the reference has NaN).
+
+    Args:
+        x: [N, ...].
+    """
+    axes = tuple(range(1, x.ndim))
+    # A single value has no unbiased deviation.
+    std, mean = torch.std_mean(x, axes, correction=min(1, math.prod(x.shape[1:]) - 1), keepdim=True)
+    return (x - mean) / torch.where(std > 0, std, 1.0)
