@@ -1,3 +1,52 @@
-"""rbnn-deploy: rotated binary neural networks, from a checkpoint to a real device."""
+"""rbnn-deploy: rotated binary neural networks, from a checkpoint to a real device.
+
+The names below are imported when they are first used, so that running a deployed model loads
+neither torch nor onnxscript.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from runtimes.library import get_library_path
+
+    from rbnn_deploy.api import export, load_checkpoint, load_model
+    from rbnn_deploy.comparing import compare
+    from rbnn_deploy.folding import fold
+    from rbnn_deploy.layers import RotatedBinaryConv2d
+    from rbnn_deploy.training import train
+
+__all__ = [
+    "RotatedBinaryConv2d",
+    "__version__",
+    "compare",
+    "export",
+    "fold",
+    "get_library_path",
+    "load_checkpoint",
+    "load_model",
+    "train",
+]
+
+_HOMES = {
+    "RotatedBinaryConv2d": "rbnn_deploy.layers",
+    "compare": "rbnn_deploy.comparing",
+    "export": "rbnn_deploy.api",
+    "fold": "rbnn_deploy.folding",
+    "get_library_path": "runtimes.library",
+    "load_checkpoint": "rbnn_deploy.api",
+    "load_model": "rbnn_deploy.api",
+    "train": "rbnn_deploy.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

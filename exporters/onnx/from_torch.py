@@ -115,7 +115,7 @@ def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: in
     except Exception as error:  # the exporter wraps whatever the module's code raises
         cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"torch.export cannot capture {type(module).__name__} for an input of shape {list(example.shape)}: "
+            f"torch.export cannot capture {type(module).__name__} for inputs of shape {list(example.shape)}: "
             f"{cause[0]}; mend its forward method or pass the right input shape"
         ) from error
     assert program is not None

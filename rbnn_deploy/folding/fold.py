@@ -46,7 +46,7 @@ def fold(module: nn.Module) -> FoldedNetwork:
     layers = fold_rotations(copied)
     if not layers and not any(isinstance(child, BinaryConv2d) for child in copied.modules()):
         raise UserError(
-            f"{type(module).__name__} has no binary layer; build it with rbnn_deploy.layers.RotatedBinaryConv2d"
+            f"{type(module).__name__} has no binary layer; build it with layers.RotatedBinaryConv2d"
         )
     folded = copied[0]
     named = tuple(replace(layer, name=layer.name.partition(".")[2]) for layer in layers)

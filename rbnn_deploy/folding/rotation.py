@@ -90,7 +90,8 @@ def fold_rotations(module: nn.Module) -> list[FoldedWeights]:
     folded: dict[RotatedBinaryConv2d, BinaryConv2d] = {}
     report = []
     for parent_name, parent in list(module.named_modules()):
-        for child_name, child in list(parent.named_children()):
+        # named_children would leave out the second name of a shared layer.
+        for child_name, child in list(parent._modules.items()):
             if not isinstance(child, RotatedBinaryConv2d):
                 continue
             name = f"{parent_name}.{child_name}" if parent_name else child_name

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rbnn_deploy.bits import BITS_PER_BYTE
+from rbnn_deploy.layers.signs import binary_sign, sample_mean
 from rbnn_deploy.operators import BinaryConv2dAttributes
 
 
@@ -56,13 +57,9 @@ def binary_conv2d(
     Returns:
         float32 [N, O, OH, OW].
     """
-    if threshold == "sample_mean":
-        # torch's float64 sum has another order than the specification's; after rounding to float32 that
-        # shows only where the mean lies within 1e-16 (relative) of a rounding boundary.
-        limit = x.double().mean((1, 2, 3), keepdim=True).to(x.dtype)
-    else:
-        limit = x.new_zeros(())
-    signs = torch.where(x >= limit, 1.0, -1.0)
+    # torch's float64 sum has another order than the specification's; after rounding to float32 that
+    # shows only where the mean lies within 1e-16 (relative) of a rounding boundary.
+    signs = binary_sign(x, sample_mean(x) if threshold == "sample_mean" else 0.0)
     top, left, bottom, right = pads
     padded = F.pad(signs, (left, right, top, bottom))
     acc = F.conv2d(

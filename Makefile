@@ -1,0 +1,43 @@
+# Not the build system (that is pyproject.toml and CMakeLists.txt), just the commands that are typed often.
+# Every target sets up what it needs in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Two pytest workers, each with one computing thread, use two cores better than the other way round.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+.PHONY: help setup demo test test-native lint format types clean
+
+help:
+	@echo "make demo    train a small network on handwritten digits, export it, run it three ways, compare"
+	@echo "make test    all tests                make lint    ruff, then make types for mypy"
+	@echo "make setup   only the environment     make format  apply ruff's formatting"
+
+$(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find runtimes/native -name '*.cc' -o -name '*.h' -o -name '*.inc' 2>/dev/null)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(READY)
+
+demo: $(READY)
+	$(BIN)/rbnn-deploy demo --out runs/demo
+
+test: $(READY)
+	$(PYTEST)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY)
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist runs

@@ -1,0 +1,119 @@
+"""The Python interface behind the command line: what sees exporters and runtimes both.
+
+Names are re-exported by `rbnn_deploy`; torch is imported only by the functions that need it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.metadata import ModelMetadata
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from exporters.onnx import ExportResult
+    from rbnn_deploy.checkpoint import LoadedNetwork
+    from runtimes import Runtime
+
+
+def require(extra: str, *modules: str) -> None:
+    """Checks that the packages of an extra are installed.
+
+    Raises:
+        UserError: One of them is missing.
+    """
+    import importlib.util  # noqa: PLC0415 - only the commands that train or export need it
+
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"needs {', '.join(missing)}, which is not installed; run: pip install 'rbnn-deploy[{extra}]'"
+        )
+
+
+def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
+    """Loads a checkpoint of the reference implementation or of `rbnn-deploy train`.
+
+    Args:
+        path: The file.
+        arch: Name of the architecture; None reads it off the state dict.
+
+    Raises:
+        UserError: See `rbnn_deploy.checkpoint.load_checkpoint`.
+    """
+    require("export", "torch")
+    from rbnn_deploy import checkpoint  # noqa: PLC0415 - imports torch
+
+    return checkpoint.load_checkpoint(Path(path), arch)
+
+
+def checkpoint_metadata(network: LoadedNetwork) -> ModelMetadata:
+    """Returns what the deployed model of a checkpoint says about itself."""
+    return ModelMetadata(
+        architecture=network.architecture,
+        input_shape=network.input_shape,
+        num_classes=network.num_classes,
+        mean=network.mean,
+        std=network.std,
+        resize=network.resize,
+        class_names=network.class_names,
+        checkpoint_sha256=network.sha256,
+    )
+
+
+def export(
+    source: nn.Module | str | Path,
+    path: str | Path,
+    *,
+    arch: str | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    metadata: ModelMetadata | None = None,
+    opset: int = 18,
+    simplify: bool = True,
+) -> ExportResult:
+    """Folds a network and writes one .onnx file.
+
+    Args:
+        source: A checkpoint file, or any torch module that contains RotatedBinaryConv2d layers.
+        path: The file to write; it appears whole or not at all.
+        arch: Architecture of the checkpoint; None reads it off the state dict.
+        input_shape: (C, H, W) of a module's input; a checkpoint brings its own.
+        metadata: What a module's model says about itself; None names its class and input shape only.
+        opset: Version of ONNX's default domain, at least 18.
+        simplify: Simplify, change to channels-last layout and fuse; False leaves torch's own graph.
+
+    Raises:
+        UserError: The checkpoint cannot be loaded, the module cannot be exported, the file cannot be written.
+    """
+    require("export", "torch", "onnxscript", "onnxsim")
+    from exporters.onnx import export_onnx  # noqa: PLC0415 - imports torch
+
+    if isinstance(source, str | Path):
+        network = load_checkpoint(source, arch)
+        module, metadata = network.module, checkpoint_metadata(network)
+    else:
+        module = source
+        if metadata is None:
+            if input_shape is None:
+                raise UserError("a module does not tell its input's shape; pass input_shape=(C, H, W)")
+            metadata = ModelMetadata(architecture=type(module).__name__, input_shape=input_shape)
+    return export_onnx(module, path, metadata, opset=opset, optimize=simplify)
+
+
+def load_model(path: str | Path, runtime: str = "ort", threads: int | None = None) -> Runtime:
+    """Loads a deployed model.
+
+    Args:
+        path: The .onnx file.
+        runtime: "ort" (ONNX Runtime with the operator library), "ort-portable" (without) or "numpy".
+        threads: Computing threads; None leaves the choice to the runtime.
+
+    Raises:
+        UserError: The file is missing or not a model, or the runtime is unknown.
+    """
+    import runtimes  # noqa: PLC0415 - the core does not need the runtimes to be importable
+
+    return runtimes.load_model(path, runtime=runtime, threads=threads)

@@ -1,0 +1,5 @@
+"""The command line: `rbnn-deploy COMMAND`."""
+
+from rbnn_deploy.cli.app import main
+
+__all__ = ["main"]

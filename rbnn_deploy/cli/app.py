@@ -1,0 +1,69 @@
+"""Assembles the commands, and turns exceptions into messages and exit codes."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from rbnn_deploy import __version__
+from rbnn_deploy.cli import commands
+from rbnn_deploy.errors import UserError
+
+EXIT_DIFFERENCE = 1  # compare found a difference that it could not explain
+EXIT_BAD_INPUT = 2
+
+app = typer.Typer(
+    name="rbnn-deploy",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Deploy rotated binary neural networks: fold, export to ONNX with one-bit weights, run, compare.",
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+) -> None:
+    """Options of every command."""
+
+
+commands.register(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and exits.
+
+    Exit codes: 0 success, 1 an unexplained difference, 2 bad use or input.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        # --debug is accepted in front of and behind the command's name.
+        app(args=[a for a in arguments if a != "--debug"])
+    except UserError as error:
+        _fail(str(error), debug)
+    except Exception as error:
+        detail = (str(error).strip().splitlines() or ["no message"])[0]
+        _fail(
+            f"internal error, {type(error).__name__}: {detail}; report it with the traceback of --debug",
+            debug,
+        )
+
+
+def _fail(message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(EXIT_BAD_INPUT)

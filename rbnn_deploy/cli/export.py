@@ -1,0 +1,43 @@
+"""`rbnn-deploy export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint of the reference implementation or of `train`.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .onnx file to write.")],
+    arch: Annotated[
+        str | None,
+        typer.Option(help="Architecture, e.g. cifar10/resnet20_1w1a; read off the file if absent."),
+    ] = None,
+    simplify: Annotated[
+        bool,
+        typer.Option("--simplify/--no-simplify", help="Simplify and fuse the graph, or leave it as it is."),
+    ] = True,
+    opset: Annotated[int, typer.Option(help="Version of ONNX's operator set, at least 18.")] = 18,
+) -> None:
+    """Fold a checkpoint into one-bit weights and write one .onnx file."""
+    from rbnn_deploy import api
+    from rbnn_deploy.inspecting import format_bytes
+
+    result = api.export(checkpoint, output, arch=arch, opset=opset, simplify=simplify)
+    layers = result.folded.layers
+    weights = sum(layer.weights for layer in layers)
+    typer.echo(f"folded {len(layers)} rotated binary layers, {weights:,} one-bit weights")
+    if result.folded.zeros:
+        where = ", ".join(f"{layer.name}: {layer.zeros}" for layer in layers if layer.zeros)
+        typer.echo(
+            f"warning: {result.folded.zeros} weights are exactly zero, which a bit cannot be; "
+            f"they became +1 ({where})",
+            err=True,
+        )
+    graph = ", ".join(
+        f"{count} {name}" for name, count in sorted(result.nodes.items(), key=lambda item: -item[1])
+    )
+    typer.echo(f"graph: {graph}")
+    typer.echo(f"wrote {result.path}: {format_bytes(result.size)}")

@@ -1,0 +1,138 @@
+"""Inspects a deployed .onnx file; needs neither torch nor a runtime."""
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
+from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, BinaryConv2dAttributes
+
+FLOAT_LAYERS = ("Conv", "Gemm", "MatMul")
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Reads and checks an .onnx file.
+
+    Raises:
+        UserError: It cannot be read or is not an ONNX model.
+    """
+    if not path.is_file():
+        raise UserError(f"no such file: {path}; name an .onnx file")
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from None
+    except (DecodeError, onnx.checker.ValidationError, ValueError):
+        raise UserError(
+            f"{path} is not a valid ONNX model; name a file that `rbnn-deploy export` wrote"
+        ) from None
+    return model
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every value behind its batch axis, where all its sizes are known."""
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {}
+    for value in [*graph.value_info, *graph.input, *graph.output]:
+        dims = value.type.tensor_type.shape.dim[1:]
+        if all(dim.HasField("dim_value") for dim in dims):
+            shapes[value.name] = tuple(dim.dim_value for dim in dims)
+    return shapes
+
+
+def _binary_layer(
+    node: onnx.NodeProto, parameters: dict[str, onnx.TensorProto], shapes: dict[str, tuple[int, ...]]
+) -> tuple[LayerSummary, int]:
+    attributes = BinaryConv2dAttributes.from_node(node)
+    outputs, kh, kw, _ = parameters[node.input[1]].dims
+    weights = int(outputs * kh * kw) * (attributes.channels // attributes.groups)
+    output = shapes.get(node.output[0])
+    size = sum(_bytes(parameters[name]) for name in node.input[1:4] if name in parameters)
+    macs = None if output is None else weights * output[0] * output[1]
+    layer = LayerSummary(node.name, "binary", f"{BINARY_CONV2D} {kh}x{kw}", output, weights, size, macs)
+    return layer, FLOAT_BYTES * (weights + 2 * int(outputs))
+
+
+def _float_layer(
+    node: onnx.NodeProto, parameters: dict[str, onnx.TensorProto], shapes: dict[str, tuple[int, ...]]
+) -> LayerSummary:
+    tensors = [parameters[name] for name in node.input[1:] if name in parameters]
+    weight = tensors[0]
+    count = math.prod(weight.dims)
+    output = shapes.get(node.output[0])
+    kernel = f" {weight.dims[2]}x{weight.dims[3]}" if node.op_type == "Conv" and len(weight.dims) == 4 else ""
+    # A convolution's weights are used once per output pixel, a matrix's once per row of its input.
+    positions = None if output is None else math.prod(output[1:] if node.op_type == "Conv" else output[:-1])
+    macs = None if positions is None else count * positions
+    size = sum(map(_bytes, tensors))
+    return LayerSummary(node.name, "float", node.op_type + kernel, output, count, size, macs)
+
+
+def _bytes(tensor: onnx.TensorProto) -> int:
+    return math.prod(tensor.dims) * (
+        1 if tensor.data_type in (onnx.TensorProto.UINT8, onnx.TensorProto.INT8) else 4
+    )
+
+
+def inspect_onnx(path: Path) -> NetworkSummary:
+    """Summarises a deployed model.
+
+    Raises:
+        UserError: The file cannot be read, is not an ONNX model, or holds a damaged binary layer.
+    """
+    model = read_model(path)
+    graph = model.graph
+    parameters = {tensor.name: tensor for tensor in graph.initializer}
+    shapes = _shapes(model)
+    layers: list[LayerSummary] = []
+    float_size = deployed = 0
+    for node in graph.node:
+        if node.domain == DOMAIN and node.op_type == BINARY_CONV2D:
+            try:
+                layer, as_float = _binary_layer(node, parameters, shapes)
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f"layer {node.name} of {path} is damaged ({error}); export the model again"
+                ) from None
+        elif node.op_type in FLOAT_LAYERS and any(name in parameters for name in node.input[1:2]):
+            layer = _float_layer(node, parameters, shapes)
+            as_float = layer.size
+        else:
+            continue
+        layers.append(layer)
+        float_size += as_float
+        deployed += layer.size
+    metadata = ModelMetadata.from_properties({p.key: p.value for p in model.metadata_props})
+    return NetworkSummary(
+        f"{path}: {metadata.architecture if metadata else graph.name or 'ONNX model'}",
+        _facts(model, metadata),
+        tuple(layers),
+        float_size,
+        deployed,
+        path.stat().st_size,
+    )
+
+
+def _facts(model: onnx.ModelProto, metadata: ModelMetadata | None) -> dict[str, str]:
+    facts = {}
+    if metadata is not None:
+        facts["input"] = "N x " + " x ".join(map(str, metadata.input_shape))
+        if metadata.num_classes is not None:
+            facts["classes"] = str(metadata.num_classes)
+        if metadata.mean is not None and metadata.std is not None:
+            facts["normalisation"] = f"mean {list(metadata.mean)}, std {list(metadata.std)}"
+        if metadata.checkpoint_sha256 is not None:
+            facts["checkpoint SHA-256"] = metadata.checkpoint_sha256
+        if metadata.version is not None:
+            facts["written by"] = f"rbnn-deploy {metadata.version}"
+    opset = next((entry.version for entry in model.opset_import if not entry.domain), "?")
+    facts["format"] = f"opset {opset}, IR {model.ir_version}"
+    counts = Counter(node.op_type for node in model.graph.node)
+    facts["nodes"] = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    return facts

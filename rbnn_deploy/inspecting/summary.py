@@ -1,0 +1,113 @@
+"""The summary of a network and its table."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer with weights.
+
+    Attributes:
+        name: Name of the node or module.
+        kind: Whether its weights and multiplications are binary or float.
+        operator: Kind of layer.
+        output: Shape of the output of one sample, as the layer computes it; None where not known.
+        weights: Number of weights, without per-channel parameters.
+        size: Bytes that all parameters of the layer take when deployed.
+        macs: Multiply-accumulate operations for one sample; None where the shape is not known.
+    """
+
+    name: str
+    kind: Literal["binary", "float"]
+    operator: str
+    output: tuple[int, ...] | None
+    weights: int
+    size: int
+    macs: int | None
+
+
+@dataclass(frozen=True)
+class NetworkSummary:
+    """A network.
+
+    Attributes:
+        title: What was inspected.
+        facts: Further lines: name and value.
+        layers: Layers with weights, in the order of the graph.
+        float_size: Bytes of all weights and parameters in float32.
+        deployed_size: Bytes of the same when binary weights take one bit.
+        file_size: Bytes of the inspected file.
+    """
+
+    title: str
+    facts: dict[str, str]
+    layers: tuple[LayerSummary, ...]
+    float_size: int
+    deployed_size: int
+    file_size: int
+
+    def macs(self, kind: str) -> int:
+        """Sums the MACs of a kind of layer."""
+        return sum(layer.macs or 0 for layer in self.layers if layer.kind == kind)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the summary for json.dumps."""
+        return {**asdict(self), "binary_macs": self.macs("binary"), "float_macs": self.macs("float")}
+
+
+def format_bytes(count: int) -> str:
+    """Writes a number of bytes for a person."""
+    for unit, size in (("MB", 1_000_000), ("kB", 1_000)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def _count(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def render(summary: NetworkSummary) -> str:
+    """Renders the summary as an aligned table."""
+    header = ("layer", "kind", "operator", "output", "weights", "bytes", "MACs")
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            layer.operator,
+            "?" if layer.output is None else "x".join(map(str, layer.output)),
+            _count(layer.weights),
+            _count(layer.size),
+            _count(layer.macs),
+        )
+        for layer in summary.layers
+    ]
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(cells: tuple[str, ...]) -> str:
+        aligned = [
+            cell.ljust(w) if i < 4 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return "  ".join(aligned).rstrip()
+
+    binary, real = summary.macs("binary"), summary.macs("float")
+    share = f", {binary / (binary + real):.1%} of the MACs" if binary + real else ""
+    count = sum(layer.kind == "binary" for layer in summary.layers)
+    parts = [
+        summary.title,
+        *(f"  {name}: {value}" for name, value in summary.facts.items()),
+        "",
+        line(header),
+        line(tuple("-" * width for width in widths)),
+        *map(line, rows),
+        "",
+        f"{count} binary layers: {binary:,} binary MACs{share}; {real:,} float MACs",
+        f"parameters: {format_bytes(summary.float_size)} in float32, {format_bytes(summary.deployed_size)} "
+        f"deployed, {summary.float_size / max(summary.deployed_size, 1):.1f} x smaller",
+        f"file: {format_bytes(summary.file_size)}",
+    ]
+    return "\n".join(parts)
