@@ -1,8 +1,8 @@
 """An oracle for `ai.rbnn::BinaryConv2d`: the specification once more, with nothing shared and nothing clever.
 
 No packed words, no popcount, no sliced taps. Activations and weights are numbers +1 and -1, padding is a
-border of zeros, the mean is summed value by value in Python's floats, and the float steps are taken in float64
-and rounded. It imports nothing of the project, so an error there cannot hide here.
+border of zeros, the mean is summed value by value in Python's floats, and the float steps are taken in
+float64 and rounded. It imports nothing of the project, so an error there cannot hide here.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """The bitwise NumPy backend: written to be read, and the judge of the other backends.
 
-- `binary_conv2d`: the arithmetic of `ai.rbnn::BinaryConv2d`, NumPy only.
-- `conv`: the float convolution of the first layer, as a matrix product.
-- `operators`: both as operators of onnx's reference evaluator.
+- `threshold` and `binary_conv2d`: the arithmetic of `ai.rbnn::BinaryConv2d`, NumPy only.
+- `operators`: BinaryConv2d as an operator of onnx's reference evaluator; `pooling`: float pooling, made fast.
 - `runtime`: a whole model.
 """

@@ -1,7 +1,7 @@
 """The arithmetic of `ai.rbnn::BinaryConv2d` on packed bits, in NumPy and nothing else.
 
 `docs/ops/BinaryConv2d.md` is the specification; the functions below are its steps, in its order. With
-bits a, w in {0, 1} standing for -1 and +1, one product is +1 where a == w and -1 where not, so over K products
+bits a, w in {0, 1} that stand for -1 and +1, a product is +1 where a == w, else -1, so over K products
 
     acc = (K - mismatches) - mismatches = K - 2 popcount(a xor w).
 

@@ -51,5 +51,5 @@ def thresholds(X: npt.NDArray[np.float32], rule: str) -> npt.NDArray[np.float32]
 
 def binarise(X: npt.NDArray[np.float32], rule: str) -> npt.NDArray[np.bool_]:
     """Returns bool [N, H, W, C]: True stands for +1, where `x >= t`; a NaN on either side gives False."""
-    t = thresholds(X, rule)
-    return X >= t[:, None, None, None]
+    t = thresholds(X, rule).reshape(-1, 1, 1, 1)
+    return np.greater_equal(X, t)

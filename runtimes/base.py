@@ -1,0 +1,119 @@
+"""What every runtime offers: a loaded model that maps a batch of images to logits."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.metadata import ModelMetadata
+
+Float32 = npt.NDArray[np.float32]
+
+
+class Runtime(ABC):
+    """A loaded model.
+
+    Attributes:
+        name: The runtime's name, as `load_model` takes it.
+        path: The model's file.
+        metadata: What the model says about itself; None where it was not exported by rbnn-deploy.
+        input_name: Name of the graph's input.
+        input_dims: The graph's [N, C, H, W]; None where a dimension is open.
+        output_name: Name of the graph's first output, the logits.
+    """
+
+    name: str
+    path: Path
+    metadata: ModelMetadata | None
+    input_name: str
+    input_dims: tuple[int | None, ...]
+    output_name: str
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """(C, H, W) of one image; None where the model leaves a dimension open."""
+        return self.input_dims[1:]
+
+    def run(self, x: Float32) -> Float32:
+        """Computes the logits.
+
+        Args:
+            x: float32 [N, C, H, W], normalised as the network was trained.
+
+        Returns:
+            float32 [N, classes].
+
+        Raises:
+            UserError: x has another type or shape, or the model cannot be computed.
+        """
+        return self.run_with(x, [self.output_name])[self.output_name]
+
+    def run_with(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """Computes the named tensors of the graph: outputs, values between nodes, or the input itself.
+
+        Args:
+            x: As `run` takes it.
+            names: Names of tensors in the model's graph.
+
+        Returns:
+            The tensors by name.
+
+        Raises:
+            UserError: As `run` does, and for a name that the graph does not have.
+        """
+        self._check_input(x)
+        wanted = [name for name in dict.fromkeys(names) if name != self.input_name]
+        found = self._run(x, wanted) if wanted else {}
+        return found | ({self.input_name: x} if self.input_name in names else {})
+
+    @abstractmethod
+    def _run(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """Computes named tensors, which do not include the input, for an x that has been checked."""
+
+    def _check_input(self, x: Any) -> None:
+        dims = [("N", "C", "H", "W")[i] if n is None else n for i, n in enumerate(self.input_dims)]
+        wanted = f"float32 [{', '.join(map(str, dims))}]"
+        if not isinstance(x, np.ndarray) or x.dtype != np.float32:
+            kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+            raise UserError(f"the model takes {wanted}, not {kind}; convert the images to a float32 array")
+        if x.ndim != len(dims) or any(
+            n not in (None, m) for n, m in zip(self.input_dims, x.shape, strict=True)
+        ):
+            raise UserError(f"the model takes {wanted}, not {list(x.shape)}; resize or reshape the images")
+
+
+def check_file(path: Path) -> None:
+    """Checks that a model's file is there.
+
+    Raises:
+        UserError: It is not, it is a folder, or it is empty.
+    """
+    if not path.is_file():
+        kind = "is a folder, not a model" if path.is_dir() else "does not exist"
+        raise UserError(f"{path} {kind}; name an .onnx file that `rbnn-deploy export` wrote")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty; export the model again")
+
+
+def check_inputs(path: Path, inputs: Sequence[tuple[str, bool, Sequence[Any]]], outputs: int) -> None:
+    """Checks that a model maps one batch of images to something.
+
+    Args:
+        path: The model's file.
+        inputs: Name, whether it is float32, and dimensions of each input of the graph.
+        outputs: Number of outputs of the graph.
+
+    Raises:
+        UserError: It does not.
+    """
+    if len(inputs) != 1 or not inputs[0][1] or len(inputs[0][2]) != 4 or not outputs:
+        raise UserError(f"{path} does not take one float32 [N, C, H, W] input; only image models run here")
+
+
+def damaged(path: Path) -> UserError:
+    """Returns the error about a file that is no whole ONNX model."""
+    return UserError(f"{path} is not an ONNX model, or only a part of one; export or copy it again")

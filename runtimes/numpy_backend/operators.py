@@ -1,0 +1,32 @@
+"""BinaryConv2d as an operator of onnx's reference evaluator, and which operators the backend brings along."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx.reference.op_run import OpRun
+
+from rbnn_deploy.operators import DOMAIN, BinaryConv2dAttributes
+from runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from runtimes.numpy_backend.pooling import AveragePool, MaxPool
+
+
+class BinaryConv2d(OpRun):
+    """`ai.rbnn::BinaryConv2d`; it takes precedence over a function of that name in the model."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        X: npt.NDArray[np.float32],
+        W: npt.NDArray[np.uint8],
+        scale: npt.NDArray[np.float32],
+        bias: npt.NDArray[np.float32],
+        R: npt.NDArray[np.float32] | None = None,
+        **attributes: Any,
+    ) -> tuple[npt.NDArray[np.float32]]:
+        checked = BinaryConv2dAttributes.from_mapping(attributes)
+        return (binary_conv2d(X, W, scale, bias, R, attributes=checked),)
+
+
+NEW_OPS = [BinaryConv2d, MaxPool, AveragePool]

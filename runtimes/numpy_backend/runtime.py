@@ -1,0 +1,98 @@
+"""A whole model in NumPy, by onnx's reference evaluator with the bitwise BinaryConv2d."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx.reference import ReferenceEvaluator
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.metadata import ModelMetadata
+from runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
+from runtimes.numpy_backend.operators import NEW_OPS
+
+# The evaluator keeps every tensor of the graph until its end: a batch goes through it in blocks of samples.
+BLOCK_VALUES = 1 << 18
+
+
+class NumpyRuntime(Runtime):
+    """A model in the bitwise NumPy backend.
+
+    Args:
+        path: The .onnx file.
+
+    Raises:
+        UserError: The file is missing, damaged, not a model of images, or uses an operator unknown here.
+    """
+
+    name = "numpy"
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        check_file(self.path)
+        model = load_proto(self.path)
+        initializers = {tensor.name for tensor in model.graph.initializer}
+        inputs = [value for value in model.graph.input if value.name not in initializers]
+        check_inputs(self.path, [_describe(value) for value in inputs], len(model.graph.output))
+        self.input_name, _, dims = _describe(inputs[0])
+        self.input_dims = tuple(dims)
+        self.output_name = model.graph.output[0].name
+        self.metadata = ModelMetadata.from_properties({p.key: p.value for p in model.metadata_props})
+        self._values = {name for node in model.graph.node for name in node.output}
+        try:
+            self._evaluator = ReferenceEvaluator(model, new_ops=NEW_OPS)
+        except (NotImplementedError, RuntimeError) as error:
+            raise UserError(
+                f"the NumPy backend cannot load {path}: {_line(error)}; use --runtime ort"
+            ) from error
+
+    def _run(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        for name in names:
+            if name not in self._values:
+                raise UserError(f"{self.path} has no tensor named {name}; look at its graph in Netron")
+        blocks = [self._run_block(block, names) for block in self._blocks(x)]
+        return {name: np.concatenate([block[name] for block in blocks]) for name in names}
+
+    def _blocks(self, x: Float32) -> list[Float32]:
+        """Splits a batch; only a model of ours with an open N is known to treat samples one by one."""
+        if self.metadata is None or self.input_dims[0] is not None:
+            return [x]
+        size = max(1, BLOCK_VALUES // max(1, int(np.prod(x.shape[1:]))))
+        return [x[start : start + size] for start in range(0, max(1, len(x)), size)]
+
+    def _run_block(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        try:
+            values = self._evaluator.run(list(names), {self.input_name: x})
+        except Exception as error:  # the evaluator raises whatever its operators do
+            raise UserError(f"the NumPy backend cannot run {self.path}: {_line(error)}") from error
+        return dict(zip(names, values, strict=True))
+
+
+def load_proto(path: Path) -> onnx.ModelProto:
+    """Parses a model's file.
+
+    Raises:
+        UserError: It is not an ONNX model, or is damaged.
+    """
+    try:
+        model = onnx.load(path)
+    except (DecodeError, ValueError, OSError) as error:
+        raise damaged(path) from error
+    if not model.HasField("graph"):  # some texts parse as a message of unknown fields
+        raise damaged(path)
+    return model
+
+
+def _describe(value: onnx.ValueInfoProto) -> tuple[str, bool, list[int | None]]:
+    """Returns an input's name, whether it is float32, and its dimensions (None where open)."""
+    tensor = value.type.tensor_type
+    dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
+    return value.name, tensor.elem_type == onnx.TensorProto.FLOAT, dims
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,128 @@
+"""Models in ONNX Runtime: with the operator library ("ort"), or the model's functions ("ort-portable")."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.operators.domain import DOMAIN
+from runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
+from runtimes.library import get_library_path
+
+# ONNX Runtime's errors have no common base of their own.
+ERRORS = tuple(
+    value for value in vars(ort_errors).values() if isinstance(value, type) and issubclass(value, Exception)
+)
+FATAL_ONLY = 4
+
+
+def create_session(
+    model: str | Path | bytes, *, library: bool, threads: int | None = None
+) -> onnxruntime.InferenceSession:
+    """Creates a CPU session with all graph optimisations.
+
+    Args:
+        model: A file, or a serialised model.
+        library: Whether the operator library is registered.
+        threads: Threads that compute one operator; None leaves the choice to ONNX Runtime.
+
+    Raises:
+        UserError: The library is missing or cannot be registered.
+        Exception: ONNX Runtime's own errors about the model.
+    """
+    # Registering a library twice on the same options is an error, so each session has its own.
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = FATAL_ONLY  # every error is raised too; once is enough
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if library:
+        path = str(get_library_path())
+        try:
+            options.register_custom_ops_library(path)
+        except ERRORS as error:
+            raise UserError(
+                f"ONNX Runtime cannot load the operator library {path} ({reason(error)}); build it again"
+            ) from error
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def reason(error: Exception) -> str:
+    """Returns the sentence of an ONNX Runtime error, on one line and without its code."""
+    text = " ".join(str(error).split())
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+
+
+class OrtRuntime(Runtime):
+    """A model in ONNX Runtime.
+
+    Args:
+        path: The .onnx file.
+        library: True runs binary layers by the library's kernels, False by the functions in the model.
+        threads: Threads that compute one operator; None leaves the choice to ONNX Runtime.
+
+    Raises:
+        UserError: The file is missing, damaged, or not a model of images, or the library is missing.
+    """
+
+    def __init__(self, path: str | Path, *, library: bool = True, threads: int | None = None) -> None:
+        self.name = "ort" if library else "ort-portable"
+        self.path = Path(path)
+        self._options: dict[str, Any] = {"library": library, "threads": threads}
+        check_file(self.path)
+        with self._errors("load"):
+            self._session = create_session(self.path, **self._options)
+        self._traced: tuple[frozenset[str], onnxruntime.InferenceSession] | None = None
+
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        check_inputs(self.path, [(i.name, i.type == "tensor(float)", i.shape) for i in inputs], len(outputs))
+        self.input_name, self.output_name = inputs[0].name, outputs[0].name
+        self.input_dims = tuple(n if isinstance(n, int) else None for n in inputs[0].shape)
+        self.metadata = ModelMetadata.from_properties(self._session.get_modelmeta().custom_metadata_map)
+
+    def _run(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        with self._errors("run"):
+            session = self._session_with(names)
+            return dict(zip(names, session.run(list(names), {self.input_name: x}), strict=True))
+
+    def _session_with(self, names: Sequence[str]) -> onnxruntime.InferenceSession:
+        """Returns a session that gives the named values as outputs; the latest such session is kept."""
+        outputs = {output.name for output in self._session.get_outputs()}
+        added = frozenset(names) - outputs
+        if not added:
+            return self._session
+        if self._traced is None or self._traced[0] != added:
+            import onnx  # noqa: PLC0415 - plain runs on a device do without it
+
+            model = onnx.load(self.path)
+            missing = added - {name for node in model.graph.node for name in node.output}
+            if missing:
+                raise UserError(
+                    f"{self.path} has no tensor named {sorted(missing)[0]}; look at its graph in Netron"
+                )
+            model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(added))
+            self._traced = (added, create_session(model.SerializeToString(), **self._options))
+        return self._traced[1]
+
+    @contextmanager
+    def _errors(self, verb: str) -> Iterator[None]:
+        """Turns ONNX Runtime's errors about the model into one sentence."""
+        try:
+            yield
+        except ERRORS as error:
+            text = reason(error)
+            if isinstance(error, ort_errors.InvalidProtobuf | ort_errors.NoModel) or "ModelProto" in text:
+                raise damaged(self.path) from error
+            if f"{DOMAIN}:" in text and "not a registered function" in text and self.name == "ort-portable":
+                raise UserError(
+                    f"{self.path} carries no functions for its {DOMAIN} nodes; run it with --runtime ort"
+                ) from error
+            raise UserError(f"ONNX Runtime cannot {verb} {self.path}: {text}") from error

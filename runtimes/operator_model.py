@@ -1,0 +1,59 @@
+"""A model of one BinaryConv2d node, to run the operator by itself in any runtime."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
+
+# The oldest versions that the fallback function can be written in, so that old runtimes take the model.
+OPSETS = {"": 18, "ai.onnx.ml": 3, DOMAIN: DOMAIN_VERSION}
+IR_VERSION = 8
+
+
+def operator_model(
+    W: npt.NDArray[np.uint8],
+    scale: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    attributes: BinaryConv2dAttributes,
+    *,
+    residual: bool = True,
+    functions: Sequence[onnx.FunctionProto] = (),
+) -> onnx.ModelProto:
+    """Builds the model; its inputs are X and, if there is a residual, R, its output is Y.
+
+    Args:
+        W: uint8 [O, KH, KW, ceil(C / groups / 8)], stored in the model as are scale and bias.
+        scale: float32 [O].
+        bias: float32 [O].
+        attributes: Written on the node.
+        residual: Whether the node has its fifth input. A function needs it.
+        functions: Model-local functions, for a runtime without the operator library.
+    """
+    constants = {"W": W, "scale": scale, "bias": bias}
+    inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["N", "H", "W_in", attributes.channels])]
+    if residual:
+        inputs.append(helper.make_tensor_value_info("R", TensorProto.FLOAT, None))
+    node = helper.make_node(
+        BINARY_CONV2D,
+        ["X", *constants, *(["R"] if residual else [])],
+        ["Y"],
+        domain=DOMAIN,
+        **attributes.to_dict(),
+    )
+    graph = helper.make_graph(
+        [node],
+        BINARY_CONV2D,
+        inputs,
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(
+        graph,
+        functions=functions,
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in OPSETS.items()],
+        ir_version=IR_VERSION,
+    )
