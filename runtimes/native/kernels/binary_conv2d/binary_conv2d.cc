@@ -1,0 +1,216 @@
+#include "kernels/binary_conv2d/binary_conv2d.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/binary_conv2d/gather.h"
+#include "kernels/checked.h"
+#include "kernels/memory.h"
+
+namespace rbnn {
+namespace {
+
+// Samples are processed in rounds whose input and windows stay in a second-level cache.
+constexpr std::size_t kRoundBytes = std::size_t{1} << 20;
+
+// Work is cut so that a task is worth the call and a pool of some threads finds enough of them. How it is cut has no
+// influence on the result: sums of rows are per row, and every output is computed on its own.
+constexpr std::size_t kRowsPerTask = 8;
+constexpr std::size_t kPixelsPerTask = 96;
+constexpr std::size_t kEnoughTasks = 16;
+constexpr std::size_t kPanelsPerStep = 2;
+
+constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+FilterShape validated(const FilterShape& shape, const Attributes& attributes) {
+  validate(attributes);
+  validate(shape, attributes);
+  return shape;
+}
+
+// Hands out aligned parts of one piece of scratch memory; first without memory, to learn its size.
+class Carver {
+ public:
+  explicit Carver(std::byte* memory) : memory_(memory) {}
+
+  template <typename T>
+  T* take(std::size_t count) {
+    T* const part = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
+    bytes_ += divide_up(count * sizeof(T), kAlignment) * kAlignment;
+    return part;
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* memory_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace
+
+// A few samples on their way through the layer.
+struct BinaryConv2d::Round {
+  const Plan& plan;
+  Tensors tensors;  // of the round's first sample
+  std::size_t samples;
+
+  double* row_sums;   // [samples, H]
+  float* thresholds;  // [samples]
+  Word* bits;         // [samples, H, bit_row_words]
+  Word* windows;      // [samples, sample_words]
+  float* residual;    // [O], for a residual of one element
+
+  void carve(Carver& carver, std::size_t outputs) {
+    const auto rows = samples * static_cast<std::size_t>(plan.height);
+    row_sums = carver.take<double>(rows);
+    thresholds = carver.take<float>(samples);
+    bits = carver.take<Word>(rows * plan.bit_row_words);
+    windows = carver.take<Word>(samples * plan.sample_words);
+    residual = carver.take<float>(outputs);
+  }
+};
+
+BinaryConv2d::BinaryConv2d(const Kernel& kernel, const Attributes& attributes, const FilterShape& shape,
+                           const std::uint8_t* weights)
+    : kernel_(kernel),
+      attributes_(attributes),
+      filter_(kernel, attributes, validated(shape, attributes), weights) {}
+
+std::shared_ptr<const Plan> BinaryConv2d::plan(std::int64_t height, std::int64_t width) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (last_plan_ == nullptr || last_plan_->height != height || last_plan_->width != width) {
+    last_plan_ = std::make_shared<const Plan>(attributes_, filter_, height, width);
+  }
+  return last_plan_;
+}
+
+void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& tensors, const Parallel& parallel) const {
+  if (samples == 0) return;
+  const auto outputs = static_cast<std::size_t>(filter_.shape().outputs);
+  const auto sample_inputs = static_cast<std::size_t>(plan.height * plan.width * attributes_.channels);
+  const std::size_t sample_outputs = plan.pixels.size() * outputs;
+  const std::size_t sample_bytes = sample_inputs * sizeof(float) + plan.sample_words * sizeof(Word);
+
+  Round round{plan, tensors, std::clamp(kRoundBytes / sample_bytes, std::size_t{1}, samples),
+              nullptr, nullptr, nullptr, nullptr, nullptr};
+  Carver measure(nullptr);
+  round.carve(measure, outputs);
+  Scratch scratch(measure.bytes());
+  Carver carver(scratch.data());
+  round.carve(carver, outputs);
+  if (tensors.residual == nullptr || tensors.residual_is_scalar) {
+    std::fill_n(round.residual, outputs, tensors.residual == nullptr ? 0.0f : *tensors.residual);
+    round.tensors.residual = round.residual;
+    round.tensors.residual_is_scalar = true;
+  }
+
+  for (std::size_t done = 0; done < samples; done += round.samples) {
+    round.samples = std::min(round.samples, samples - done);
+    compute_thresholds(round, parallel);
+    compute_windows(round, parallel);
+    compute_outputs(round, parallel);
+    round.tensors.x += round.samples * sample_inputs;
+    round.tensors.y += round.samples * sample_outputs;
+    if (!round.tensors.residual_is_scalar) round.tensors.residual += round.samples * sample_outputs;
+  }
+}
+
+void BinaryConv2d::compute_thresholds(const Round& round, const Parallel& parallel) const {
+  if (attributes_.threshold == Threshold::kZero) {
+    std::fill_n(round.thresholds, round.samples, 0.0f);
+    return;
+  }
+  const auto height = static_cast<std::size_t>(round.plan.height), rows = round.samples * height;
+  const auto length = static_cast<std::size_t>(round.plan.width * attributes_.channels);
+  parallel_for(parallel, divide_up(rows, kRowsPerTask), [&](std::size_t task) noexcept {
+    const std::size_t begin = task * kRowsPerTask, count = std::min(kRowsPerTask, rows - begin);
+    kernel_.sum_rows(round.tensors.x + begin * length, count, length, round.row_sums + begin);
+  });
+  for (std::size_t sample = 0; sample < round.samples; ++sample) {
+    double total = 0;
+    for (std::size_t h = 0; h < height; ++h) total += round.row_sums[sample * height + h];
+    round.thresholds[sample] = static_cast<float>(total / static_cast<double>(height * length));
+  }
+}
+
+void BinaryConv2d::compute_windows(const Round& round, const Parallel& parallel) const {
+  const Plan& plan = round.plan;
+  const auto height = static_cast<std::size_t>(plan.height);
+  const auto length = static_cast<std::size_t>(plan.width * attributes_.channels);
+  const auto pack = [&](std::size_t sample, std::size_t row) noexcept {
+    const std::size_t index = sample * height + row;
+    kernel_.pack_signs(round.tensors.x + index * length, length, round.thresholds[sample],
+                       round.bits + index * plan.bit_row_words);
+  };
+  const auto gather = [&](std::size_t sample, std::size_t row) noexcept {
+    gather_windows(attributes_, filter_, plan, row, round.bits + sample * height * plan.bit_row_words,
+                   round.windows + sample * plan.sample_words + row * plan.row_words);
+  };
+  const auto for_rows = [&](std::size_t rows_per_sample, auto&& function) {
+    const std::size_t rows = round.samples * rows_per_sample;
+    parallel_for(parallel, divide_up(rows, kRowsPerTask), [&](std::size_t task) noexcept {
+      const std::size_t end = std::min(rows, (task + 1) * kRowsPerTask);
+      for (std::size_t i = task * kRowsPerTask; i < end; ++i) function(i / rows_per_sample, i % rows_per_sample);
+    });
+  };
+  if (plan.shared_rows) {  // a window row needs one input row, which no other one needs: one pass does both
+    for_rows(plan.window_rows, [&](std::size_t sample, std::size_t row) noexcept {
+      const std::int64_t input_row = static_cast<std::int64_t>(row) - attributes_.pads[0];
+      if (input_row >= 0 && input_row < plan.height) pack(sample, static_cast<std::size_t>(input_row));
+      gather(sample, row);
+    });
+  } else {
+    for_rows(height, pack);
+    for_rows(plan.window_rows, gather);
+  }
+}
+
+void BinaryConv2d::compute_outputs(const Round& round, const Parallel& parallel) const {
+  const Plan& plan = round.plan;
+  const WindowLayout& layout = filter_.layout();
+  const auto groups = static_cast<std::size_t>(attributes_.groups);
+  const auto outputs = static_cast<std::size_t>(filter_.shape().outputs), group_outputs = outputs / groups;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+  Product product{};
+  product.sample_stride = plan.sample_words;
+  product.pixels = plan.pixels.data();
+  product.pixels_per_sample = plan.pixels.size();
+  product.runs = layout.runs;
+  product.run_stride = plan.run_stride;
+  product.triples = layout.triples;
+  product.singles = layout.singles;
+  product.channels = group_outputs;
+  product.border_stride = outputs;
+  product.inside = plan.inside.data();
+  product.residual_stride = round.tensors.residual_is_scalar ? 0 : outputs;
+  product.output_stride = outputs;
+  product.lower = attributes_.activation == Activation::kNone   ? -kInfinity
+                  : attributes_.activation == Activation::kRelu ? 0.0f
+                                                                : -1.0f;
+  product.upper = attributes_.activation == Activation::kHardtanh ? 1.0f : kInfinity;
+
+  const std::size_t pixels = round.samples * plan.pixels.size(), panels = filter_.panels_per_group();
+  const std::size_t pixel_tasks = divide_up(pixels, kPixelsPerTask);
+  const std::size_t steps = divide_up(panels, kPanelsPerStep);
+  const std::size_t panel_tasks = std::min(steps, divide_up(kEnoughTasks, pixel_tasks * groups));
+  const std::size_t panels_per_task = divide_up(steps, panel_tasks) * kPanelsPerStep;
+  parallel_for(parallel, groups * panel_tasks * pixel_tasks, [&](std::size_t task) noexcept {
+    const std::size_t group = task / (panel_tasks * pixel_tasks), channel = group * group_outputs;
+    Product part = product;
+    part.pixel_begin = task % pixel_tasks * kPixelsPerTask;
+    part.pixel_end = std::min(pixels, part.pixel_begin + kPixelsPerTask);
+    part.panel_begin = std::min(panels, task / pixel_tasks % panel_tasks * panels_per_task);
+    part.panel_end = std::min(panels, part.panel_begin + panels_per_task);
+    part.input = round.windows + group * plan.group_words;
+    part.panels = filter_.group_panels(group);
+    part.border_weights = plan.border_weights.data() + channel;
+    part.scale = round.tensors.scale + channel;
+    part.bias = round.tensors.bias + channel;
+    part.residual = round.tensors.residual + channel;
+    part.output = round.tensors.y + channel;
+    kernel_.multiply(part);
+  });
+}
+
+}  // namespace rbnn

@@ -1,0 +1,99 @@
+#include "kernels/binary_conv2d/filter.h"
+
+#include <algorithm>
+
+#include "kernels/checked.h"
+
+namespace rbnn {
+namespace {
+
+std::int32_t popcount(Word word) {
+  std::int32_t count = 0;
+  for (; word != 0; word &= word - 1) ++count;
+  return count;
+}
+
+// The channels of one tap as words, with the bits behind the last channel cleared.
+void read_tap(const std::uint8_t* bytes, std::size_t channels, Word* words) {
+  std::fill_n(words, words_for_bits(channels), Word{0});
+  for (std::size_t j = 0; j < bytes_for_bits(channels); ++j) words[j / 4] |= Word{bytes[j]} << (j % 4 * 8);
+  if (channels % kWordBits != 0) words[channels / kWordBits] &= (Word{1} << channels % kWordBits) - 1;
+}
+
+}  // namespace
+
+WindowLayout choose_layout(const FilterShape& shape, std::int64_t group_channels, bool triples) {
+  const auto rows = static_cast<std::size_t>(shape.height);
+  WindowLayout layout{};
+  layout.row_bits = static_cast<std::size_t>(shape.width * group_channels);
+  const std::size_t by_row = rows * words_for_bits(layout.row_bits), whole = words_for_bits(rows * layout.row_bits);
+  const bool one_run = 5 * whole <= 4 * by_row;  // gathering whole windows costs more; below a fifth it does not pay
+  layout.runs = one_run ? 1 : rows;
+  layout.rows = one_run ? rows : 1;
+  layout.run_words = words_for_bits(layout.rows * layout.row_bits);
+  layout.triples = triples ? layout.run_words / 3 : 0;
+  layout.singles = layout.run_words - 3 * layout.triples;
+  return layout;
+}
+
+void to_triples(Word* words, std::size_t triples) {
+  for (std::size_t t = 0; t < triples; ++t, words += 3) {
+    words[1] ^= words[0];
+    words[2] ^= words[1];
+  }
+}
+
+Filter::Filter(const Kernel& kernel, const Attributes& attributes, const FilterShape& shape,
+               const std::uint8_t* weights)
+    : shape_(shape),
+      group_channels_(attributes.channels / attributes.groups),
+      layout_(choose_layout(shape, group_channels_, kernel.triples)),
+      group_outputs_(static_cast<std::size_t>(shape.outputs / attributes.groups)),
+      panels_per_group_((group_outputs_ + kernel.lanes - 1) / kernel.lanes),
+      group_words_(panels_per_group_ * layout_.words() * kernel.lanes) {
+  const auto words = checked_product({attributes.groups, static_cast<std::int64_t>(panels_per_group_),
+                                      static_cast<std::int64_t>(layout_.words()),
+                                      static_cast<std::int64_t>(kernel.lanes)});
+  const auto taps = checked_product({shape.outputs, shape.height + 1, shape.width + 1});
+  panels_ = make_aligned_array<Word>(static_cast<std::size_t>(words));
+  std::fill_n(panels_.get(), words, Word{0});
+  ones_.assign(static_cast<std::size_t>(taps), 0);
+  for (std::size_t o = 0; o < static_cast<std::size_t>(shape.outputs); ++o) pack_channel(weights, o, kernel.lanes);
+}
+
+void Filter::pack_channel(const std::uint8_t* weights, std::size_t o, std::size_t lanes) {
+  const auto channels = static_cast<std::size_t>(group_channels_), tap_bytes = bytes_for_bits(channels);
+  const auto height = static_cast<std::size_t>(shape_.height), width = static_cast<std::size_t>(shape_.width);
+  const std::size_t group = o / group_outputs_, in_group = o % group_outputs_;
+  Word* const column = panels_.get() + group * group_words_ + in_group / lanes * layout_.words() * lanes +
+                       in_group % lanes;
+  std::int32_t* const ones = ones_.data() + o * (height + 1) * (width + 1);
+  const std::uint8_t* tap = weights + o * height * width * tap_bytes;
+  std::vector<Word> words(layout_.words()), tap_words(words_for_bits(channels));
+
+  for (std::size_t i = 0; i < height; ++i) {
+    Word* const run = words.data() + i / layout_.rows * layout_.run_words;
+    for (std::size_t j = 0; j < width; ++j, tap += tap_bytes) {
+      read_tap(tap, channels, tap_words.data());
+      copy_bits(run, i % layout_.rows * layout_.row_bits + j * channels, tap_words.data(), 0, channels);
+      std::int32_t here = 0;
+      for (const Word word : tap_words) here += popcount(word);
+      std::int32_t* const corner = ones + (i + 1) * (width + 1) + j + 1;
+      const std::int32_t *const left = corner - 1, *const above = corner - (width + 1);
+      *corner = here + *left + *above - *(above - 1);
+    }
+  }
+  for (std::size_t run = 0; run < layout_.runs; ++run) to_triples(&words[run * layout_.run_words], layout_.triples);
+  for (std::size_t k = 0; k < words.size(); ++k) column[k * lanes] = words[k];
+}
+
+std::int32_t Filter::ones_outside(std::size_t o, Axis::Taps rows, Axis::Taps columns) const {
+  const std::int64_t stride = shape_.width + 1;
+  const std::int32_t* const ones = ones_.data() + static_cast<std::int64_t>(o) * (shape_.height + 1) * stride;
+  const auto at = [&](std::int64_t i, std::int64_t j) { return ones[i * stride + j]; };
+  const std::int32_t inside = at(rows.end, columns.end) - at(rows.begin, columns.end) - at(rows.end, columns.begin) +
+                              at(rows.begin, columns.begin);
+  return at(shape_.height, shape_.width) - inside;
+}
+
+}  // namespace rbnn

@@ -1,0 +1,59 @@
+// The weights of one layer, re-packed once for one kernel.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/binary_conv2d/geometry.h"
+#include "kernels/binary_conv2d/kernel.h"
+#include "kernels/memory.h"
+
+namespace rbnn {
+
+// How the bits of one window (or of one output channel's weights) lie in words: `runs` runs, each of `rows` kernel
+// rows, in each of which the taps follow one another without a gap and the channels of a tap likewise. A run starts at
+// a word. One run per kernel row lets windows below each other share their rows; one run for the whole kernel leaves no
+// gaps between the rows, which pays where a row is only a few bits.
+struct WindowLayout {
+  std::size_t runs, rows;
+  std::size_t row_bits;   // KW * C / groups
+  std::size_t run_words;  // 3 * triples + singles
+  std::size_t triples, singles;
+
+  std::size_t words() const { return runs * run_words; }
+};
+
+WindowLayout choose_layout(const FilterShape& shape, std::int64_t group_channels, bool triples);
+
+// a, b, c -> a, a ^ b, a ^ b ^ c for the first 3 * triples words; see kernel.h.
+void to_triples(Word* words, std::size_t triples);
+
+class Filter {
+ public:
+  // `weights` is W of the specification; bits behind the last channel may be anything.
+  Filter(const Kernel& kernel, const Attributes& attributes, const FilterShape& shape, const std::uint8_t* weights);
+
+  const FilterShape& shape() const { return shape_; }
+  const WindowLayout& layout() const { return layout_; }
+  std::size_t panels_per_group() const { return panels_per_group_; }
+  const Word* group_panels(std::size_t group) const { return panels_.get() + group * group_words_; }
+
+  // How many weights of output channel `o` are +1 in taps outside the given ranges.
+  std::int32_t ones_outside(std::size_t o, Axis::Taps rows, Axis::Taps columns) const;
+
+ private:
+  void pack_channel(const std::uint8_t* weights, std::size_t o, std::size_t lanes);
+
+  FilterShape shape_;
+  std::int64_t group_channels_;
+  WindowLayout layout_;
+  std::size_t group_outputs_, panels_per_group_, group_words_;
+  AlignedArray<Word> panels_;  // [group][panel][run][word][lane]
+  // [o][KH + 1][KW + 1]: how many weights are +1 in taps above and left of (i, j), so that the ones in any rectangle
+  // of taps are four look-ups away.
+  std::vector<std::int32_t> ones_;
+};
+
+}  // namespace rbnn

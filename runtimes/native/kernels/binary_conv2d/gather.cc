@@ -1,0 +1,63 @@
+#include "kernels/binary_conv2d/gather.h"
+
+#include <algorithm>
+
+namespace rbnn {
+namespace {
+
+// Copies the taps of one kernel row that are inside the image into a run that is 0 so far.
+void gather_taps(const Attributes& a, const Axis& axis, Axis::Taps taps, std::int64_t column, std::size_t group,
+                 const Word* row_bits, Word* run, std::size_t position) {
+  const auto channels = static_cast<std::size_t>(a.channels);
+  const auto group_channels = static_cast<std::size_t>(a.channels / a.groups);
+  const std::int64_t origin = axis.origin(column);
+  const auto from = [&](std::int64_t tap) {
+    return static_cast<std::size_t>(origin + tap * axis.dilation) * channels + group * group_channels;
+  };
+  const auto to = [&](std::int64_t tap) { return position + static_cast<std::size_t>(tap) * group_channels; };
+  if (a.groups == 1 && axis.dilation == 1) {  // neighbouring taps are neighbours in the input as well
+    const auto count = static_cast<std::size_t>(taps.end - taps.begin) * channels;
+    if (count != 0) copy_bits(run, to(taps.begin), row_bits, from(taps.begin), count);
+    return;
+  }
+  for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
+    copy_bits(run, to(tap), row_bits, from(tap), group_channels);
+  }
+}
+
+}  // namespace
+
+void gather_windows(const Attributes& attributes, const Filter& filter, const Plan& plan, std::size_t row,
+                    const Word* bits, Word* windows) noexcept {
+  const WindowLayout& layout = filter.layout();
+  const Axis vertical = vertical_axis(attributes, filter.shape());
+  const Axis horizontal = horizontal_axis(attributes, filter.shape());
+  std::fill_n(windows, plan.row_words, Word{0});
+
+  // Which kernel rows of each window this row stores, and where tap row 0 of it falls.
+  Axis::Taps stored{0, 1};
+  std::int64_t origin = static_cast<std::int64_t>(row) - vertical.pad_before;
+  if (plan.shared_rows) {
+    if (origin < 0 || origin >= plan.height) return;
+  } else {
+    stored = plan.row_taps[row];
+    origin = vertical.origin(static_cast<std::int64_t>(row));
+  }
+  for (std::size_t group = 0; group < static_cast<std::size_t>(attributes.groups); ++group) {
+    Word* window = windows + group * plan.group_words;
+    for (std::int64_t column = 0; column < plan.output_width; ++column, window += plan.stored_words) {
+      for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
+        const auto tap = static_cast<std::size_t>(tap_row);
+        const auto image_row = static_cast<std::size_t>(origin + tap_row * vertical.dilation);
+        gather_taps(attributes, horizontal, plan.column_taps[static_cast<std::size_t>(column)], column, group,
+                    bits + image_row * plan.bit_row_words, window + tap / layout.rows * layout.run_words,
+                    tap % layout.rows * layout.row_bits);
+      }
+      for (std::size_t run = 0; run * layout.run_words < plan.stored_words; ++run) {
+        to_triples(window + run * layout.run_words, layout.triples);
+      }
+    }
+  }
+}
+
+}  // namespace rbnn

@@ -1,0 +1,80 @@
+// What one instruction set contributes to BinaryConv2d: three functions on raw pointers. Everything around them
+// (geometry, packing of weights, gathering of taps, threads) is shared and lives in the other files of this directory.
+//
+// A file per instruction set defines one Kernel; kernels.inc lists them all. Those files are compiled with flags that
+// the rest of the library is not, so they include nothing but this header, bits.h and intrinsics, and keep everything
+// but their Kernel in an anonymous namespace.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/bits.h"
+
+namespace rbnn {
+
+// One output pixel of a sample.
+struct Pixel {
+  std::uint32_t input;   // where the bits of its window start, in words from the start of the sample's
+  std::uint32_t border;  // which taps of its window are outside the image: an index of Product's border tables
+};
+
+// The matrix product of window bits and weight bits over a range of pixels and of panels of output channels, with its
+// epilogue. For output pixel p and output channel o:
+//
+// 1. A window is `runs` runs of 3 * triples + singles words. Run r starts at input + r * run_stride.
+// 2. With equal bits counting +1 and different bits -1, over K bits: acc = K - 2 * popcount(x ^ w).
+// 3. Bits outside the image, and those behind the last channel, are 0 in x. The former are any bit in w: such a tap
+//    adds its popcount(w) to the sum of popcount(x ^ w) = popcount(w), whatever the activations. border_weights holds
+//    minus that sum, an integer, so with K = inside, the number of true bits inside the image,
+//        acc = inside - 2 * (border_weights + popcount(x ^ w)),   exactly, and a tap outside contributes 0.
+//    Bits behind the last channel are 0 in w as well, and count nowhere.
+// 4. y = clamp(acc * scale + bias + residual), each step rounded to float32 on its own; clamp as in clamp's comment.
+//
+// Triples (only if Kernel::triples; else triples is 0): words a, b, c of a run, on both sides, are stored as
+// a, a ^ b, a ^ b ^ c. With d1, d2, d3 the xor of x and w in the three words, one xor each then gives
+//    d1,  e = d1 ^ d2,  s = d1 ^ d2 ^ d3,
+// and the carry-save adder's other output is majority(d1, d2, d3) = e ? ~s : d1 (where d1 and d2 differ, d3 = s ^ e =
+// ~s decides; else they do). So popcount(d1) + popcount(d2) + popcount(d3) = popcount(s) + 2 * popcount(majority):
+// two popcounts and one select instead of three popcounts.
+struct Product {
+  const Word* input;          // windows of sample 0, of this group
+  std::size_t sample_stride;  // words
+  const Pixel* pixels;        // [pixels_per_sample]
+  std::size_t pixels_per_sample;
+  std::size_t pixel_begin, pixel_end;  // counted through all samples
+  std::size_t runs, run_stride, triples, singles;
+
+  const Word* panels;  // [panel][run][word][lane]: a panel is `lanes` output channels; the last one is padded with 0
+  std::size_t panel_begin, panel_end;
+  std::size_t channels;  // output channels of this group
+
+  const std::int32_t* border_weights;  // [border][border_stride]
+  std::size_t border_stride;
+  const std::int32_t* inside;  // [border]
+
+  const float* scale;     // [channels]
+  const float* bias;      // [channels]
+  const float* residual;  // of pixel 0; may be the same memory as output
+  std::size_t residual_stride;
+  float* output;  // of pixel 0
+  std::size_t output_stride;
+  float lower, upper;  // y < lower gives lower, y > upper gives upper, all else (a NaN, a -0.0 against 0) passes
+};
+
+struct Kernel {
+  const char* name;
+  std::size_t lanes;  // output channels in a panel
+  bool triples;       // whether `multiply` wants words in triples
+
+  // sums[r] = the sum of row r of [rows, length], in the order that docs/ops/BinaryConv2d.md fixes.
+  void (*sum_rows)(const float* x, std::size_t rows, std::size_t length, double* sums);
+
+  // Bit i of `bits` = sign_bit(x[i], threshold) for i < count; the bits behind, up to a whole word, are 0.
+  void (*pack_signs)(const float* x, std::size_t count, float threshold, Word* bits);
+
+  void (*multiply)(const Product& product);
+};
+
+}  // namespace rbnn

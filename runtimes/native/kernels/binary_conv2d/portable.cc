@@ -1,0 +1,99 @@
+// The kernel that every processor runs, and the one to read first: plain C++17, written so that a compiler can use
+// whatever vectors the target's baseline has (SSE2, NEON).
+//
+// Overflow: a byte counter takes at most 8 a word, so 31 words (248) are counted in bytes before they are widened.
+// Tail: panels are padded with zero weights; the epilogue stops at the last channel.
+
+#include "kernels/binary_conv2d/kernel.h"
+
+namespace rbnn {
+namespace {
+
+constexpr std::size_t kLanes = 8;
+constexpr std::size_t kWordsPerWidening = 31;
+
+void sum_rows(const float* x, std::size_t rows, std::size_t length, double* sums) {
+  for (std::size_t row = 0; row < rows; ++row, x += length) {
+    double lane[16] = {};
+    std::size_t i = 0;
+    for (; i + 16 <= length; i += 16) {
+      for (std::size_t l = 0; l < 16; ++l) lane[l] += static_cast<double>(x[i + l]);
+    }
+    for (std::size_t l = 0; i + l < length; ++l) lane[l] += static_cast<double>(x[i + l]);
+    for (std::size_t half = 8; half != 0; half /= 2) {
+      for (std::size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+    }
+    sums[row] = lane[0];
+  }
+}
+
+void pack_signs(const float* x, std::size_t count, float threshold, Word* bits) {
+  for (std::size_t i = 0; i < count; i += kWordBits) {
+    const std::size_t size = count - i < kWordBits ? count - i : kWordBits;
+    Word word = 0;
+    for (std::size_t b = 0; b < size; ++b) word |= sign_bit(x[i + b], threshold) << b;
+    *bits++ = word;
+  }
+}
+
+// The popcount of each byte of `v`.
+inline Word byte_counts(Word v) {
+  v -= (v >> 1) & 0x55555555u;
+  v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+  return (v + (v >> 4)) & 0x0f0f0f0fu;
+}
+
+// The sum of the four bytes of `v`; it exceeds a byte, so a multiplication by 0x01010101 would lose its carry.
+inline Word sum_of_bytes(Word v) {
+  v = (v & 0x00ff00ffu) + ((v >> 8) & 0x00ff00ffu);
+  return (v & 0xffffu) + (v >> 16);
+}
+
+// Adds popcount(x ^ w) over one run to `count`, for each lane.
+void count_run(const Word* x, const Word* w, std::size_t words, Word* count) {
+  for (std::size_t begin = 0; begin < words; begin += kWordsPerWidening) {
+    const std::size_t end = words - begin < kWordsPerWidening ? words : begin + kWordsPerWidening;
+    Word bytes[kLanes] = {};
+    for (std::size_t k = begin; k < end; ++k) {
+      for (std::size_t l = 0; l < kLanes; ++l) bytes[l] += byte_counts(x[k] ^ w[k * kLanes + l]);
+    }
+    for (std::size_t l = 0; l < kLanes; ++l) count[l] += sum_of_bytes(bytes[l]);
+  }
+}
+
+void multiply(const Product& p) {
+  const std::size_t words = p.singles;  // this kernel asks for no triples
+  const std::size_t panel_words = p.runs * words * kLanes;
+  for (std::size_t panel = p.panel_begin; panel < p.panel_end; ++panel) {
+    const std::size_t channel = panel * kLanes;
+    const std::size_t lanes = p.channels - channel < kLanes ? p.channels - channel : kLanes;
+    for (std::size_t index = p.pixel_begin; index < p.pixel_end; ++index) {
+      const Pixel pixel = p.pixels[index % p.pixels_per_sample];
+      const Word* x = p.input + index / p.pixels_per_sample * p.sample_stride + pixel.input;
+      const Word* w = p.panels + panel * panel_words;
+      Word count[kLanes] = {};
+      for (std::size_t run = 0; run < p.runs; ++run, x += p.run_stride, w += words * kLanes) {
+        count_run(x, w, words, count);
+      }
+      const std::int32_t* border = p.border_weights + pixel.border * p.border_stride + channel;
+      const float* residual = p.residual + index * p.residual_stride + channel;
+      float* y = p.output + index * p.output_stride + channel;
+      for (std::size_t l = 0; l < lanes; ++l) {
+        const std::int32_t different = border[l] + static_cast<std::int32_t>(count[l]);
+        const std::int32_t acc = p.inside[pixel.border] - 2 * different;
+        float value = static_cast<float>(acc) * p.scale[channel + l];
+        value += p.bias[channel + l];
+        value += residual[l];
+        value = value < p.lower ? p.lower : value;
+        y[l] = value > p.upper ? p.upper : value;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+extern const Kernel kernel_portable;  // const objects are internal without a declaration
+const Kernel kernel_portable = {"portable", kLanes, /*triples=*/false, sum_rows, pack_signs, multiply};
+
+}  // namespace rbnn

@@ -1,0 +1,19 @@
+// The attributes of a BinaryConv2d node, from ONNX Runtime's two places to ask for them.
+
+#pragma once
+
+#include <optional>
+
+#include "kernels/binary_conv2d/geometry.h"
+#include "ort/c_api.h"
+
+namespace rbnn::ort {
+
+// Reads and validates them all. Throws std::invalid_argument that names the attribute that is missing or wrong.
+Attributes read_attributes(const OrtApi& api, const OrtKernelInfo* info);
+
+// What decides the output's shape: strides, pads and dilations. Nothing where one is missing or wrong: shape inference
+// stays silent, and read_attributes says what is wrong when the session is made.
+std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferContext* context);
+
+}  // namespace rbnn::ort

@@ -1,0 +1,148 @@
+// ai.rbnn::BinaryConv2d (docs/ops/BinaryConv2d.md) for ONNX Runtime: reads, checks, and calls the kernels.
+
+#include "kernels/binary_conv2d/binary_conv2d.h"
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "kernels/binary_conv2d/select.h"
+#include "kernels/bits.h"
+#include "kernels/checked.h"
+#include "ort/attributes.h"
+#include "ort/operators.h"
+#include "ort/shape_inference.h"
+#include "ort/status.h"
+#include "ort/tensor.h"
+
+namespace rbnn::ort {
+namespace {
+
+enum Input : std::size_t { kX, kW, kScale, kBias, kR };
+
+class BinaryConv2dKernel {
+ public:
+  BinaryConv2dKernel(const OrtApi& api, const OrtKernelInfo* info)
+      : api_(api), kernel_(select_kernel()), attributes_(read_attributes(api, info)) {
+    int constant = 0;
+    const OrtValue* weights = nullptr;
+    check(api.KernelInfoGetConstantInput_tensor(info, kW, &constant, &weights));
+    if (constant && weights != nullptr) {
+      const Tensor w = read_tensor(api, weights, "W", kUint8);
+      layer_ = make_layer(w);
+      weight_dims_ = w.dims;
+    }
+  }
+
+  void compute(OrtKernelContext* context) const {
+    const Tensor x = required(context, kX, "X", kFloat), w = required(context, kW, "W", kUint8);
+    const Tensor scale = required(context, kScale, "scale", kFloat), bias = required(context, kBias, "bias", kFloat);
+    Tensor residual;
+    const bool has_residual = read_input(api_, context, kR, "R", kFloat, residual);
+
+    const std::unique_ptr<const BinaryConv2d> own = layer_ == nullptr ? make_layer(w) : nullptr;
+    const BinaryConv2d& layer = layer_ == nullptr ? *own : *layer_;
+    if (layer_ != nullptr) check_dims("W", w.dims, weight_dims_, "the weights that the session was made with");
+    if (x.dims.size() != 4 || x.dims[3] != attributes_.channels) {
+      throw std::invalid_argument("BinaryConv2d: X must be [N, H, W, C] with C = " +
+                                  std::to_string(attributes_.channels) + " (attribute 'channels'), but is " +
+                                  to_string(x.dims));
+    }
+    const std::int64_t outputs = w.dims[0];
+    check_dims("scale", scale.dims, {outputs}, "[O]");
+    check_dims("bias", bias.dims, {outputs}, "[O]");
+    const std::shared_ptr<const Plan> plan = layer.plan(x.dims[1], x.dims[2]);
+    const Dims y_dims = {x.dims[0], plan->output_height, plan->output_width, outputs};
+    checked_product({y_dims[0], y_dims[1], y_dims[2], y_dims[3], sizeof(float)});
+    const bool scalar = has_residual && checked_product_of(residual.dims) == 1;
+    if (has_residual && !scalar) check_dims("R", residual.dims, y_dims, "[N, OH, OW, O]");
+
+    OrtValue* output = nullptr;
+    void* y = nullptr;
+    check(api_.KernelContext_GetOutput(context, 0, y_dims.data(), y_dims.size(), &output));
+    check(api_.GetTensorMutableData(output, &y));
+    const BinaryConv2d::Tensors tensors{static_cast<const float*>(x.data),
+                                        static_cast<const float*>(scale.data),
+                                        static_cast<const float*>(bias.data),
+                                        static_cast<const float*>(residual.data),
+                                        scalar,
+                                        static_cast<float*>(y)};
+    Pool pool{api_, context, nullptr};
+    layer.run(*plan, static_cast<std::size_t>(x.dims[0]), tensors, {Pool::run, &pool});
+    check(pool.failure);
+  }
+
+  const OrtApi& api() const { return api_; }
+
+ private:
+  // The session's thread pool.
+  struct Pool {
+    const OrtApi& api;
+    const OrtKernelContext* context;
+    OrtStatus* failure;
+
+    static void run(void* self, Parallel::Task task, std::size_t total, void* data) {
+      Pool& pool = *static_cast<Pool*>(self);
+      if (pool.failure != nullptr) return;
+      if (total == 1) return task(data, 0);
+      pool.failure = pool.api.KernelContext_ParallelFor(pool.context, task, total, 0, data);
+    }
+  };
+
+  static std::int64_t checked_product_of(const Dims& dims) {
+    std::int64_t product = 1;
+    for (const std::int64_t dim : dims) product = checked_product({product, dim});
+    return product;
+  }
+
+  Tensor required(const OrtKernelContext* context, Input index, const char* name, ElementType type) const {
+    Tensor tensor;
+    if (!read_input(api_, context, index, name, type, tensor)) {
+      throw std::invalid_argument("BinaryConv2d: input " + std::string(name) + " is missing");
+    }
+    return tensor;
+  }
+
+  std::unique_ptr<const BinaryConv2d> make_layer(const Tensor& w) const {
+    const std::int64_t group_channels = attributes_.channels / attributes_.groups;
+    const auto bytes = static_cast<std::int64_t>(bytes_for_bits(static_cast<std::size_t>(group_channels)));
+    if (w.dims.size() != 4 || w.dims[3] != bytes) {
+      throw std::invalid_argument("BinaryConv2d: W must be [O, KH, KW, ceil(C / groups / 8)] with a last dimension of " +
+                                  std::to_string(bytes) + ", but is " + to_string(w.dims));
+    }
+    return std::make_unique<const BinaryConv2d>(kernel_, attributes_, FilterShape{w.dims[0], w.dims[1], w.dims[2]},
+                                                static_cast<const std::uint8_t*>(w.data));
+  }
+
+  const OrtApi& api_;
+  const Kernel& kernel_;
+  const Attributes attributes_;
+  std::unique_ptr<const BinaryConv2d> layer_;  // of constant weights, packed once; else they are packed at each run
+  Dims weight_dims_;
+};
+
+}  // namespace
+
+Operator make_binary_conv2d(const OrtApi& api) {
+  Operator op = basic_operator(api);
+  op.GetName = [](const OrtCustomOp*) { return "BinaryConv2d"; };
+  op.GetInputType = [](const OrtCustomOp*, std::size_t index) -> int { return index == kW ? kUint8 : kFloat; };
+  op.GetInputTypeCount = [](const OrtCustomOp*) { return std::size_t{kR + 1}; };
+  op.GetInputCharacteristic = [](const OrtCustomOp*, std::size_t index) -> int {
+    return index == kR ? kOptional : kRequired;
+  };
+  op.GetOutputType = [](const OrtCustomOp*, std::size_t) -> int { return kFloat; };
+  op.GetOutputTypeCount = [](const OrtCustomOp*) { return std::size_t{1}; };
+  op.CreateKernelV2 = [](const OrtCustomOp*, const OrtApi* table, const OrtKernelInfo* info, void** kernel) {
+    return guard(*table, [&] { *kernel = new BinaryConv2dKernel(*table, info); });
+  };
+  op.KernelComputeV2 = [](void* kernel, OrtKernelContext* context) {
+    const auto& self = *static_cast<const BinaryConv2dKernel*>(kernel);
+    return guard(self.api(), [&] { self.compute(context); });
+  };
+  op.KernelDestroy = [](void* kernel) { delete static_cast<BinaryConv2dKernel*>(kernel); };
+  op.InferOutputShapeFn = infer_binary_conv2d;
+  return op;
+}
+
+}  // namespace rbnn::ort

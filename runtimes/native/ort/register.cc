@@ -1,0 +1,69 @@
+// The library's only exported function.
+
+#include <list>
+#include <mutex>
+
+#include "ort/c_api.h"
+#include "ort/operators.h"
+#include "ort/status.h"
+
+namespace rbnn::ort {
+
+Operator basic_operator(const OrtApi& api) {
+  Operator op{};
+  op.api = &api;
+  op.version = kApiVersion;
+  op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };  // null: CPU
+  op.GetInputCharacteristic = [](const OrtCustomOp*, std::size_t) -> int { return kRequired; };
+  op.GetOutputCharacteristic = [](const OrtCustomOp*, std::size_t) -> int { return kRequired; };
+  op.GetInputMemoryType = [](const OrtCustomOp*, std::size_t) -> int { return kDefaultMemory; };
+  op.GetVariadicInputMinArity = [](const OrtCustomOp*) { return 1; };
+  op.GetVariadicInputHomogeneity = [](const OrtCustomOp*) { return 1; };
+  op.GetVariadicOutputMinArity = [](const OrtCustomOp*) { return 1; };
+  op.GetVariadicOutputHomogeneity = [](const OrtCustomOp*) { return 1; };
+  op.GetStartVersion = [](const OrtCustomOp*) { return 1; };
+  // An operator's semantics never change under its name, so later versions of the domain mean the same.
+  op.GetEndVersion = [](const OrtCustomOp*) { return 0x7fffffff; };
+  op.GetMayInplace = [](int**, int**) { return std::size_t{0}; };
+  op.ReleaseMayInplace = [](int*, int*) {};
+  op.GetAliasMap = [](int**, int**) { return std::size_t{0}; };
+  op.ReleaseAliasMap = [](int*, int*) {};
+  return op;
+}
+
+namespace {
+
+struct Operators {
+  Operator binary_conv2d, library_info;
+};
+
+// Sessions refer to their operators for as long as they live, so these are never freed; there is one set per ONNX
+// Runtime in the process, which is nearly always one.
+const Operators& operators_for(const OrtApi& api) {
+  static std::mutex mutex;
+  static std::list<Operators>* const all = new std::list<Operators>;
+  const std::lock_guard<std::mutex> lock(mutex);
+  for (const Operators& operators : *all) {
+    if (operators.binary_conv2d.api == &api) return operators;
+  }
+  return all->emplace_back(Operators{make_binary_conv2d(api), make_library_info(api)});
+}
+
+}  // namespace
+
+}  // namespace rbnn::ort
+
+extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
+                                                                                 const OrtApiBase* base) {
+  const OrtApi* const api = base->GetApi(rbnn::ort::kApiVersion);
+  // An older ONNX Runtime. Without our operators the model's own functions run, which is better than an error.
+  if (api == nullptr) return nullptr;
+  return rbnn::ort::guard(*api, [&] {
+    const rbnn::ort::Operators& operators = rbnn::ort::operators_for(*api);
+    OrtCustomOpDomain* domain = nullptr;
+    rbnn::ort::check(api->CreateCustomOpDomain("ai.rbnn", &domain));  // the session options own it from here on
+    rbnn::ort::check(api->AddCustomOpDomain(options, domain));
+    rbnn::ort::check(api->CustomOpDomain_Add(domain, &operators.binary_conv2d));
+    rbnn::ort::check(api->CustomOpDomain_Add(domain, &operators.library_info));
+  });
+}

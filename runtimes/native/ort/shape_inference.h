@@ -1,0 +1,11 @@
+// What can be said of BinaryConv2d's output before anything runs.
+
+#pragma once
+
+#include "ort/c_api.h"
+
+namespace rbnn::ort {
+
+OrtStatus* infer_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context);
+
+}  // namespace rbnn::ort
