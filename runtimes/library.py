@@ -31,7 +31,7 @@ def get_library_path() -> str:
             return str(path)
     raise UserError(
         f"the operator library {FILE_NAME} is not installed; install rbnn-deploy with pip "
-        "(in a checkout: `pip install -e . --no-build-isolation`), which builds it with CMake and a C++17 compiler"
+        "(in a checkout: `pip install -e . --no-build-isolation`), which needs a C++17 compiler"
     )
 
 
@@ -52,7 +52,7 @@ def library_info() -> dict[str, Any]:
         session = ort.InferenceSession(_info_model(), options, providers=["CPUExecutionProvider"])
         (text,) = session.run(None, {})
     except Exception as error:
-        # Nothing else can be wrong with a model of one node; ONNX Runtime puts its own words around the message.
+        # ONNX Runtime puts words of its own around the library's message.
         raise UserError(f"the operator library refuses to run: {error}") from error
     info: dict[str, Any] = json.loads(text.tobytes().decode())
     return info
