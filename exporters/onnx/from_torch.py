@@ -65,6 +65,15 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _name_float_layers(graph: ir.Graph) -> None:
+    """Names float layers after their modules, which torch's names of their weights tell."""
+    for node in graph:
+        if node.op_type in ("Conv", "Gemm") and (weight := node.inputs[1]) is not None:
+            name, _, parameter = str(weight.name).rpartition(".")
+            if name and parameter == "weight":
+                node.name = name
+
+
 def _name_binary_layers(graph: ir.Graph) -> None:
     """Names each BinaryConv2d after its module, and notes its output's shape, which no schema could infer."""
     seen: Counter[str] = Counter()
@@ -120,5 +129,6 @@ def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: in
         ) from error
     assert program is not None
     model: ir.Model = program.model
+    _name_float_layers(model.graph)
     _name_binary_layers(model.graph)
     return model

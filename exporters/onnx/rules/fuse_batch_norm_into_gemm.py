@@ -51,9 +51,10 @@ class FuseBatchNormIntoGemm(RewriteRuleClassBase):
         wide = weight.astype(np.float64)
         folded_weight = (wide * affine.multiplier).astype(np.float32)
         folded_bias = (bias + wide @ affine.offset).astype(np.float32)
-        return emit(
-            op, "Gemm", x, constant(op, folded_weight), constant(op, folded_bias), **producer(y).attributes
-        )
+        node = producer(y)
+        result = emit(op, "Gemm", x, constant(op, folded_weight), constant(op, folded_bias), **node.attributes)
+        producer(result).name = node.name
+        return result
 
 
 def rules() -> list[RewriteRule]:

@@ -92,9 +92,10 @@ class SinkBelowPointwiseConv(SinkRule):
             starts, ends = np.zeros(2, np.int64), np.full(2, np.iinfo(np.int64).max)
             arrays = (starts, ends, np.array(MAP_AXES, np.int64), np.array(strides, np.int64))
             x = emit(op, "Slice", x, *(constant(op, array) for array in arrays))
-        result = op.MatMul(x, constant(op, np.ascontiguousarray(weight[:, :, 0, 0].T)))
+        result = emit(op, "MatMul", x, constant(op, np.ascontiguousarray(weight[:, :, 0, 0].T)))
+        producer(result).name = node.name
         if len(node.inputs) > 2 and node.inputs[2] is not None:
-            result = op.Add(result, node.inputs[2])
+            result = emit(op, "Add", result, node.inputs[2])
         return channels_last_output(op, result, like=y)
 
 

@@ -1,0 +1,41 @@
+"""`rbnn-deploy run`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rbnn_deploy.errors import UserError
+
+TOP = 5
+
+
+def run(
+    model: Annotated[Path, typer.Argument(help="A deployed .onnx file.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    runtime: Annotated[str, typer.Option(help="ort, ort-portable or numpy.")] = "ort",
+    threads: Annotated[int | None, typer.Option(help="Computing threads.")] = None,
+) -> None:
+    """Classify images with a deployed model and show the five most probable classes."""
+    import numpy as np
+
+    from rbnn_deploy import api
+    from rbnn_deploy.data import load_image, preprocess
+
+    loaded = api.load_model(model, runtime=runtime, threads=threads)
+    metadata = loaded.metadata
+    if metadata is None:
+        raise UserError(f"{model} does not say how images become its input; run a file that `export` wrote")
+    batch = np.stack(
+        [
+            preprocess(load_image(path), metadata.input_shape, metadata.mean, metadata.std, metadata.resize)
+            for path in images
+        ]
+    )
+    logits = loaded.run(batch).astype(np.float64)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    names = metadata.class_names or tuple(str(i) for i in range(logits.shape[1]))
+    for path, row in zip(images, probabilities, strict=True):
+        order = np.argsort(-row, kind="stable")[:TOP]
+        typer.echo(f"{path}: " + ", ".join(f"{names[i]} {row[i]:.1%}" for i in order))
