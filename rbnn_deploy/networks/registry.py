@@ -43,12 +43,14 @@ class Architecture:
         family: The images that it takes.
         model: Second part of its name; what a reference checkpoint calls it.
         builder: Builds it for a number of classes.
+        head: Name of its last layer, whose outputs are the logits.
         unused_keys: Prefixes of keys that its reference checkpoints hold and nothing uses.
     """
 
     family: Family
     model: str
     builder: Builder
+    head: str = "linear"
     unused_keys: tuple[str, ...] = ()
 
     @property
@@ -63,23 +65,23 @@ CIFAR100 = Family("cifar100", 100, (3, 32, 32), (0.507, 0.487, 0.441), (0.267, 0
 IMAGENET = Family("imagenet", 1000, (3, 224, 224), IMAGENET_MEAN, IMAGENET_STD, resize=256)
 DIGITS = Family("digits", 10, (1, 8, 8), (0.305,), (0.376,))
 
-_CIFAR_BUILDERS: dict[str, Builder] = {
-    "resnet18_1w1a": cifar.ResNet18,
-    "resnet20_1w1a": cifar.resnet20_1w1a,
-    "resnet20_bireal_1w1a": cifar.resnet20_bireal_1w1a,
-    "vgg_small_1w1a": cifar.VggSmall,
-}
+
+def _cifar_architectures(family: Family) -> tuple[Architecture, ...]:
+    return (
+        Architecture(family, "resnet18_1w1a", cifar.ResNet18),
+        Architecture(family, "resnet20_1w1a", cifar.resnet20_1w1a),
+        Architecture(family, "resnet20_bireal_1w1a", cifar.resnet20_bireal_1w1a),
+        Architecture(family, "vgg_small_1w1a", cifar.VggSmall, "fc"),
+    )
+
 
 ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (
-        *(
-            Architecture(family, *entry)
-            for family in (CIFAR10, CIFAR100)
-            for entry in _CIFAR_BUILDERS.items()
-        ),
-        Architecture(IMAGENET, "resnet18_1w1a", imagenet.resnet18_1w1a, unused_keys=("bn3.",)),
-        Architecture(IMAGENET, "resnet34_1w1a", imagenet.resnet34_1w1a, unused_keys=("bn3.",)),
+        *_cifar_architectures(CIFAR10),
+        *_cifar_architectures(CIFAR100),
+        Architecture(IMAGENET, "resnet18_1w1a", imagenet.resnet18_1w1a, "fc", unused_keys=("bn3.",)),
+        Architecture(IMAGENET, "resnet34_1w1a", imagenet.resnet34_1w1a, "fc", unused_keys=("bn3.",)),
         Architecture(DIGITS, "resnet8_1w1a", digits.ResNet8),
     )
 }
