@@ -39,11 +39,12 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   output_height = vertical.output_size(height);
   output_width = horizontal.output_size(width);
   checked_product({output_height, output_width, filter.shape().outputs, sizeof(float)});
-  bit_row_words = words_for_bits(static_cast<std::size_t>(checked_product({width, attributes.channels})));
+  bit_row_words = words_for_bits(static_cast<std::size_t>(checked_product({width, attributes.channels}))) + 1;
 
   const std::int64_t padded_rows = vertical.origin(output_height - 1) - vertical.origin(0) +
                                    (vertical.taps - 1) * vertical.dilation + 1;
   shared_rows = layout.rows == 1 && padded_rows <= checked_product({output_height, vertical.taps});
+  stored_rows = shared_rows ? 1 : vertical.taps;
   const std::int64_t rows = shared_rows ? padded_rows : output_height;
   const std::int64_t stored = static_cast<std::int64_t>(shared_rows ? layout.run_words : layout.words());
   const std::int64_t words = checked_product({rows, attributes.groups, output_width, stored});

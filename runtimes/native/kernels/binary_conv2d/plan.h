@@ -18,12 +18,13 @@ struct Plan {
   std::int64_t height, width;  // of the input
   std::int64_t output_height, output_width;
 
-  std::size_t bit_row_words;  // the signs of one input row [W, C], dense
+  std::size_t bit_row_words;  // the signs of one input row [W, C], dense, and one word that gathering may read
 
   // The windows of one sample are stored as [row][group][OW][run_count][run_words]. With `shared_rows` a row is a row
   // of the padded input, one run of each window is stored in each, and windows below each other share them: their runs
   // are `dilation` rows apart. Else a row is an output row and each window is stored whole. Whichever is smaller.
   bool shared_rows;
+  std::int64_t stored_rows;  // kernel rows of a window that one row stores
   std::size_t window_rows, stored_words;  // stored_words: of one window in one row
   std::size_t group_words, row_words, sample_words;
   std::size_t run_stride;

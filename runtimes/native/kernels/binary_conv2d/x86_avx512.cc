@@ -96,22 +96,57 @@ void pack_signs(const float* x, std::size_t count, float threshold, Word* bits) 
 
 // ---- multiply ----
 
+// `k`, as a value that the compiler knows nothing about. Else it sees that two panels read the same words, keeps them
+// broadcast in more registers than there are, and spills the counters: the loop runs at half speed. Read again, the
+// words fold into the xor.
+inline std::size_t anew(std::size_t k) {
+  __asm__ volatile("" : "+r"(k));
+  return k;
+}
+
 inline __m512i broadcast(const Word* word) { return _mm512_set1_epi32(static_cast<int>(*word)); }
 
 // The majority of d1, d2, d3, from e = d1 ^ d2, s = d1 ^ d2 ^ d3 and d1: e ? ~s : d1.
 inline __m512i majority(__m512i e, __m512i s, __m512i d1) { return _mm512_ternarylogic_epi32(e, s, d1, 0x3a); }
 
-template <std::size_t kPixels, std::size_t kPanels>
+// A range of pixels, counted through the samples. No division a pixel: it would cost as much as its epilogue.
+struct Cursor {
+  const Pixel* pixel;   // the next one
+  const Pixel* end;     // behind the last one of a sample
+  const Word* windows;  // of the sample
+
+  Cursor(const Product& p, std::size_t index)
+      : pixel(p.pixels + index % p.pixels_per_sample),
+        end(p.pixels + p.pixels_per_sample),
+        windows(p.input + index / p.pixels_per_sample * p.sample_stride) {}
+
+  void advance(const Product& p) {
+    if (++pixel == end) {
+      pixel = p.pixels;
+      windows += p.sample_stride;
+    }
+  }
+};
+
+template <std::size_t kPixels>
 struct Tile {
   const Word* window[kPixels];
   const std::int32_t* border_weights[kPixels];
   float inside[kPixels];
+
+  Tile(const Product& p, Cursor& cursor) {
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      window[i] = cursor.windows + cursor.pixel->input;
+      border_weights[i] = p.border_weights + cursor.pixel->border * p.border_stride;
+      inside[i] = static_cast<float>(p.inside[cursor.pixel->border]);
+      cursor.advance(p);
+    }
+  }
 };
 
 // Counts differing bits of kPixels windows and kPanels panels, and finishes their outputs.
 template <std::size_t kPixels, std::size_t kPanels>
-inline void multiply_tile(const Product& p, const Tile<kPixels, kPanels>& tile, std::size_t panel, const float* residual,
-                          float* output) {
+inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size_t panel, std::size_t index) {
   const std::size_t run_words = (3 * p.triples + p.singles) * kLanes, panel_words = p.runs * run_words;
   const std::size_t channel = panel * kLanes;
   __mmask16 lanes[kPanels];
@@ -125,17 +160,20 @@ inline void multiply_tile(const Product& p, const Tile<kPixels, kPanels>& tile, 
     }
   }
 
+  const Word* window[kPixels];
+  for (std::size_t i = 0; i < kPixels; ++i) window[i] = tile.window[i];
   const Word* w = p.panels + panel * panel_words;
   std::size_t at = 0;
   for (std::size_t run = 0; run < p.runs; ++run, at += p.run_stride) {
     std::size_t k = at;
     for (std::size_t t = 0; t < p.triples; ++t, k += 3, w += 3 * kLanes) {
       for (std::size_t v = 0; v < kPanels; ++v) {
+        const std::size_t at_k = anew(k);
         const __m512i a = _mm512_load_si512(w + v * panel_words);
         const __m512i ab = _mm512_load_si512(w + v * panel_words + kLanes);
         const __m512i abc = _mm512_load_si512(w + v * panel_words + 2 * kLanes);
         for (std::size_t i = 0; i < kPixels; ++i) {
-          const Word* const x = tile.window[i] + k;
+          const Word* const x = window[i] + at_k;
           const __m512i d1 = _mm512_xor_si512(a, broadcast(x));
           const __m512i e = _mm512_xor_si512(ab, broadcast(x + 1));
           const __m512i s = _mm512_xor_si512(abc, broadcast(x + 2));
@@ -146,15 +184,18 @@ inline void multiply_tile(const Product& p, const Tile<kPixels, kPanels>& tile, 
     }
     for (std::size_t t = 0; t < p.singles; ++t, ++k, w += kLanes) {
       for (std::size_t v = 0; v < kPanels; ++v) {
+        const std::size_t at_k = anew(k);
         const __m512i a = _mm512_load_si512(w + v * panel_words);
         for (std::size_t i = 0; i < kPixels; ++i) {
-          const __m512i d = _mm512_xor_si512(a, broadcast(tile.window[i] + k));
+          const __m512i d = _mm512_xor_si512(a, broadcast(window[i] + at_k));
           ones[i][v] = _mm512_add_epi32(ones[i][v], _mm512_popcnt_epi32(d));
         }
       }
     }
   }
 
+  const float* const residual = p.residual + index * p.residual_stride;
+  float* const output = p.output + index * p.output_stride;
   const __m512 lower = _mm512_set1_ps(p.lower), upper = _mm512_set1_ps(p.upper), minus_two = _mm512_set1_ps(-2.0f);
   for (std::size_t v = 0; v < kPanels; ++v) {
     const std::size_t o = channel + v * kLanes;
@@ -174,40 +215,42 @@ inline void multiply_tile(const Product& p, const Tile<kPixels, kPanels>& tile, 
   }
 }
 
-template <std::size_t kPixels, std::size_t kPanels>
-void multiply_pixels(const Product& p, std::size_t panel, std::size_t index) {
-  Tile<kPixels, kPanels> tile;
-  for (std::size_t i = 0; i < kPixels; ++i) {
-    const std::size_t sample = (index + i) / p.pixels_per_sample;
-    const Pixel pixel = p.pixels[index + i - sample * p.pixels_per_sample];
-    tile.window[i] = p.input + sample * p.sample_stride + pixel.input;
-    tile.border_weights[i] = p.border_weights + pixel.border * p.border_stride;
-    tile.inside[i] = static_cast<float>(p.inside[pixel.border]);
-  }
-  multiply_tile<kPixels, kPanels>(p, tile, panel, p.residual + index * p.residual_stride,
-                                  p.output + index * p.output_stride);
+// The panels [begin, end) of kPixels pixels.
+template <std::size_t kPixels>
+void multiply_pixels(const Product& p, Cursor& cursor, std::size_t index, std::size_t begin, std::size_t end) {
+  const Tile<kPixels> tile(p, cursor);
+  std::size_t panel = begin;
+  for (; panel + kTilePanels <= end; panel += kTilePanels) multiply_tile<kPixels, kTilePanels>(p, tile, panel, index);
+  if (panel < end) multiply_tile<kPixels, 1>(p, tile, panel, index);
 }
 
-template <std::size_t kPanels>
-void multiply_panels(const Product& p, std::size_t panel) {
+// All pixels by the panels [begin, end).
+void multiply_panels(const Product& p, std::size_t begin, std::size_t end) {
+  Cursor cursor(p, p.pixel_begin);
   std::size_t index = p.pixel_begin;
   for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) {
-    multiply_pixels<kTilePixels, kPanels>(p, panel, index);
+    multiply_pixels<kTilePixels>(p, cursor, index, begin, end);
   }
   switch (p.pixel_end - index) {
-    case 5: return multiply_pixels<5, kPanels>(p, panel, index);
-    case 4: return multiply_pixels<4, kPanels>(p, panel, index);
-    case 3: return multiply_pixels<3, kPanels>(p, panel, index);
-    case 2: return multiply_pixels<2, kPanels>(p, panel, index);
-    case 1: return multiply_pixels<1, kPanels>(p, panel, index);
+    case 5: return multiply_pixels<5>(p, cursor, index, begin, end);
+    case 4: return multiply_pixels<4>(p, cursor, index, begin, end);
+    case 3: return multiply_pixels<3>(p, cursor, index, begin, end);
+    case 2: return multiply_pixels<2>(p, cursor, index, begin, end);
+    case 1: return multiply_pixels<1>(p, cursor, index, begin, end);
     default: return;
   }
 }
 
+// Weights stay in the first-level cache while pixels pass: as many panels at once as fit into half of it. Within them,
+// a pixel's outputs are written one after the other, and its residuals read so: memory likes that.
 void multiply(const Product& p) {
-  std::size_t panel = p.panel_begin;
-  for (; panel + kTilePanels <= p.panel_end; panel += kTilePanels) multiply_panels<kTilePanels>(p, panel);
-  if (panel < p.panel_end) multiply_panels<1>(p, panel);
+  constexpr std::size_t kWeightBytes = 20 * 1024;
+  const std::size_t panel_bytes = p.runs * (3 * p.triples + p.singles) * kLanes * sizeof(Word);
+  const std::size_t fitting = kWeightBytes / panel_bytes / kTilePanels * kTilePanels;
+  const std::size_t step = fitting == 0 ? kTilePanels : fitting;
+  for (std::size_t panel = p.panel_begin; panel < p.panel_end; panel += step) {
+    multiply_panels(p, panel, p.panel_end - panel < step ? p.panel_end : panel + step);
+  }
 }
 
 }  // namespace
