@@ -1,6 +1,7 @@
 """A model of one BinaryConv2d node, to run the operator by itself in any runtime."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ def operator_model(
         residual: Whether the node has its fifth input. A function needs it.
         functions: Model-local functions, for a runtime without the operator library.
     """
-    constants = {"W": W, "scale": scale, "bias": bias}
+    constants: dict[str, npt.NDArray[Any]] = {"W": W, "scale": scale, "bias": bias}
     inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["N", "H", "W_in", attributes.channels])]
     if residual:
         inputs.append(helper.make_tensor_value_info("R", TensorProto.FLOAT, None))

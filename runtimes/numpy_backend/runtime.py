@@ -54,15 +54,15 @@ class NumpyRuntime(Runtime):
         for name in names:
             if name not in self._values:
                 raise UserError(f"{self.path} has no tensor named {name}; look at its graph in Netron")
-        blocks = [self._run_block(block, names) for block in self._blocks(x)]
-        return {name: np.concatenate([block[name] for block in blocks]) for name in names}
-
-    def _blocks(self, x: Float32) -> list[Float32]:
-        """Splits a batch; only a model of ours with an open N is known to treat samples one by one."""
+        # Only a model of ours with an open N is known to treat samples one by one.
         if self.metadata is None or self.input_dims[0] is not None:
-            return [x]
-        size = max(1, BLOCK_VALUES // max(1, int(np.prod(x.shape[1:]))))
-        return [x[start : start + size] for start in range(0, max(1, len(x)), size)]
+            return self._run_block(x, names)
+        if len(x) == 0:  # some of onnx's operators divide by the batch's size
+            one = self._run_block(np.zeros((1, *x.shape[1:]), np.float32), names)
+            return {name: value[:0] for name, value in one.items()}
+        size = max(1, BLOCK_VALUES // x[0].size)
+        blocks = [self._run_block(x[start : start + size], names) for start in range(0, len(x), size)]
+        return {name: np.concatenate([block[name] for block in blocks]) for name in names}
 
     def _run_block(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         try:

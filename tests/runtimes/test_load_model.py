@@ -1,0 +1,173 @@
+"""Loading and running whole models: results, tensors between nodes, and what is wrong with an input."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from oracle import same_bits
+from small_models import CLASSES, LAYERS, images, small_model, write_small_model
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.operators import BinaryConv2dAttributes
+from runtimes import RUNTIMES, load_model
+from runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from runtimes.numpy_backend.runtime import BLOCK_VALUES
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_model_runs_and_describes_itself(model_path: Path, runtime: str) -> None:
+    model = load_model(model_path, runtime, threads=1)
+    assert model.name == runtime
+    assert model.input_shape == (3, 8, 8)
+    assert model.metadata is not None
+    assert model.metadata.architecture == "small"
+    assert model.run(images(5)).shape == (5, CLASSES)
+    assert model.run(images(0)).shape == (0, CLASSES)
+
+
+def test_runtimes_agree(model_path: Path) -> None:
+    x = images(64)
+    logits = {name: load_model(model_path, name).run(x) for name in RUNTIMES}
+    # Float steps of stem and head round differently: 64 sums of 27 products and a mean of 64 values.
+    for name in RUNTIMES[1:]:
+        np.testing.assert_allclose(logits[name], logits["ort"], atol=1e-5)
+    assert np.abs(logits["ort"]).max() > 0.1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_binary_layers_of_ort_and_numpy_give_the_same_bits(model_path: Path, threads: int) -> None:
+    x = images(7)
+    # The NumPy backend's arithmetic on the tensors that ONNX Runtime itself had between its nodes.
+    found = load_model(model_path, "ort", threads).run_with(x, ["a", "b", "c", "d"])
+    evaluated = load_model(model_path, "numpy")
+    proto = onnx.load(model_path)
+    tensors = {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer} | found
+    nodes = [node for node in proto.graph.node if node.name in LAYERS]
+    assert len(nodes) == len(LAYERS)
+    for node in nodes:
+        attributes = BinaryConv2dAttributes.from_node(node)
+        y = binary_conv2d(*(tensors[name] for name in node.input), attributes=attributes)
+        assert same_bits(y, found[node.output[0]])
+    assert set(evaluated.run_with(x, ["a", "d"])) == {"a", "d"}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_run_with_gives_inputs_values_and_outputs(model_path: Path, runtime: str) -> None:
+    model, x = load_model(model_path, runtime, threads=1), images(3)
+    found = model.run_with(x, ["logits", "input", "b"])
+    assert set(found) == {"logits", "input", "b"}
+    assert found["input"] is x
+    assert found["b"].shape == (3, 8, 8, 20)
+    assert same_bits(found["logits"], model.run(x))
+    with pytest.raises(UserError, match="no tensor named nothing"):
+        model.run_with(x, ["nothing"])
+
+
+def test_numpy_runs_a_large_batch_in_blocks(model_path: Path) -> None:
+    count = BLOCK_VALUES // (3 * 8 * 8) + 3
+    model, x = load_model(model_path, "numpy"), images(count)
+    found = model.run_with(x, ["b"])["b"]
+    assert len(found) == count
+    # The blocks' first float product is of another size, so its last bits and with them a bit may differ.
+    assert (
+        found == np.concatenate([model.run_with(x[i : i + 1], ["b"])["b"] for i in range(count)])
+    ).mean() > 0.999
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_model_without_our_metadata_runs(tmp_path: Path, runtime: str) -> None:
+    model = load_model(write_small_model(tmp_path, metadata=False), runtime)
+    assert model.metadata is None
+    assert model.run(images(2)).shape == (2, CLASSES)
+
+
+@pytest.mark.parametrize("runtime", ["ort", "numpy"])
+def test_a_model_without_the_function_runs_where_the_operator_is_known(tmp_path: Path, runtime: str) -> None:
+    path = write_small_model(tmp_path, function=False)
+    assert load_model(path, runtime).run(images(2)).shape == (2, CLASSES)
+    with pytest.raises(UserError, match="carries no functions"):
+        load_model(path, "ort-portable")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"", "is empty"),
+        (b"a text that is no model\n" * 20, "is not an ONNX model"),
+        ("truncated", "is not an ONNX model"),
+    ],
+    ids=["missing", "empty", "text", "truncated"],
+)
+def test_a_bad_file(tmp_path: Path, runtime: str, content: bytes | str | None, message: str) -> None:
+    path = tmp_path / "bad.onnx"
+    if content == "truncated":
+        whole = small_model().SerializeToString()
+        content = whole[: len(whole) // 2]
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        load_model(path, runtime)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_folder_is_no_model(tmp_path: Path, runtime: str) -> None:
+    with pytest.raises(UserError, match="is a folder"):
+        load_model(tmp_path, runtime)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((1, 3, 8, 8)), "not float64"),
+        ([[1.0]], "not list"),
+        (np.zeros((3, 8, 8), np.float32), r"not \[3, 8, 8\]"),
+        (np.zeros((1, 3, 8, 9), np.float32), r"\[N, 3, 8, 8\], not \[1, 3, 8, 9\]"),
+    ],
+    ids=["dtype", "list", "rank", "size"],
+)
+def test_a_bad_input(model_path: Path, runtime: str, x: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_model(model_path, runtime).run(x)
+
+
+@pytest.mark.parametrize("runtime", ["ort", "numpy"])
+def test_weights_of_the_wrong_size_are_refused(tmp_path: Path, runtime: str) -> None:
+    model = small_model()
+    (weight,) = [t for t in model.graph.initializer if t.name == f"{LAYERS[1]}.weight"]
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight)[..., :-1].copy(), weight.name))
+    path = tmp_path / "wrong.onnx"
+    onnx.save(model, path)
+    with pytest.raises(UserError, match=r"W must"):
+        load_model(path, runtime).run(images(1))
+
+
+def test_a_model_of_two_inputs_is_refused(tmp_path: Path) -> None:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3]) for name in "abc"]
+    graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["c"])], "g", values[:2], values[2:])
+    path = tmp_path / "two.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    for runtime in RUNTIMES:
+        with pytest.raises(UserError, match="only image models"):
+            load_model(path, runtime)
+
+
+def test_unknown_runtime_and_thread_counts(model_path: Path) -> None:
+    with pytest.raises(UserError, match="choose one of ort, ort-portable, numpy"):
+        load_model(model_path, "tensorrt")
+    with pytest.raises(UserError, match="at least 1"):
+        load_model(model_path, threads=0)
+
+
+def test_loading_twice_works(model_path: Path) -> None:
+    first, second = load_model(model_path), load_model(model_path)
+    assert same_bits(first.run(images(2)), second.run(images(2)))

@@ -1,0 +1,94 @@
+"""The NumPy backend's own edges: what it refuses, blocks of samples, and its float pooling."""
+
+import itertools
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+from operator_cases import random_cases
+
+from rbnn_deploy.operators import BinaryConv2dAttributes
+from runtimes.numpy_backend import binary_conv2d as arithmetic
+from runtimes.numpy_backend.operators import NEW_OPS
+from runtimes.onnx_runtime import create_session
+
+
+def arguments(**changes: object) -> dict:
+    ones = np.ones(4, np.float32)
+    values = {
+        "X": np.zeros((2, 5, 5, 12), np.float32),
+        "W": np.zeros((4, 3, 3, 1), np.uint8),
+        "scale": ones,
+        "bias": ones,
+        "R": None,
+        "attributes": BinaryConv2dAttributes(12, groups=2),
+    }
+    return values | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"X": np.zeros((2, 5, 5, 12))}, "X must be float32, not float64"),
+        ({"X": np.zeros((2, 5, 5, 11), np.float32)}, r"X must have shape \[N, H, W, 12\]"),
+        ({"X": np.zeros((5, 5, 12), np.float32)}, "X must have shape"),
+        ({"W": np.zeros((4, 3, 3, 2), np.uint8)}, r"W must have shape \[O, KH, KW, 1\]"),
+        ({"W": np.zeros((4, 0, 3, 1), np.uint8)}, "W must have shape"),
+        ({"W": np.zeros((4, 3, 3, 1), np.int8)}, "W must be uint8"),
+        ({"W": np.zeros((3, 3, 3, 1), np.uint8)}, "must divide the output channels"),
+        ({"W": np.zeros((4, 6, 3, 1), np.uint8)}, "exceeds the padded map"),
+        ({"scale": np.ones(3, np.float32)}, r"scale must have shape \[4\]"),
+        ({"bias": np.ones((4, 1), np.float32)}, r"bias must have shape \[4\]"),
+        ({"R": np.ones((2, 3, 3, 3), np.float32)}, r"R must have shape \[2, 3, 3, 4\] or one element"),
+        ({"R": np.ones((2, 3, 3, 4))}, "R must be float32"),
+    ],
+)
+def test_wrong_arguments_are_refused(changes: dict, message: str) -> None:
+    arithmetic.binary_conv2d(**arguments())
+    with pytest.raises(ValueError, match=message):
+        arithmetic.binary_conv2d(**arguments(**changes))
+
+
+def test_a_sum_that_float32_cannot_hold_is_refused() -> None:
+    attributes = BinaryConv2dAttributes(1 << 22, pads=(3, 3, 3, 3))
+    W = np.zeros((1, 2, 2, 1 << 19), np.uint8)
+    X = np.zeros((0, 1, 1, 1 << 22), np.float32)
+    ones = np.ones(1, np.float32)
+    with pytest.raises(ValueError, match="not exact in float32"):
+        arithmetic.binary_conv2d(X, W, ones, ones, attributes=attributes)
+
+
+def test_blocks_of_samples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [case for case in random_cases(60) if case.row["batch"] == 3]
+    assert len(cases) > 10
+    results = []
+    for block in (1, 1 << 30):
+        monkeypatch.setattr(arithmetic, "BLOCK_SUMS", block)
+        results.append([arithmetic.binary_conv2d(**c.arrays(), attributes=c.attributes) for c in cases])
+    for one, all_at_once in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, all_at_once)
+
+
+WINDOWS = list(
+    itertools.product(
+        ((2, 2), (3, 2)), ((1, 1), (2, 2), (2, 1)), ((0, 0, 0, 0), (1, 1, 1, 1), (1, 0, 0, 1)), (False, True)
+    )
+)
+
+
+@pytest.mark.parametrize(("window", "strides", "pads", "flag"), WINDOWS)
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_pooling_equals_onnx_runtime(op: str, window: tuple, strides: tuple, pads: tuple, flag: bool) -> None:
+    extra = {}
+    if flag:  # a dilated window goes to onnx's own operator
+        extra = {"dilations": (2, 2)} if op == "MaxPool" else {"count_include_pad": 1}
+    node = helper.make_node(op, ["x"], ["y"], kernel_shape=window, strides=strides, pads=pads, **extra)
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy"]
+    graph = helper.make_graph([node], "pool", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    x = np.random.default_rng(0).standard_normal((2, 3, 7, 6), dtype=np.float32)
+    (want,) = create_session(model.SerializeToString(), library=False).run(None, {"x": x})
+    (got,) = ReferenceEvaluator(model, new_ops=NEW_OPS).run(None, {"x": x})
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, want, atol=1e-6)  # a mean of 6 values near 1, in another order

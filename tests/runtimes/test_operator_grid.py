@@ -1,0 +1,118 @@
+"""BinaryConv2d: the oracle, the NumPy backend and every kernel of this host agree bit for bit."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from operator_cases import FACTORS, Case, covering_cases, make_case, pairs_of, possible_pairs, random_cases
+from oracle import binary_conv2d as oracle
+from oracle import mean, same_bits
+
+from runtimes.library import library_info
+from runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from runtimes.onnx_runtime import create_session
+from runtimes.operator_model import operator_model
+
+CASES = (*covering_cases(), *random_cases(200))
+
+
+@cache
+def expected(case: Case) -> np.ndarray:
+    return oracle(**case.arrays(), **case.attributes.to_dict())
+
+
+def run_numpy(case: Case) -> np.ndarray:
+    arrays = case.arrays()
+    R = arrays.pop("R")
+    return binary_conv2d(**arrays, R=R, attributes=case.attributes)
+
+
+def run_library(case: Case, threads: int, samples: slice = slice(None)) -> np.ndarray:
+    arrays = case.arrays()
+    X, R = arrays.pop("X"), arrays.pop("R")
+    model = operator_model(**arrays, attributes=case.attributes, residual=R is not None)
+    session = create_session(model.SerializeToString(), library=True, threads=threads)
+    if R is None:
+        return session.run(None, {"X": X[samples]})[0]
+    return session.run(None, {"X": X[samples], "R": R if R.size == 1 else R[samples]})[0]
+
+
+def test_every_pair_of_values_that_can_meet_does() -> None:
+    covered = set().union(*(pairs_of(case.row) for case in covering_cases()))
+    assert covered == possible_pairs()
+    # The adjustment may take no value out of the design.
+    singles = {item for pair in covered for item in pair}
+    assert all((name, value) in singles for name, values in FACTORS.items() for value in values)
+
+
+def test_cases_hold_what_their_names_say() -> None:
+    ties, signs, nans, infinities = 0, set(), 0, 0
+    for case in CASES:
+        for sample in case.arrays()["X"]:
+            if case.row["values"] == "ties":
+                t = mean(sample) if case.attributes.threshold == "sample_mean" else 0
+                ties += int((sample == t).sum())
+                signs |= set(np.signbit(sample[sample == 0]).tolist())
+            nans += int(np.isnan(sample).any())
+            infinities += int(np.isinf(sample).any())
+    assert ties > 10_000
+    assert signs == {False, True}
+    assert nans > 20
+    assert infinities > 20
+    results = np.concatenate([expected(case).ravel() for case in CASES])
+    finite = np.isfinite(results)
+    assert finite.mean() > 0.75  # the specials do not drown everything else
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_numpy_backend_equals_the_oracle(case: Case) -> None:
+    assert same_bits(run_numpy(case), expected(case))
+
+
+def test_the_environment_variable_selects_the_kernel(kernel: str) -> None:
+    assert library_info()["kernel"] == kernel
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_kernel_equals_the_oracle(kernel: str, case: Case) -> None:
+    for threads in (1, 2):
+        assert same_bits(run_library(case, threads), expected(case)), f"{kernel}, {threads} threads"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.row["batch"] == 3][:40], ids=str)
+def test_a_batch_equals_its_samples_one_by_one(kernel: str, case: Case) -> None:
+    singles = [run_library(case, 1, slice(n, n + 1)) for n in range(3)]
+    assert same_bits(np.concatenate(singles), expected(case))
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> dict:
+    """Any shapes, not only those of the design."""
+    row = {name: draw(st.sampled_from(values)) for name, values in FACTORS.items()}
+    small = st.integers(1, 4)
+    return row | {
+        "channels": draw(st.integers(1, 300)),
+        "outputs": draw(st.integers(1, 40)),
+        "groups": draw(st.integers(1, 4)),
+        "kernel": draw(st.tuples(small, small)),
+        "dilations": draw(st.tuples(small, small)),
+        "strides": draw(st.tuples(small, small)),
+        "pads": draw(st.tuples(*[st.integers(0, 5)] * 4)),
+        "map": draw(st.tuples(st.integers(1, 12), st.integers(1, 12))),
+        "batch": draw(st.integers(0, 3)),
+    }
+
+
+@settings(
+    max_examples=60,
+    deadline=None,  # a first session starts slowly
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(row=rows())
+def test_any_shape(kernel: str, row: dict) -> None:
+    case = make_case(row)
+    assert same_bits(run_numpy(case), expected(case))
+    assert same_bits(run_library(case, 2), expected(case)), kernel
