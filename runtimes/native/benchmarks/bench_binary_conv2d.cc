@@ -2,8 +2,9 @@
 //
 // usage: bench_binary_conv2d [--kernel NAME] [--layer TEXT] [--rounds N] [--json]
 //
-// Layers, kernels and the peak are interleaved in rounds, so that whatever else the machine does falls on all of them;
-// a figure is a median over rounds, with the 10th and 90th percentiles beside it.
+// Layers, kernels and the peak are interleaved in rounds, so that whatever else the machine does falls on all of them.
+// A time is the median over rounds, with the 10th and 90th percentiles beside it; a share of the peak is the median of
+// the rounds' shares, each against the peak measured next to it in that round.
 
 #include <algorithm>
 #include <chrono>
@@ -121,51 +122,65 @@ double percentile(std::vector<double> values, double fraction) {
 
 struct Timed {
   Layer layer;
-  std::vector<double> times;
+  std::vector<double> times;   // of each round, in seconds
+  std::vector<double> at_peak;  // how long its multiply-accumulates would have taken at the peak of that moment
 };
 
 struct Result {
   Candidate candidate;
   std::vector<Timed> layers;
-  std::vector<double> peaks;  // bits a second
 };
 
-void print(const Result& result, bool json, bool last) {
-  const double peak = percentile(result.peaks, 0.5);
-  const char* const name = result.candidate.kernel->name;
-  if (!json) {
-    std::printf("%s: peak %.0f G MAC/s\n", name, peak / 1e9);
-    std::printf("  %-34s %10s %10s %10s %10s %7s\n", "layer", "median us", "p10", "p90", "G MAC/s", "peak");
-  }
-  double network_time = 0, network_macs = 0;
-  for (std::size_t i = 0; i < result.layers.size(); ++i) {
-    const auto& [layer, times] = result.layers[i];
-    const LayerShape& s = layer.shape();
-    const double median = percentile(times, 0.5), rate = layer.macs() / median;
-    if (std::strcmp(s.network, "resnet18") == 0) {
-      network_time += s.times * median;
-      network_macs += s.times * layer.macs();
+// One line: a layer, or a whole network's layers.
+struct Line {
+  std::string label;
+  double macs = 0;
+  std::vector<double> times, shares;
+};
+
+Line line(const Timed& timed) {
+  Line result{label(timed.layer.shape()), timed.layer.macs(), timed.times, {}};
+  for (std::size_t r = 0; r < timed.times.size(); ++r) result.shares.push_back(timed.at_peak[r] / timed.times[r]);
+  return result;
+}
+
+// The binary layers of ResNet-18, each as often as it has them.
+Line resnet18(const std::vector<Timed>& layers, std::size_t rounds) {
+  Line result{"resnet18: its 16 binary layers", 0, std::vector<double>(rounds), std::vector<double>(rounds)};
+  for (const Timed& timed : layers) {
+    const LayerShape& shape = timed.layer.shape();
+    if (std::strcmp(shape.network, "resnet18") != 0) continue;
+    result.macs += shape.times * timed.layer.macs();
+    for (std::size_t r = 0; r < rounds; ++r) {
+      result.times[r] += shape.times * timed.times[r];
+      result.shares[r] += shape.times * timed.at_peak[r];
     }
-    const std::string text = label(s);
+  }
+  for (std::size_t r = 0; r < rounds; ++r) result.shares[r] /= result.times[r];
+  return result;
+}
+
+void print(const Result& result, std::size_t rounds, bool json, bool last) {
+  const char* const name = result.candidate.kernel->name;
+  std::vector<Line> lines;
+  for (const Timed& timed : result.layers) lines.push_back(line(timed));
+  lines.push_back(resnet18(result.layers, rounds));
+  if (lines.back().macs == 0) lines.pop_back();
+  if (!json) {
+    std::printf("%s\n  %-32s %9s %9s %9s %8s %8s\n", name, "layer", "median us", "p10", "p90", "GMAC/s", "of peak");
+  }
+  for (const Line& l : lines) {
+    const double median = percentile(l.times, 0.5), p10 = percentile(l.times, 0.1), p90 = percentile(l.times, 0.9);
+    const double share = percentile(l.shares, 0.5);
     if (json) {
       std::printf("{\"kernel\": \"%s\", \"layer\": \"%s\", \"median_us\": %.2f, \"p10_us\": %.2f, \"p90_us\": %.2f, "
-                  "\"gmacs\": %.1f, \"peak_fraction\": %.4f},\n",
-                  name, text.c_str(), median * 1e6, percentile(times, 0.1) * 1e6, percentile(times, 0.9) * 1e6, rate / 1e9,
-                  rate / peak);
+                  "\"gmacs\": %.1f, \"peak_fraction\": %.4f}%s\n",
+                  name, l.label.c_str(), median * 1e6, p10 * 1e6, p90 * 1e6, l.macs / median / 1e9, share,
+                  last && &l == &lines.back() ? "" : ",");
     } else {
-      std::printf("  %-34s %10.1f %10.1f %10.1f %10.0f %6.1f%%\n", text.c_str(), median * 1e6, percentile(times, 0.1) * 1e6,
-                  percentile(times, 0.9) * 1e6, rate / 1e9, 100 * rate / peak);
+      std::printf("  %-32s %9.1f %9.1f %9.1f %8.0f %7.1f%%\n", l.label.c_str(), median * 1e6, p10 * 1e6, p90 * 1e6,
+                  l.macs / median / 1e9, 100 * share);
     }
-  }
-  if (network_time == 0) return;
-  const double rate = network_macs / network_time;
-  if (json) {
-    std::printf("{\"kernel\": \"%s\", \"layer\": \"resnet18: its 16 binary layers\", \"median_us\": %.2f, "
-                "\"gmacs\": %.1f, \"peak_fraction\": %.4f, \"peak_gmacs\": %.1f}%s\n",
-                name, network_time * 1e6, rate / 1e9, rate / peak, peak / 1e9, last ? "" : ",");
-  } else {
-    std::printf("  %-34s %10.1f %10s %10s %10.0f %6.1f%%\n\n", "resnet18: its 16 binary layers", network_time * 1e6, "",
-                "", rate / 1e9, 100 * rate / peak);
   }
 }
 
@@ -192,10 +207,10 @@ int main(int argc, char** argv) {
 
   std::vector<Result> results;
   for (const Candidate& candidate : candidates(only)) {
-    results.push_back({candidate, {}, {}});
+    results.push_back({candidate, {}});
     for (const LayerShape& shape : kLayers) {
       if (std::strstr(label(shape).c_str(), only_layer) == nullptr) continue;
-      results.back().layers.push_back({Layer(shape, *candidate.kernel), {}});
+      results.back().layers.push_back({Layer(shape, *candidate.kernel), {}, {}});
     }
   }
   if (results.empty()) {
@@ -203,13 +218,13 @@ int main(int argc, char** argv) {
     return 2;
   }
 
-  constexpr std::size_t kPeakSteps = 50000;
+  constexpr std::size_t kPeakSteps = 5000;
   for (int round = 0; round < rounds; ++round) {
     for (Result& result : results) {
-      double bits = 0;
-      const double peak_time = seconds([&] { bits = result.candidate.peak(kPeakSteps); });
-      result.peaks.push_back(bits / peak_time);
       for (Timed& timed : result.layers) {
+        double bits = 0;
+        const double peak_time = seconds([&] { bits = result.candidate.peak(kPeakSteps); });
+        timed.at_peak.push_back(timed.layer.macs() / bits * peak_time);
         timed.layer.run();  // caches as in a network, where the input has just been written
         timed.times.push_back(seconds([&] { timed.layer.run(); }));
       }
@@ -217,7 +232,7 @@ int main(int argc, char** argv) {
   }
 
   if (json) std::printf("[\n");
-  for (const Result& result : results) print(result, json, &result == &results.back());
+  for (const Result& result : results) print(result, static_cast<std::size_t>(rounds), json, &result == &results.back());
   if (json) std::printf("]\n");
   return 0;
 }

@@ -143,7 +143,7 @@ void BinaryConv2d::compute_windows(const Round& round, const Parallel& parallel)
                        round.bits + index * plan.bit_row_words);
   };
   const auto gather = [&](std::size_t sample, std::size_t row) noexcept {
-    gather_windows(attributes_, filter_, plan, row, round.bits + sample * height * plan.bit_row_words,
+    gather_windows(kernel_, attributes_, filter_, plan, row, round.bits + sample * height * plan.bit_row_words,
                    round.windows + sample * plan.sample_words + row * plan.row_words);
   };
   const auto for_rows = [&](std::size_t rows_per_sample, auto&& function) {
@@ -178,8 +178,7 @@ void BinaryConv2d::compute_outputs(const Round& round, const Parallel& parallel)
   product.pixels_per_sample = plan.pixels.size();
   product.runs = layout.runs;
   product.run_stride = plan.run_stride;
-  product.triples = layout.triples;
-  product.singles = layout.singles;
+  product.run_words = layout.run_words;
   product.channels = group_outputs;
   product.border_stride = outputs;
   product.inside = plan.inside.data();

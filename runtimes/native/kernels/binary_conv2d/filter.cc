@@ -26,20 +26,22 @@ WindowLayout choose_layout(const FilterShape& shape, std::int64_t group_channels
   const auto rows = static_cast<std::size_t>(shape.height);
   WindowLayout layout{};
   layout.row_bits = static_cast<std::size_t>(shape.width * group_channels);
-  const std::size_t by_row = rows * words_for_bits(layout.row_bits), whole = words_for_bits(rows * layout.row_bits);
+  layout.triples = triples;
+  const auto words = [&](std::size_t bits) {
+    return triples ? (words_for_bits(bits) + 2) / 3 * 3 : words_for_bits(bits);
+  };
+  const std::size_t by_row = rows * words(layout.row_bits), whole = words(rows * layout.row_bits);
   const bool one_run = 5 * whole <= 4 * by_row;  // gathering whole windows costs more; below a fifth it does not pay
   layout.runs = one_run ? 1 : rows;
   layout.rows = one_run ? rows : 1;
-  layout.run_words = words_for_bits(layout.rows * layout.row_bits);
-  layout.triples = triples ? layout.run_words / 3 : 0;
-  layout.singles = layout.run_words - 3 * layout.triples;
+  layout.run_words = words(layout.rows * layout.row_bits);
   return layout;
 }
 
-void to_triples(Word* words, std::size_t triples) {
-  for (std::size_t t = 0; t < triples; ++t, words += 3) {
-    words[1] ^= words[0];
-    words[2] ^= words[1];
+void to_triples(Word* words, std::size_t count) {
+  for (std::size_t k = 0; k < count; k += 3) {
+    words[k + 1] ^= words[k];
+    words[k + 2] ^= words[k + 1];
   }
 }
 
@@ -83,7 +85,7 @@ void Filter::pack_channel(const std::uint8_t* weights, std::size_t o, std::size_
       *corner = here + *left + *above - *(above - 1);
     }
   }
-  for (std::size_t run = 0; run < layout_.runs; ++run) to_triples(&words[run * layout_.run_words], layout_.triples);
+  if (layout_.triples) to_triples(words.data(), words.size());
   for (std::size_t k = 0; k < words.size(); ++k) column[k * lanes] = words[k];
 }
 

@@ -19,16 +19,16 @@ namespace rbnn {
 struct WindowLayout {
   std::size_t runs, rows;
   std::size_t row_bits;   // KW * C / groups
-  std::size_t run_words;  // 3 * triples + singles
-  std::size_t triples, singles;
+  std::size_t run_words;  // filled up with zero words to a multiple of three for a kernel that wants triples
+  bool triples;
 
   std::size_t words() const { return runs * run_words; }
 };
 
 WindowLayout choose_layout(const FilterShape& shape, std::int64_t group_channels, bool triples);
 
-// a, b, c -> a, a ^ b, a ^ b ^ c for the first 3 * triples words; see kernel.h.
-void to_triples(Word* words, std::size_t triples);
+// a, b, c -> a, a ^ b, a ^ b ^ c; see kernel.h.
+void to_triples(Word* words, std::size_t count);
 
 class Filter {
  public:

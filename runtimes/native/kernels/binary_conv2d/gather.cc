@@ -26,36 +26,10 @@ void gather_taps(const Attributes& a, const Axis& axis, Axis::Taps taps, std::in
   }
 }
 
-// A whole run whose bits are neighbours in the input as well, and inside the image: most windows of most layers.
-// May read one word behind the last one that holds a bit of it, and drops it.
-inline void gather_run(const WindowLayout& layout, const Word* bits, std::size_t position, Word* run) {
-  const Word* from = bits + position / kWordBits;
-  const std::size_t shift = position % kWordBits;
-  const auto next = [&] {
-    const std::uint64_t pair = from[0] | std::uint64_t{from[1]} << kWordBits;
-    ++from;
-    return static_cast<Word>(pair >> shift);
-  };
-  const std::size_t rest = layout.row_bits % kWordBits;
-  const Word last_mask = rest == 0 ? ~Word{0} : (Word{1} << rest) - 1;
-  for (std::size_t t = 0; t < layout.triples; ++t, run += 3) {
-    const Word a = next(), ab = a ^ next();
-    const Word c = next();
-    const bool last = layout.singles == 0 && t + 1 == layout.triples;
-    run[0] = a;
-    run[1] = ab;
-    run[2] = ab ^ (last ? c & last_mask : c);
-  }
-  for (std::size_t k = 0; k < layout.singles; ++k) {
-    const Word word = next();
-    *run++ = k + 1 == layout.singles ? word & last_mask : word;
-  }
-}
-
 }  // namespace
 
-void gather_windows(const Attributes& attributes, const Filter& filter, const Plan& plan, std::size_t row,
-                    const Word* bits, Word* windows) noexcept {
+void gather_windows(const Kernel& kernel, const Attributes& attributes, const Filter& filter, const Plan& plan,
+                    std::size_t row, const Word* bits, Word* windows) noexcept {
   const WindowLayout& layout = filter.layout();
   const Axis vertical = vertical_axis(attributes, filter.shape());
   const Axis horizontal = horizontal_axis(attributes, filter.shape());
@@ -69,30 +43,62 @@ void gather_windows(const Attributes& attributes, const Filter& filter, const Pl
     stored = plan.row_taps[row];
     origin = vertical.origin(static_cast<std::int64_t>(row));
   }
-  const bool neighbours = layout.rows == 1 && attributes.groups == 1 && horizontal.dilation == 1;
-  const auto channels = static_cast<std::size_t>(attributes.channels);
-  for (std::size_t group = 0; group < static_cast<std::size_t>(attributes.groups); ++group) {
-    Word* window = windows + group * plan.group_words;
-    for (std::int64_t column = 0; column < plan.output_width; ++column, window += plan.stored_words) {
-      const Axis::Taps taps = plan.column_taps[static_cast<std::size_t>(column)];
-      const bool whole = neighbours && taps.end - taps.begin == horizontal.taps;
-      if (!whole || stored.end - stored.begin != plan.stored_rows) std::fill_n(window, plan.stored_words, Word{0});
+
+  const auto row_bits = [&](std::int64_t tap_row) {
+    return bits + static_cast<std::size_t>(origin + tap_row * vertical.dilation) * plan.bit_row_words;
+  };
+  const auto gather_columns = [&](std::size_t group, std::size_t begin, std::size_t end) {
+    Word* window = windows + group * plan.group_words + begin * plan.stored_words;
+    for (std::size_t column = begin; column < end; ++column, window += plan.stored_words) {
+      std::fill_n(window, plan.stored_words, Word{0});
       for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
         const auto tap = static_cast<std::size_t>(tap_row);
-        const auto image_row = static_cast<std::size_t>(origin + tap_row * vertical.dilation);
-        const Word* const row_bits = bits + image_row * plan.bit_row_words;
-        Word* const run = window + tap / layout.rows * layout.run_words;
-        if (whole) {
-          gather_run(layout, row_bits, static_cast<std::size_t>(horizontal.origin(column)) * channels, run);
-        } else {
-          gather_taps(attributes, horizontal, taps, column, group, row_bits, run, tap % layout.rows * layout.row_bits);
-        }
+        gather_taps(attributes, horizontal, plan.column_taps[column], static_cast<std::int64_t>(column), group,
+                    row_bits(tap_row), window + tap / layout.rows * layout.run_words,
+                    tap % layout.rows * layout.row_bits);
       }
-      if (whole) continue;
-      for (std::size_t run = 0; run * layout.run_words < plan.stored_words; ++run) {
-        to_triples(window + run * layout.run_words, layout.triples);
-      }
+      if (layout.triples) to_triples(window, plan.stored_words);
     }
+  };
+
+  const auto width = static_cast<std::size_t>(plan.output_width);
+  const auto channels = static_cast<std::size_t>(attributes.channels);
+  const bool neighbours = layout.rows == 1 && attributes.groups == 1 && horizontal.dilation == 1;
+  const bool all_rows = stored.end - stored.begin == (plan.shared_rows ? 1 : vertical.taps);
+  if (!neighbours || !all_rows || plan.whole_begin == plan.whole_end) {
+    for (std::size_t group = 0; group < static_cast<std::size_t>(attributes.groups); ++group) {
+      gather_columns(group, 0, width);
+    }
+    return;
+  }
+  gather_columns(0, 0, plan.whole_begin);
+  for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
+    const auto first = static_cast<std::size_t>(horizontal.origin(static_cast<std::int64_t>(plan.whole_begin)));
+    kernel.gather_runs({row_bits(tap_row), first * channels, static_cast<std::size_t>(horizontal.stride) * channels,
+                        plan.whole_end - plan.whole_begin, layout.row_bits, layout.run_words, layout.triples,
+                        windows + plan.whole_begin * plan.stored_words +
+                            static_cast<std::size_t>(tap_row) * layout.run_words,
+                        plan.stored_words});
+  }
+  gather_columns(0, plan.whole_end, width);
+}
+
+void gather_runs_portable(const Runs& r) {
+  const std::size_t words = words_for_bits(r.run_bits), rest = r.run_bits % kWordBits;
+  const Word last_mask = rest == 0 ? ~Word{0} : (Word{1} << rest) - 1;
+  for (std::size_t i = 0; i < r.count; ++i) {
+    const std::size_t position = r.position + i * r.step, shift = position % kWordBits;
+    const Word* from = r.bits + position / kWordBits;
+    Word* const run = r.output + i * r.output_stride;
+    const auto next = [&] {
+      const std::uint64_t pair = from[0] | std::uint64_t{from[1]} << kWordBits;
+      ++from;
+      return static_cast<Word>(pair >> shift);
+    };
+    for (std::size_t k = 0; k < words; ++k) run[k] = next();
+    run[words - 1] &= last_mask;
+    for (std::size_t k = words; k < r.run_words; ++k) run[k] = 0;
+    if (r.triples) to_triples(run, r.run_words);
   }
 }
 

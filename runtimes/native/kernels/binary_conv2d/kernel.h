@@ -23,17 +23,17 @@ struct Pixel {
 // The matrix product of window bits and weight bits over a range of pixels and of panels of output channels, with its
 // epilogue. For output pixel p and output channel o:
 //
-// 1. A window is `runs` runs of 3 * triples + singles words. Run r starts at input + r * run_stride.
+// 1. A window is `runs` runs of run_words words. Run r starts at input + r * run_stride.
 // 2. With equal bits counting +1 and different bits -1, over K bits: acc = K - 2 * popcount(x ^ w).
 // 3. Bits outside the image, and those behind the last channel, are 0 in x. The former are any bit in w: such a tap
 //    adds its popcount(w) to the sum of popcount(x ^ w) = popcount(w), whatever the activations. border_weights holds
 //    minus that sum, an integer, so with K = inside, the number of true bits inside the image,
 //        acc = inside - 2 * (border_weights + popcount(x ^ w)),   exactly, and a tap outside contributes 0.
-//    Bits behind the last channel are 0 in w as well, and count nowhere.
+//    Bits behind the last channel, up to a run's end, are 0 in w as well, and count nowhere.
 // 4. y = clamp(acc * scale + bias + residual), each step rounded to float32 on its own; clamp as in clamp's comment.
 //
-// Triples (only if Kernel::triples; else triples is 0): words a, b, c of a run, on both sides, are stored as
-// a, a ^ b, a ^ b ^ c. With d1, d2, d3 the xor of x and w in the three words, one xor each then gives
+// Triples (only if Kernel::triples): run_words is a multiple of three, and words a, b, c of a run are stored, on both
+// sides, as a, a ^ b, a ^ b ^ c. With d1, d2, d3 the xor of x and w in the three words, one xor each then gives
 //    d1,  e = d1 ^ d2,  s = d1 ^ d2 ^ d3,
 // and the carry-save adder's other output is majority(d1, d2, d3) = e ? ~s : d1 (where d1 and d2 differ, d3 = s ^ e =
 // ~s decides; else they do). So popcount(d1) + popcount(d2) + popcount(d3) = popcount(s) + 2 * popcount(majority):
@@ -44,7 +44,7 @@ struct Product {
   const Pixel* pixels;        // [pixels_per_sample]
   std::size_t pixels_per_sample;
   std::size_t pixel_begin, pixel_end;  // counted through all samples
-  std::size_t runs, run_stride, triples, singles;
+  std::size_t runs, run_stride, run_words;
 
   const Word* panels;  // [panel][run][word][lane]: a panel is `lanes` output channels; the last one is padded with 0
   std::size_t panel_begin, panel_end;
@@ -63,10 +63,21 @@ struct Product {
   float lower, upper;  // y < lower gives lower, y > upper gives upper, all else (a NaN, a -0.0 against 0) passes
 };
 
+// Runs of neighbouring windows whose bits are neighbours in the packed input row as well: run i is the run_bits bits
+// that start at bit `position + i * step` of `bits`, in run_words words with 0 behind the last bit, as triples if so.
+struct Runs {
+  const Word* bits;  // one word behind the last one that holds a bit may be read as well
+  std::size_t position, step;
+  std::size_t count, run_bits, run_words;
+  bool triples;
+  Word* output;
+  std::size_t output_stride;  // words
+};
+
 struct Kernel {
   const char* name;
   std::size_t lanes;  // output channels in a panel
-  bool triples;       // whether `multiply` wants words in triples
+  bool triples;       // whether `multiply` wants words as triples
 
   // sums[r] = the sum of row r of [rows, length], in the order that docs/ops/BinaryConv2d.md fixes.
   void (*sum_rows)(const float* x, std::size_t rows, std::size_t length, double* sums);
@@ -74,7 +85,12 @@ struct Kernel {
   // Bit i of `bits` = sign_bit(x[i], threshold) for i < count; the bits behind, up to a whole word, are 0.
   void (*pack_signs)(const float* x, std::size_t count, float threshold, Word* bits);
 
+  void (*gather_runs)(const Runs& runs);
+
   void (*multiply)(const Product& product);
 };
+
+// gather_runs in plain C++, for kernels that have nothing better.
+void gather_runs_portable(const Runs& runs);
 
 }  // namespace rbnn

@@ -1,5 +1,6 @@
 #include "kernels/binary_conv2d/plan.h"
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <stdexcept>
@@ -44,7 +45,6 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   const std::int64_t padded_rows = vertical.origin(output_height - 1) - vertical.origin(0) +
                                    (vertical.taps - 1) * vertical.dilation + 1;
   shared_rows = layout.rows == 1 && padded_rows <= checked_product({output_height, vertical.taps});
-  stored_rows = shared_rows ? 1 : vertical.taps;
   const std::int64_t rows = shared_rows ? padded_rows : output_height;
   const std::int64_t stored = static_cast<std::int64_t>(shared_rows ? layout.run_words : layout.words());
   const std::int64_t words = checked_product({rows, attributes.groups, output_width, stored});
@@ -61,6 +61,10 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
 
   row_taps = all_taps(vertical, height, output_height);
   column_taps = all_taps(horizontal, width, output_width);
+  const auto whole = [&](const Axis::Taps& taps) { return taps.end - taps.begin == horizontal.taps; };
+  const auto first = std::find_if(column_taps.begin(), column_taps.end(), whole);
+  whole_begin = static_cast<std::size_t>(first - column_taps.begin());
+  whole_end = static_cast<std::size_t>(std::find_if_not(first, column_taps.end(), whole) - column_taps.begin());
   add_borders(filter, attributes.channels / attributes.groups);
   const std::size_t row_step = shared_rows ? static_cast<std::size_t>(vertical.stride) * row_words : row_words;
   std::size_t index = 0;

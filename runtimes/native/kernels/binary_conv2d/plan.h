@@ -24,7 +24,6 @@ struct Plan {
   // of the padded input, one run of each window is stored in each, and windows below each other share them: their runs
   // are `dilation` rows apart. Else a row is an output row and each window is stored whole. Whichever is smaller.
   bool shared_rows;
-  std::int64_t stored_rows;  // kernel rows of a window that one row stores
   std::size_t window_rows, stored_words;  // stored_words: of one window in one row
   std::size_t group_words, row_words, sample_words;
   std::size_t run_stride;
@@ -33,6 +32,7 @@ struct Plan {
   std::vector<std::int32_t> inside;          // [border]
   std::vector<std::int32_t> border_weights;  // [border][O]
   std::vector<Axis::Taps> row_taps, column_taps;  // [OH], [OW]
+  std::size_t whole_begin, whole_end;             // the output columns all of whose taps are inside
 
  private:
   void add_borders(const Filter& filter, std::int64_t group_channels);

@@ -62,7 +62,7 @@ void count_run(const Word* x, const Word* w, std::size_t words, Word* count) {
 }
 
 void multiply(const Product& p) {
-  const std::size_t words = p.singles;  // this kernel asks for no triples
+  const std::size_t words = p.run_words;
   const std::size_t panel_words = p.runs * words * kLanes;
   for (std::size_t panel = p.panel_begin; panel < p.panel_end; ++panel) {
     const std::size_t channel = panel * kLanes;
@@ -94,6 +94,7 @@ void multiply(const Product& p) {
 }  // namespace
 
 extern const Kernel kernel_portable;  // const objects are internal without a declaration
-const Kernel kernel_portable = {"portable", kLanes, /*triples=*/false, sum_rows, pack_signs, multiply};
+const Kernel kernel_portable = {"portable", kLanes, /*triples=*/false, sum_rows, pack_signs, gather_runs_portable,
+                                multiply};
 
 }  // namespace rbnn

@@ -8,8 +8,7 @@
 //   for one triple (3 words): 3 xor, 3 for the majority, and for s and the majority each 3 (and, shift, and),
 //   2 vpshufb and 2 vpaddb: 20, where three words on their own take 24.
 //
-// Overflow: a byte counter takes 8 from a single and 8 + 16 from a triple, so 10 triples (240) or 31 singles (248) fit
-// before it is widened. A 32-bit lane counts bits of one window, fewer than 2^24.
+// Overflow: a byte counter takes 8 + 16 from a triple, so 10 triples, 240, fit before it is widened. A 32-bit lane counts bits of one window, fewer than 2^24.
 // Tail: the last panel's missing channels are 0 in the weights, and its epilogue loads and stores under a mask.
 
 #include <immintrin.h>
@@ -21,8 +20,7 @@ namespace {
 
 constexpr std::size_t kLanes = 8;
 constexpr std::size_t kTilePixels = 4;
-constexpr std::size_t kTriplesPerWidening = 10;
-constexpr std::size_t kSinglesPerWidening = 31;
+constexpr std::size_t kWordsPerWidening = 30;
 
 // ---- sum_rows ----
 
@@ -108,7 +106,7 @@ inline __m256i count(__m256i bytes, __m256i v, __m256i table, __m256i half) {
   return _mm256_add_epi8(_mm256_add_epi8(bytes, low), high);
 }
 
-// `total` plus the four bytes of each lane. vpmaddubsw takes the counts, up to 248, as unsigned.
+// `total` plus the four bytes of each lane. vpmaddubsw takes the counts, up to 240, as unsigned.
 inline __m256i widen(__m256i total, __m256i bytes) {
   const __m256i pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
   return _mm256_add_epi32(total, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
@@ -129,10 +127,11 @@ inline void count_windows(const Product& p, const Word* const* window, const Wor
   const Tables tables;
   for (std::size_t run = 0, at = 0; run < p.runs; ++run, at += p.run_stride) {
     std::size_t k = at;
-    for (std::size_t done = 0; done < p.triples; done += kTriplesPerWidening) {
+    for (std::size_t done = 0; done < p.run_words; done += kWordsPerWidening) {
       __m256i bytes[kPixels];
       for (__m256i& b : bytes) b = _mm256_setzero_si256();
-      for (std::size_t t = smaller(kTriplesPerWidening, p.triples - done); t != 0; --t, k += 3, w += 3 * kLanes) {
+      const std::size_t end = at + smaller(done + kWordsPerWidening, p.run_words);
+      for (; k < end; k += 3, w += 3 * kLanes) {
         for (std::size_t i = 0; i < kPixels; ++i) {
           const Word* const x = window[i] + k;
           const __m256i d1 = _mm256_xor_si256(load(w), broadcast(x));
@@ -145,23 +144,12 @@ inline void count_windows(const Product& p, const Word* const* window, const Wor
       }
       for (std::size_t i = 0; i < kPixels; ++i) different[i] = widen(different[i], bytes[i]);
     }
-    for (std::size_t done = 0; done < p.singles; done += kSinglesPerWidening) {
-      __m256i bytes[kPixels];
-      for (__m256i& b : bytes) b = _mm256_setzero_si256();
-      for (std::size_t t = smaller(kSinglesPerWidening, p.singles - done); t != 0; --t, ++k, w += kLanes) {
-        for (std::size_t i = 0; i < kPixels; ++i) {
-          const __m256i d = _mm256_xor_si256(load(w), broadcast(window[i] + k));
-          bytes[i] = count(bytes[i], d, tables.once, tables.half);
-        }
-      }
-      for (std::size_t i = 0; i < kPixels; ++i) different[i] = widen(different[i], bytes[i]);
-    }
   }
 }
 
 template <std::size_t kPixels>
 void multiply_tile(const Product& p, std::size_t panel, std::size_t index) {
-  const std::size_t channel = panel * kLanes, panel_words = p.runs * (3 * p.triples + p.singles) * kLanes;
+  const std::size_t channel = panel * kLanes, panel_words = p.runs * p.run_words * kLanes;
   const bool full = p.channels - channel >= kLanes;
   const __m256i lanes = first_lanes(full ? kLanes : p.channels - channel);
   const Word* window[kPixels];
@@ -207,6 +195,7 @@ void multiply(const Product& p) {
 }  // namespace
 
 extern const Kernel kernel_avx2;  // const objects are internal without a declaration
-const Kernel kernel_avx2 = {"avx2", kLanes, /*triples=*/true, sum_rows, pack_signs, multiply};
+const Kernel kernel_avx2 = {"avx2", kLanes, /*triples=*/true, sum_rows, pack_signs, gather_runs_portable,
+                            multiply};
 
 }  // namespace rbnn

@@ -28,6 +28,13 @@ constexpr std::size_t kLanes = 16;
 constexpr std::size_t kTilePixels = 6;
 constexpr std::size_t kTilePanels = 2;
 
+// A tile's arrays live in registers only if every loop over them is unrolled, and GCC's own limits stop it short of that.
+#if defined(__clang__)
+#define RBNN_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define RBNN_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 constexpr __mmask16 first_lanes(std::size_t count) {
   return static_cast<__mmask16>(count >= kLanes ? 0xffffu : (1u << count) - 1);
 }
@@ -46,9 +53,11 @@ inline double halve(__m512d v) {
 template <std::size_t kRows>
 inline void sum_interleaved(const float* x, std::size_t length, double* sums) {
   __m512d low[kRows], high[kRows];
+  RBNN_UNROLL
   for (std::size_t r = 0; r < kRows; ++r) low[r] = high[r] = _mm512_setzero_pd();
   std::size_t i = 0;
   for (; i + 16 <= length; i += 16) {
+    RBNN_UNROLL
     for (std::size_t r = 0; r < kRows; ++r) {
       const float* const at = x + r * length + i;
       low[r] = _mm512_add_pd(low[r], _mm512_cvtps_pd(_mm256_loadu_ps(at)));
@@ -56,6 +65,7 @@ inline void sum_interleaved(const float* x, std::size_t length, double* sums) {
     }
   }
   const __mmask16 rest = first_lanes(length - i);
+  RBNN_UNROLL
   for (std::size_t r = 0; r < kRows; ++r) {
     const __m512 tail = _mm512_maskz_loadu_ps(rest, x + r * length + i);
     const __m256 tail_high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(tail), 1));
@@ -94,20 +104,80 @@ void pack_signs(const float* x, std::size_t count, float threshold, Word* bits) 
   }
 }
 
-// ---- multiply ----
+// ---- gather_runs ----
 
-// `k`, as a value that the compiler knows nothing about. Else it sees that two panels read the same words, keeps them
-// broadcast in more registers than there are, and spills the counters: the loop runs at half speed. Read again, the
-// words fold into the xor.
-inline std::size_t anew(std::size_t k) {
-  __asm__ volatile("" : "+r"(k));
-  return k;
+// 15 words of each run at a time, five triples: one load (two where bits do not start at a word), and a triple's
+// running xor as one three-way xor of the words with themselves moved up by one and by two lanes.
+template <bool kShifted>
+inline void gather_chunk(const Runs& r, std::size_t done) {
+  constexpr __mmask16 kSecondOrThird = 0x6db6, kThird = 0x4924;  // of each three lanes
+  const std::size_t bits = r.run_bits > done * kWordBits ? r.run_bits - done * kWordBits : 0, rest = bits % kWordBits;
+  const __mmask16 read = first_lanes(words_for_bits(bits));
+  const __mmask16 written = first_lanes(r.run_words - done < 15 ? r.run_words - done : 15);
+  const __m512i keep = _mm512_mask_set1_epi32(_mm512_maskz_set1_epi32(first_lanes(bits / kWordBits), -1),
+                                              static_cast<__mmask16>(read & ~first_lanes(bits / kWordBits)),
+                                              static_cast<int>((1u << rest) - 1));
+
+  Word* output = r.output + done;
+  std::size_t position = r.position + done * kWordBits;
+  for (std::size_t i = 0; i < r.count; ++i, position += r.step, output += r.output_stride) {
+    const Word* const from = r.bits + position / kWordBits;
+    __m512i x = _mm512_maskz_loadu_epi32(read, from);
+    if (kShifted) {  // a shift by 32 gives 0
+      const __m128i shift = _mm_cvtsi64_si128(static_cast<long long>(position % kWordBits));
+      const __m128i back = _mm_cvtsi64_si128(static_cast<long long>(kWordBits - position % kWordBits));
+      x = _mm512_or_si512(_mm512_srl_epi32(x, shift),
+                          _mm512_sll_epi32(_mm512_maskz_loadu_epi32(read, from + 1), back));
+    }
+    x = _mm512_and_si512(x, keep);
+    const __m512i one = _mm512_maskz_alignr_epi32(kSecondOrThird, x, x, 15);
+    const __m512i two = _mm512_maskz_alignr_epi32(kThird, x, x, 14);
+    _mm512_mask_storeu_epi32(output, written, _mm512_ternarylogic_epi32(x, one, two, 0x96));
+  }
 }
 
-inline __m512i broadcast(const Word* word) { return _mm512_set1_epi32(static_cast<int>(*word)); }
+void gather_runs(const Runs& r) {
+  const bool shifted = r.position % kWordBits != 0 || r.step % kWordBits != 0;
+  for (std::size_t done = 0; done < r.run_words; done += 15) {
+    if (shifted) {
+      gather_chunk<true>(r, done);
+    } else {
+      gather_chunk<false>(r, done);
+    }
+  }
+}
 
-// The majority of d1, d2, d3, from e = d1 ^ d2, s = d1 ^ d2 ^ d3 and d1: e ? ~s : d1.
-inline __m512i majority(__m512i e, __m512i s, __m512i d1) { return _mm512_ternarylogic_epi32(e, s, d1, 0x3a); }
+// ---- multiply ----
+
+// One triple of one pixel and one panel: adds popcount(s) to `ones` and popcount(majority) to `twos`; see kernel.h.
+// a, ab, abc are the panel's three words, x the window's.
+#if defined(__SANITIZE_ADDRESS__)
+inline void count_triple(const Word* x, __m512i a, __m512i ab, __m512i abc, __m512i& ones, __m512i& twos) {
+  const __m512i d1 = _mm512_xor_si512(a, _mm512_set1_epi32(static_cast<int>(x[0])));
+  const __m512i e = _mm512_xor_si512(ab, _mm512_set1_epi32(static_cast<int>(x[1])));
+  const __m512i s = _mm512_xor_si512(abc, _mm512_set1_epi32(static_cast<int>(x[2])));
+  ones = _mm512_add_epi32(ones, _mm512_popcnt_epi32(s));
+  twos = _mm512_add_epi32(twos, _mm512_popcnt_epi32(_mm512_ternarylogic_epi32(e, s, d1, 0x3a)));
+}
+#else
+// The same as above, which is what the sanitizers see. As intrinsics, GCC 12 keeps a word that it has broadcast for one
+// panel in a register for the next, and copies counters: more registers than there are, and the loop, spilling, ran at
+// half this speed. Here the words are broadcast by the xor, and counters stay where they are.
+inline void count_triple(const Word* x, __m512i a, __m512i ab, __m512i abc, __m512i& ones, __m512i& twos) {
+  __m512i d1, e, s;
+  __asm__(
+      "vpxord %[x2]%{1to16%}, %[abc], %[s]\n\t"
+      "vpxord %[x1]%{1to16%}, %[ab], %[e]\n\t"
+      "vpxord %[x0]%{1to16%}, %[a], %[d1]\n\t"
+      "vpternlogd $0x3a, %[d1], %[s], %[e]\n\t"
+      "vpopcntd %[s], %[s]\n\t"
+      "vpopcntd %[e], %[e]\n\t"
+      "vpaddd %[s], %[ones], %[ones]\n\t"
+      "vpaddd %[e], %[twos], %[twos]"
+      : [ones] "+v"(ones), [twos] "+v"(twos), [d1] "=&v"(d1), [e] "=&v"(e), [s] "=&v"(s)
+      : [a] "v"(a), [ab] "v"(ab), [abc] "v"(abc), [x0] "m"(x[0]), [x1] "m"(x[1]), [x2] "m"(x[2]));
+}
+#endif
 
 // A range of pixels, counted through the samples. No division a pixel: it would cost as much as its epilogue.
 struct Cursor {
@@ -135,6 +205,7 @@ struct Tile {
   float inside[kPixels];
 
   Tile(const Product& p, Cursor& cursor) {
+    RBNN_UNROLL
     for (std::size_t i = 0; i < kPixels; ++i) {
       window[i] = cursor.windows + cursor.pixel->input;
       border_weights[i] = p.border_weights + cursor.pixel->border * p.border_stride;
@@ -147,60 +218,54 @@ struct Tile {
 // Counts differing bits of kPixels windows and kPanels panels, and finishes their outputs.
 template <std::size_t kPixels, std::size_t kPanels>
 inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size_t panel, std::size_t index) {
-  const std::size_t run_words = (3 * p.triples + p.singles) * kLanes, panel_words = p.runs * run_words;
+  const std::size_t panel_words = p.runs * p.run_words * kLanes;
   const std::size_t channel = panel * kLanes;
   __mmask16 lanes[kPanels];
+  RBNN_UNROLL
   for (std::size_t v = 0; v < kPanels; ++v) lanes[v] = first_lanes(p.channels - channel - v * kLanes);
 
   __m512i ones[kPixels][kPanels], twos[kPixels][kPanels];
+  RBNN_UNROLL
   for (std::size_t i = 0; i < kPixels; ++i) {
+    RBNN_UNROLL
     for (std::size_t v = 0; v < kPanels; ++v) {
       ones[i][v] = _mm512_maskz_loadu_epi32(lanes[v], tile.border_weights[i] + channel + v * kLanes);
       twos[i][v] = _mm512_setzero_si512();
+      __asm__("" : "+v"(twos[i][v]));  // a zero of its own; GCC copies counters that start as one and the same value
     }
   }
 
   const Word* window[kPixels];
+  RBNN_UNROLL
   for (std::size_t i = 0; i < kPixels; ++i) window[i] = tile.window[i];
   const Word* w = p.panels + panel * panel_words;
-  std::size_t at = 0;
-  for (std::size_t run = 0; run < p.runs; ++run, at += p.run_stride) {
-    std::size_t k = at;
-    for (std::size_t t = 0; t < p.triples; ++t, k += 3, w += 3 * kLanes) {
-      for (std::size_t v = 0; v < kPanels; ++v) {
-        const std::size_t at_k = anew(k);
-        const __m512i a = _mm512_load_si512(w + v * panel_words);
-        const __m512i ab = _mm512_load_si512(w + v * panel_words + kLanes);
-        const __m512i abc = _mm512_load_si512(w + v * panel_words + 2 * kLanes);
-        for (std::size_t i = 0; i < kPixels; ++i) {
-          const Word* const x = window[i] + at_k;
-          const __m512i d1 = _mm512_xor_si512(a, broadcast(x));
-          const __m512i e = _mm512_xor_si512(ab, broadcast(x + 1));
-          const __m512i s = _mm512_xor_si512(abc, broadcast(x + 2));
-          ones[i][v] = _mm512_add_epi32(ones[i][v], _mm512_popcnt_epi32(s));
-          twos[i][v] = _mm512_add_epi32(twos[i][v], _mm512_popcnt_epi32(majority(e, s, d1)));
-        }
-      }
+  const Word* const end = w + panel_words;
+  // One loop over all runs, not two nested ones: around an inner loop, counters are spilled again.
+  for (std::size_t k = 0, run_end = p.run_words; w != end; w += 3 * kLanes) {
+    RBNN_UNROLL
+    for (std::size_t v = 0; v < kPanels; ++v) {
+      const __m512i a = _mm512_load_si512(w + v * panel_words);
+      const __m512i ab = _mm512_load_si512(w + v * panel_words + kLanes);
+      const __m512i abc = _mm512_load_si512(w + v * panel_words + 2 * kLanes);
+      RBNN_UNROLL
+      for (std::size_t i = 0; i < kPixels; ++i) count_triple(window[i] + k, a, ab, abc, ones[i][v], twos[i][v]);
     }
-    for (std::size_t t = 0; t < p.singles; ++t, ++k, w += kLanes) {
-      for (std::size_t v = 0; v < kPanels; ++v) {
-        const std::size_t at_k = anew(k);
-        const __m512i a = _mm512_load_si512(w + v * panel_words);
-        for (std::size_t i = 0; i < kPixels; ++i) {
-          const __m512i d = _mm512_xor_si512(a, broadcast(window[i] + at_k));
-          ones[i][v] = _mm512_add_epi32(ones[i][v], _mm512_popcnt_epi32(d));
-        }
-      }
+    k += 3;
+    if (k == run_end) {
+      k += p.run_stride - p.run_words;
+      run_end += p.run_stride;
     }
   }
 
   const float* const residual = p.residual + index * p.residual_stride;
   float* const output = p.output + index * p.output_stride;
   const __m512 lower = _mm512_set1_ps(p.lower), upper = _mm512_set1_ps(p.upper), minus_two = _mm512_set1_ps(-2.0f);
+  RBNN_UNROLL
   for (std::size_t v = 0; v < kPanels; ++v) {
     const std::size_t o = channel + v * kLanes;
     const __m512 scale = _mm512_maskz_loadu_ps(lanes[v], p.scale + o);
     const __m512 bias = _mm512_maskz_loadu_ps(lanes[v], p.bias + o);
+    RBNN_UNROLL
     for (std::size_t i = 0; i < kPixels; ++i) {
       const __m512i different = _mm512_add_epi32(ones[i][v], _mm512_add_epi32(twos[i][v], twos[i][v]));
       // inside - 2 * different is an integer below 2^24, so this fused multiply-add rounds nothing.
@@ -245,7 +310,7 @@ void multiply_panels(const Product& p, std::size_t begin, std::size_t end) {
 // a pixel's outputs are written one after the other, and its residuals read so: memory likes that.
 void multiply(const Product& p) {
   constexpr std::size_t kWeightBytes = 20 * 1024;
-  const std::size_t panel_bytes = p.runs * (3 * p.triples + p.singles) * kLanes * sizeof(Word);
+  const std::size_t panel_bytes = p.runs * p.run_words * kLanes * sizeof(Word);
   const std::size_t fitting = kWeightBytes / panel_bytes / kTilePanels * kTilePanels;
   const std::size_t step = fitting == 0 ? kTilePanels : fitting;
   for (std::size_t panel = p.panel_begin; panel < p.panel_end; panel += step) {
@@ -256,7 +321,7 @@ void multiply(const Product& p) {
 }  // namespace
 
 extern const Kernel kernel_avx512_vpopcntdq;  // const objects are internal without a declaration
-const Kernel kernel_avx512_vpopcntdq = {"avx512_vpopcntdq", kLanes,     /*triples=*/true,
-                                        sum_rows,           pack_signs, multiply};
+const Kernel kernel_avx512_vpopcntdq = {"avx512_vpopcntdq", kLanes,      /*triples=*/true, sum_rows,
+                                        pack_signs,         gather_runs, multiply};
 
 }  // namespace rbnn
