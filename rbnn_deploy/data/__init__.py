@@ -1,0 +1,14 @@
+"""Labelled images and their preprocessing, without torch: a device needs this package too."""
+
+from rbnn_deploy.data.labelled import LabelledImages
+from rbnn_deploy.data.preprocessing import load_image, normalise, preprocess
+from rbnn_deploy.data.sources import load_test_images, load_train_images
+
+__all__ = [
+    "LabelledImages",
+    "load_image",
+    "load_test_images",
+    "load_train_images",
+    "normalise",
+    "preprocess",
+]

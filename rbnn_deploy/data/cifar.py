@@ -1,0 +1,194 @@
+"""The original CIFAR-10 and CIFAR-100 downloads: python or binary version, archive or unpacked.
+
+The python version is pickles, and a pickle may run code, so they are read through an unpickler that can make
+NumPy arrays and built-in containers, and nothing else.
+"""
+
+import io
+import pickle
+import tarfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rbnn_deploy.data.labelled import LabelledImages
+from rbnn_deploy.data.preprocessing import UInt8
+from rbnn_deploy.errors import UserError
+
+SIDE = 32
+PIXELS = 3 * SIDE * SIDE
+
+ReadMember = Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published form of one data set.
+
+    Attributes:
+        folder: Folder that its archive holds.
+        train: Files of the training images.
+        test: File of the test images.
+        names: File of the class names.
+        classes: How many classes there are.
+        key: Prefix of the fine labels' and names' keys (python version).
+        labels: How many label bytes come before an image, the last being the fine one (binary version); 0 for
+            the python version.
+    """
+
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    names: str
+    classes: int
+    key: bytes = b""
+    labels: int = 0
+
+
+_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
+VERSIONS = (
+    Version("cifar-10-batches-py", _BATCHES, "test_batch", "batches.meta", 10, key=b"label"),
+    Version("cifar-100-python", ("train",), "test", "meta", 100, key=b"fine_label"),
+    Version(
+        "cifar-10-batches-bin",
+        tuple(f"{name}.bin" for name in _BATCHES),
+        "test_batch.bin",
+        "batches.meta.txt",
+        10,
+        labels=1,
+    ),
+    Version("cifar-100-binary", ("train.bin",), "test.bin", "fine_label_names.txt", 100, labels=2),
+)
+
+
+def load_cifar(path: Path, train: bool) -> LabelledImages | None:
+    """Loads a CIFAR download.
+
+    Args:
+        path: The archive, its unpacked folder, or the folder around that.
+        train: Whether the training images are wanted.
+
+    Returns:
+        The images, or None where `path` is no CIFAR download.
+
+    Raises:
+        UserError: It is one, but incomplete or damaged.
+    """
+    if path.is_dir():
+        for version in VERSIONS:
+            folder = next((f for f in (path / version.folder, path) if (f / version.test).is_file()), None)
+            if folder is not None and (folder / version.names).is_file():
+                return _load(version, str(folder), _folder_reader(folder), train)
+        return None
+    try:
+        with tarfile.open(path) as archive:
+            names = {member.removeprefix("./") for member in archive.getnames()}
+            for version in VERSIONS:
+                if f"{version.folder}/{version.test}" in names:
+                    return _load(version, str(path), _archive_reader(archive, version.folder), train)
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error):
+        if path.name.startswith("cifar"):
+            raise UserError(f"{path} is damaged or incomplete; download it again") from None
+    return None
+
+
+def _folder_reader(folder: Path) -> ReadMember:
+    def read(name: str) -> bytes | None:
+        file = folder / name
+        return file.read_bytes() if file.is_file() else None
+
+    return read
+
+
+def _archive_reader(archive: tarfile.TarFile, folder: str) -> ReadMember:
+    members = {member.name.removeprefix("./"): member for member in archive.getmembers()}
+
+    def read(name: str) -> bytes | None:
+        member = members.get(f"{folder}/{name}")
+        stream = None if member is None or not member.isfile() else archive.extractfile(member)
+        return None if stream is None else stream.read()
+
+    return read
+
+
+def _load(version: Version, source: str, read: ReadMember, train: bool) -> LabelledImages:
+    def parse(name: str, parser: Callable[[bytes], Any]) -> Any:
+        content = read(name)
+        if content is None:
+            raise UserError(f"{source} has no {name}; download the data set again")
+        try:
+            return parser(content)
+        except Exception as error:  # damaged pickles raise nearly anything
+            refused = f" ({error})" if isinstance(error, pickle.UnpicklingError) else ""
+            raise UserError(f"{name} of {source} is damaged{refused}; download the data set again") from None
+
+    batches = [
+        parse(name, lambda content: _images(version, content))
+        for name in (version.train if train else (version.test,))
+    ]
+    class_names = parse(version.names, lambda content: _class_names(version, content))
+    pixels = np.concatenate([images for images, _ in batches])
+    return LabelledImages(
+        np.concatenate([labels for _, labels in batches]),
+        class_names,
+        lambda index: np.moveaxis(pixels[index].reshape(3, SIDE, SIDE), 0, -1),
+        lambda index: f"image {index} of {source}",
+    )
+
+
+def _images(version: Version, content: bytes) -> tuple[UInt8, npt.NDArray[np.int64]]:
+    """Returns uint8 [n, 3 * 32 * 32] in the order (channel, row, column), and int64 [n]."""
+    if version.labels:
+        records = np.frombuffer(content, np.uint8).reshape(-1, version.labels + PIXELS)
+        pixels, labels = records[:, version.labels :], records[:, version.labels - 1].astype(np.int64)
+    else:
+        values = _unpickle(content)
+        pixels, labels = values[b"data"], np.asarray(values[version.key + b"s"], np.int64)
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+            raise ValueError("its images are no bytes")
+    if pixels.shape != (len(labels), PIXELS) or len(labels) == 0:
+        raise ValueError("images and labels differ in number")
+    if labels.min() < 0 or labels.max() >= version.classes:
+        raise ValueError("a label is out of range")
+    return pixels, labels
+
+
+def _class_names(version: Version, content: bytes) -> tuple[str, ...]:
+    names = content.split() if version.labels else _unpickle(content)[version.key + b"_names"]
+    result = tuple(name.decode() for name in names)
+    if len(result) != version.classes:
+        raise ValueError("wrong number of names")
+    return result
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Finds what NumPy arrays are rebuilt with, by its own table and not by importing what the file names."""
+
+    _reconstruct = np.empty(0).__reduce__()[0]
+    _allowed = {  # noqa: RUF012 - it is never changed
+        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        # How Python 3 writes bytes into pickles that Python 2 can read.
+        ("_codecs", "encode"): lambda text, encoding: text.encode("latin1"),
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Looks a global up; refuses all that the table does not have."""
+        if (module, name) not in self._allowed:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+        return self._allowed[module, name]
+
+
+def _unpickle(content: bytes) -> dict[bytes, Any]:
+    # The published files were written by Python 2, whose strings are bytes.
+    values = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+    if not isinstance(values, dict):
+        raise ValueError("no dict")
+    return {key.encode() if isinstance(key, str) else key: value for key, value in values.items()}

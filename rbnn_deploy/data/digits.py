@@ -1,0 +1,39 @@
+"""The handwritten digits that scikit-learn carries: a data set without a download.
+
+1797 grey images of 8 x 8 pixels, a part of the UCI set "Optical Recognition of Handwritten Digits". Every
+fifth image of each digit is a test image.
+"""
+
+import numpy as np
+
+from rbnn_deploy.data.labelled import LabelledImages
+from rbnn_deploy.errors import UserError
+
+NAME = "digits"
+HIGHEST = 16  # the data set's white
+TEST_PERIOD = 5
+
+
+def load_digits(train: bool) -> LabelledImages:
+    """Loads the training or the test digits.
+
+    Raises:
+        UserError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits as load  # noqa: PLC0415 - a device has no scikit-learn
+    except ImportError:
+        raise UserError(
+            "the digits need scikit-learn, which is not installed; run: pip install 'rbnn-deploy[train]'"
+        ) from None
+    bunch = load()
+    by_digit = np.argsort(bunch.target, kind="stable")
+    is_test = np.arange(len(by_digit)) % TEST_PERIOD == TEST_PERIOD - 1
+    chosen = np.sort(by_digit[~is_test if train else is_test])
+    pixels = np.round(bunch.images[chosen] * (255 / HIGHEST)).astype(np.uint8)
+    return LabelledImages(
+        bunch.target[chosen].astype(np.int64),
+        tuple(str(name) for name in bunch.target_names),
+        lambda index: pixels[index],
+        lambda index: f"digit {chosen[index]}",
+    )

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rbnn_deploy.data import load_image, normalise, preprocess
+from rbnn_deploy.data.preprocessing import fit
+from rbnn_deploy.errors import UserError
+
+EXPECTED = Path(__file__).parents[2] / "../shared/reference/expected.npz"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def noise(height, width, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
+
+
+@pytest.mark.skipif(not EXPECTED.exists(), reason="the reference's recorded images (../shared) are not here")
+def test_the_references_inputs_exactly():
+    with np.load(EXPECTED) as expected:
+        images, x = expected["images"], expected["x"]
+    assert np.array_equal(normalise(images, MEAN, STD), x)
+    assert np.array_equal(np.stack([preprocess(image, (3, 32, 32), MEAN, STD) for image in images]), x)
+
+
+def test_normalisation_of_one_pixel():
+    x = preprocess(np.full((1, 1, 3), 51, np.uint8), (3, 1, 1), (0.1, 0.2, 0.3), (1.0, 2.0, 0.5))
+    assert x.dtype == np.float32
+    # Three roundings to float32 of values near 1.
+    np.testing.assert_allclose(x.flatten(), [0.1, 0.0, -0.2], rtol=0, atol=3e-7)
+
+
+def test_without_statistics_pixels_are_scaled_only():
+    x = preprocess(np.array([[0, 255]], np.uint8), (1, 1, 2))
+    assert x.tolist() == [[[0.0, 1.0]]]
+
+
+def test_arrays_and_images_give_the_same():
+    pixels = noise(40, 30)
+    assert np.array_equal(preprocess(pixels, (3, 16, 16)), preprocess(Image.fromarray(pixels), (3, 16, 16)))
+
+
+def test_an_image_of_the_right_size_keeps_its_pixels():
+    pixels = noise(8, 6)
+    assert np.array_equal(fit(pixels, (3, 8, 6)), pixels)
+    assert np.array_equal(fit(pixels, (3, 6, 6), resize=6), pixels[1:7])
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 300), (257, 256), (31, 500)])
+def test_resizing_the_shorter_side_keeps_proportions_and_centre(size):
+    height, width = size
+    row, column = np.mgrid[0:height, 0:width]
+    # Bright on the centre's right and lower side; a distorted or shifted cut would move the edges.
+    image = np.where((row >= height / 2) | (column >= width / 2), 255, 0).astype(np.uint8)
+    got = fit(image, (1, 224, 224), resize=256)[..., 0]
+    assert got.shape == (224, 224)
+    edge = 2 + 256 // min(size)  # pixels that interpolation blurs
+    assert (got[: 112 - edge, : 112 - edge] == 0).all()
+    assert (got[112 + edge :] == 255).all()
+    assert (got[:, 112 + edge :] == 255).all()
+
+
+def test_without_resize_proportions_are_given_up():
+    image = np.zeros((10, 40), np.uint8)
+    image[:, 20:] = 255
+    got = fit(image, (1, 20, 20))[..., 0]
+    assert (got[:, :9] == 0).all()
+    assert (got[:, 11:] == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "CMYK", "LA"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_colour_mode(mode, channels):
+    image = Image.fromarray(noise(9, 9)).convert(mode)
+    assert preprocess(image, (channels, 8, 8)).shape == (channels, 8, 8)
+
+
+def test_grey_is_the_same_in_all_three_channels():
+    x = preprocess(noise(8, 8, 1), (3, 8, 8))
+    assert np.array_equal(x[0], x[1])
+    assert np.array_equal(x[0], x[2])
+
+
+def test_other_channel_counts_are_refused():
+    with pytest.raises(UserError, match="takes 4; give"):
+        preprocess(noise(8, 8), (4, 8, 8))
+
+
+def test_load_image_names_what_is_wrong(tmp_path):
+    path = tmp_path / "image.png"
+    with pytest.raises(UserError, match=r"image\.png does not exist"):
+        load_image(path)
+    path.write_text("no image")
+    with pytest.raises(UserError, match=r"cannot read image .*image\.png"):
+        load_image(path)
+    Image.fromarray(noise(50, 50)).save(path)
+    assert np.array_equal(np.asarray(load_image(path)), noise(50, 50))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"cannot read image .*image\.png"):
+        load_image(path)
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(path)
+    with pytest.raises(UserError, match="more than 8 bits"):
+        load_image(path)
+    with pytest.raises(UserError, match="cannot read image"):
+        load_image(tmp_path)
