@@ -22,16 +22,18 @@ void read_tap(const std::uint8_t* bytes, std::size_t channels, Word* words) {
 
 }  // namespace
 
-WindowLayout choose_layout(const FilterShape& shape, std::int64_t group_channels, bool triples) {
+WindowLayout choose_layout(const Kernel& kernel, const FilterShape& shape, std::size_t group_channels,
+                           std::size_t panels) {
   const auto rows = static_cast<std::size_t>(shape.height);
   WindowLayout layout{};
-  layout.row_bits = static_cast<std::size_t>(shape.width * group_channels);
-  layout.triples = triples;
+  layout.row_bits = static_cast<std::size_t>(shape.width) * group_channels;
+  layout.triples = kernel.triples;
   const auto words = [&](std::size_t bits) {
-    return triples ? (words_for_bits(bits) + 2) / 3 * 3 : words_for_bits(bits);
+    return kernel.triples ? (words_for_bits(bits) + 2) / 3 * 3 : words_for_bits(bits);
   };
   const std::size_t by_row = rows * words(layout.row_bits), whole = words(rows * layout.row_bits);
-  const bool one_run = 5 * whole <= 4 * by_row;  // gathering whole windows costs more; below a fifth it does not pay
+  // Measured: gathering a word of a whole window costs about as much as four vectors of xor, popcount and add.
+  const bool one_run = (by_row - whole) * panels > 4 * rows * words_for_bits(layout.row_bits);
   layout.runs = one_run ? 1 : rows;
   layout.rows = one_run ? rows : 1;
   layout.run_words = words(layout.rows * layout.row_bits);
@@ -48,10 +50,10 @@ void to_triples(Word* words, std::size_t count) {
 Filter::Filter(const Kernel& kernel, const Attributes& attributes, const FilterShape& shape,
                const std::uint8_t* weights)
     : shape_(shape),
-      group_channels_(attributes.channels / attributes.groups),
-      layout_(choose_layout(shape, group_channels_, kernel.triples)),
+      group_channels_(static_cast<std::size_t>(attributes.channels / attributes.groups)),
       group_outputs_(static_cast<std::size_t>(shape.outputs / attributes.groups)),
       panels_per_group_((group_outputs_ + kernel.lanes - 1) / kernel.lanes),
+      layout_(choose_layout(kernel, shape, group_channels_, panels_per_group_)),
       group_words_(panels_per_group_ * layout_.words() * kernel.lanes) {
   const auto words = checked_product({attributes.groups, static_cast<std::int64_t>(panels_per_group_),
                                       static_cast<std::int64_t>(layout_.words()),
@@ -64,7 +66,7 @@ Filter::Filter(const Kernel& kernel, const Attributes& attributes, const FilterS
 }
 
 void Filter::pack_channel(const std::uint8_t* weights, std::size_t o, std::size_t lanes) {
-  const auto channels = static_cast<std::size_t>(group_channels_), tap_bytes = bytes_for_bits(channels);
+  const std::size_t channels = group_channels_, tap_bytes = bytes_for_bits(channels);
   const auto height = static_cast<std::size_t>(shape_.height), width = static_cast<std::size_t>(shape_.width);
   const std::size_t group = o / group_outputs_, in_group = o % group_outputs_;
   Word* const column = panels_.get() + group * group_words_ + in_group / lanes * layout_.words() * lanes +

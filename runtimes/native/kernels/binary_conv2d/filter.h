@@ -14,8 +14,9 @@ namespace rbnn {
 
 // How the bits of one window (or of one output channel's weights) lie in words: `runs` runs, each of `rows` kernel
 // rows, in each of which the taps follow one another without a gap and the channels of a tap likewise. A run starts at
-// a word. One run per kernel row lets windows below each other share their rows; one run for the whole kernel leaves no
-// gaps between the rows, which pays where a row is only a few bits.
+// a word. One run per kernel row lets windows below each other share their rows. One run for the whole kernel leaves no
+// gaps between the rows, which pays where a row is only a few bits and there are outputs enough to make up for the
+// gathering of whole windows.
 struct WindowLayout {
   std::size_t runs, rows;
   std::size_t row_bits;   // KW * C / groups
@@ -25,7 +26,8 @@ struct WindowLayout {
   std::size_t words() const { return runs * run_words; }
 };
 
-WindowLayout choose_layout(const FilterShape& shape, std::int64_t group_channels, bool triples);
+WindowLayout choose_layout(const Kernel& kernel, const FilterShape& shape, std::size_t group_channels,
+                           std::size_t panels);
 
 // a, b, c -> a, a ^ b, a ^ b ^ c; see kernel.h.
 void to_triples(Word* words, std::size_t count);
@@ -47,9 +49,9 @@ class Filter {
   void pack_channel(const std::uint8_t* weights, std::size_t o, std::size_t lanes);
 
   FilterShape shape_;
-  std::int64_t group_channels_;
+  std::size_t group_channels_, group_outputs_, panels_per_group_;
   WindowLayout layout_;
-  std::size_t group_outputs_, panels_per_group_, group_words_;
+  std::size_t group_words_;
   AlignedArray<Word> panels_;  // [group][panel][run][word][lane]
   // [o][KH + 1][KW + 1]: how many weights are +1 in taps above and left of (i, j), so that the ones in any rectangle
   // of taps are four look-ups away.

@@ -26,6 +26,42 @@ void gather_taps(const Attributes& a, const Axis& axis, Axis::Taps taps, std::in
   }
 }
 
+// A window that is one run: appends one kernel row after the other, in order.
+class RunWriter {
+ public:
+  explicit RunWriter(Word* run) : next_(run) {}
+
+  // Appends `count` bits that start at bit `position`. May read one word behind the last one that holds a bit of it.
+  void append(const Word* bits, std::size_t position, std::size_t count) {
+    const Word* from = bits + position / kWordBits;
+    const std::size_t shift = position % kWordBits;
+    for (std::size_t left = count; left != 0; ++from) {
+      const std::size_t step = std::min(left, kWordBits);
+      const std::uint64_t pair = from[0] | std::uint64_t{from[1]} << kWordBits;
+      pending_ |= ((pair >> shift) & (~std::uint64_t{0} >> (64 - step))) << filled_;
+      filled_ += step;
+      left -= step;
+      if (filled_ >= kWordBits) flush();
+    }
+  }
+
+  // Fills up to `end`.
+  void finish(const Word* end) {
+    while (next_ != end) flush();
+  }
+
+ private:
+  void flush() {
+    *next_++ = static_cast<Word>(pending_);
+    pending_ >>= kWordBits;
+    filled_ -= std::min(filled_, kWordBits);
+  }
+
+  Word* next_;
+  std::uint64_t pending_ = 0;
+  std::size_t filled_ = 0;
+};
+
 }  // namespace
 
 void gather_windows(const Kernel& kernel, const Attributes& attributes, const Filter& filter, const Plan& plan,
@@ -63,7 +99,7 @@ void gather_windows(const Kernel& kernel, const Attributes& attributes, const Fi
 
   const auto width = static_cast<std::size_t>(plan.output_width);
   const auto channels = static_cast<std::size_t>(attributes.channels);
-  const bool neighbours = layout.rows == 1 && attributes.groups == 1 && horizontal.dilation == 1;
+  const bool neighbours = attributes.groups == 1 && horizontal.dilation == 1;
   const bool all_rows = stored.end - stored.begin == (plan.shared_rows ? 1 : vertical.taps);
   if (!neighbours || !all_rows || plan.whole_begin == plan.whole_end) {
     for (std::size_t group = 0; group < static_cast<std::size_t>(attributes.groups); ++group) {
@@ -72,6 +108,20 @@ void gather_windows(const Kernel& kernel, const Attributes& attributes, const Fi
     return;
   }
   gather_columns(0, 0, plan.whole_begin);
+  if (layout.rows != 1) {
+    for (std::size_t column = plan.whole_begin; column < plan.whole_end; ++column) {
+      const std::int64_t first = horizontal.origin(static_cast<std::int64_t>(column));
+      Word* const window = windows + column * plan.stored_words;
+      RunWriter writer(window);
+      for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
+        writer.append(row_bits(tap_row), static_cast<std::size_t>(first) * channels, layout.row_bits);
+      }
+      writer.finish(window + plan.stored_words);
+      if (layout.triples) to_triples(window, plan.stored_words);
+    }
+    gather_columns(0, plan.whole_end, width);
+    return;
+  }
   for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
     const auto first = static_cast<std::size_t>(horizontal.origin(static_cast<std::int64_t>(plan.whole_begin)));
     kernel.gather_runs({row_bits(tap_row), first * channels, static_cast<std::size_t>(horizontal.stride) * channels,

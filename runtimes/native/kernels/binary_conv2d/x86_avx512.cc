@@ -235,6 +235,17 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
     }
   }
 
+  // What the next tile will read and write, which the hardware does not foresee from a few lines a pixel.
+  RBNN_UNROLL
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    RBNN_UNROLL
+    for (std::size_t v = 0; v < kPanels; ++v) {
+      const std::size_t o = channel + v * kLanes;
+      __builtin_prefetch(p.residual + (index + kPixels + i) * p.residual_stride + o, 0);
+      __builtin_prefetch(p.output + (index + kPixels + i) * p.output_stride + o, 1);
+    }
+  }
+
   const Word* window[kPixels];
   RBNN_UNROLL
   for (std::size_t i = 0; i < kPixels; ++i) window[i] = tile.window[i];
