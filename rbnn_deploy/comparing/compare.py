@@ -1,0 +1,225 @@
+"""Runs the same images through several runtimes and explains where their logits differ."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from rbnn_deploy.comparing.explaining import explain
+from rbnn_deploy.comparing.layers import BinaryLayer, binary_layers
+from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, PairReport
+from rbnn_deploy.comparing.same_input import gives_same_bits
+from rbnn_deploy.comparing.statistics import PairStatistics, top1
+from rbnn_deploy.comparing.subjects import TORCH, RuntimeSubject, Subject, TorchSubject, Trace
+from rbnn_deploy.errors import UserError
+from runtimes import load_model
+from runtimes.numpy_backend.runtime import load_proto
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Float32 = npt.NDArray[np.float32]
+Pair = tuple[str, str]
+
+LOGIT_TOLERANCE = 1e-3  # what float steps behind the last bit may add up to in logits of some 10
+DEFAULT_RUNTIMES = (TORCH, "ort", "ort-portable", "numpy")
+# A batch: 64 images of CIFAR, one of ImageNet. Tracing keeps every binary layer's input of one batch.
+BATCH_VALUES, BATCH_SAMPLES = 1 << 18, 64
+SAME_INPUT_SAMPLES = 8
+
+
+def compare(
+    model_path: str | Path,
+    module: nn.Module | None,
+    samples: Float32 | Iterable[Float32],
+    labels: Sequence[int] | npt.NDArray[np.integer] | None = None,
+    runtimes: Sequence[str] = DEFAULT_RUNTIMES,
+    layers: bool = False,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ComparisonReport:
+    """Compares a deployed model in several runtimes, and with the PyTorch module it was exported from.
+
+    A sample whose logits differ by more than 1e-3 between two of them must be explained (`explaining`).
+
+    Args:
+        model_path: The .onnx file.
+        module: The module; None leaves torch out.
+        samples: float32 [N, C, H, W], or an iterator of such arrays.
+        labels: The N classes, for accuracies.
+        runtimes: What is compared: names for `load_model`, and "torch".
+        layers: Also counts the bits that differ at every binary layer, and runs each layer in ONNX Runtime
+            and in NumPy on the same input.
+        threads: Of ONNX Runtime; None leaves the choice to it.
+        progress: Called with the number of samples done after each batch.
+
+    Raises:
+        UserError: A model or runtime cannot be loaded or run, fewer than two runtimes are left, there is no
+            sample, or there are not as many labels as samples.
+    """
+    path = Path(model_path)
+    names = [name for name in dict.fromkeys(runtimes) if name != TORCH or module is not None]
+    if len(names) < 2:
+        raise UserError(f"comparing takes at least two runtimes; choose among {', '.join(DEFAULT_RUNTIMES)}")
+    loaded = {name: load_model(path, name, threads) for name in names if name != TORCH}
+    found = binary_layers(load_proto(path), path)
+    subjects: list[Subject] = []
+    for name in names:
+        if name in loaded:
+            subjects.append(RuntimeSubject(loaded[name], found))
+        elif module is not None:
+            subjects.append(TorchSubject(module))
+    comparison = _Comparison(subjects, found, trace_all=layers, threads=threads)
+    for x in _batches(samples):
+        comparison.add(x)
+        if progress is not None:
+            progress(comparison.samples)
+    return comparison.report(labels)
+
+
+def _batches(samples: Float32 | Iterable[Float32]) -> Iterator[Float32]:
+    """Splits samples into batches that bound the memory."""
+    for block in [samples] if isinstance(samples, np.ndarray) else samples:
+        if not isinstance(block, np.ndarray) or block.dtype != np.float32 or block.ndim != 4:
+            raise UserError("samples must be float32 arrays [N, C, H, W]; convert and normalise the images")
+        size = min(BATCH_SAMPLES, max(1, BATCH_VALUES // max(1, int(np.prod(block.shape[1:])))))
+        for start in range(0, len(block), size):
+            yield np.ascontiguousarray(block[start : start + size])
+
+
+class _Comparison:
+    """Adds up what batches show."""
+
+    def __init__(
+        self, subjects: list[Subject], layers: list[BinaryLayer], *, trace_all: bool, threads: int | None
+    ) -> None:
+        self.samples = 0
+        self._subjects = subjects
+        self._layers = layers
+        self._trace_all = trace_all
+        self._threads = threads
+        self._pairs: dict[Pair, PairStatistics] = {
+            (left.name, right.name): PairStatistics() for left, right in itertools.combinations(subjects, 2)
+        }
+        self._classes: dict[str, list[npt.NDArray[np.intp]]] = {subject.name: [] for subject in subjects}
+        self._flipped: dict[tuple[str, Pair], int] = {}
+        self._bits = dict.fromkeys((layer.name for layer in layers), 0)
+        self._identical: dict[str, bool] = {}
+        self._notes: dict[str, None] = {}  # in order, each once
+
+    def add(self, x: Float32) -> None:
+        """Compares one batch."""
+        traces = {s.name: s.trace(x) for s in self._subjects} if self._trace_all else {}
+        logits = {s.name: traces[s.name].logits if traces else s.run(x) for s in self._subjects}
+        differing: dict[Pair, npt.NDArray[np.intp]] = {}
+        for pair, statistics in self._pairs.items():
+            left, right = (logits[name] for name in pair)
+            if left.shape != right.shape:
+                raise UserError(
+                    f"{pair[0]} gives logits of shape {list(left.shape)}, {pair[1]} of {list(right.shape)}; "
+                    "compare a model with the checkpoint that it was exported from"
+                )
+            gaps = statistics.add(left, right)
+            wanting = np.flatnonzero(gaps > LOGIT_TOLERANCE)
+            if wanting.size:
+                differing[pair] = wanting
+        for name, values in logits.items():
+            self._classes[name].append(top1(values))
+
+        if differing and not traces:
+            # The whole batch again, not the differing samples alone: float steps depend on the batch's size.
+            involved = {name for pair in differing for name in pair}
+            traces = {s.name: s.trace(x) for s in self._subjects if s.name in involved}
+        for name, trace in traces.items():
+            self._check_names(name, trace)
+        for pair, chosen in differing.items():
+            left_trace, right_trace = (traces[name] for name in pair)
+            common = self._common(left_trace, right_trace)
+            for sample in chosen:
+                found = explain(left_trace, right_trace, common, int(sample))
+                self._pairs[pair].explanations.append((self.samples + int(sample), found))
+        if self._trace_all:
+            self._compare_layers(traces)
+        self.samples += len(x)
+
+    def _common(self, left: Trace, right: Trace) -> list[str]:
+        """Names the layers that both have, in graph order."""
+        return [
+            layer.name for layer in self._layers if layer.name in left.inputs and layer.name in right.inputs
+        ]
+
+    def _check_names(self, name: str, trace: Trace) -> None:
+        missing = [layer.name for layer in self._layers if layer.name not in trace.inputs]
+        if missing:
+            note = f"{name} has no binary layer called {', '.join(missing)}, so no bits are compared there"
+            self._notes[note] = None
+
+    def _compare_layers(self, traces: dict[str, Trace]) -> None:
+        """Counts flipped bits, and at the first batch runs each layer by itself."""
+        for layer in self._layers:
+            bits = {name: t.inputs[layer.name].bits for name, t in traces.items() if layer.name in t.inputs}
+            self._bits[layer.name] += next((value.size for value in bits.values()), 0)
+            for pair in self._pairs:
+                if pair[0] in bits and pair[1] in bits:
+                    count = int(np.count_nonzero(bits[pair[0]] != bits[pair[1]]))
+                    self._flipped[layer.name, pair] = self._flipped.get((layer.name, pair), 0) + count
+            if layer.name not in self._identical and {"ort", "numpy"} <= traces.keys():
+                recorded = traces["ort"]
+                part = slice(0, SAME_INPUT_SAMPLES)
+                residual = recorded.residuals.get(layer.name)
+                self._identical[layer.name] = gives_same_bits(
+                    layer,
+                    recorded.inputs[layer.name].x[part],
+                    None if residual is None else residual[part],
+                    self._threads,
+                )
+
+    def report(self, labels: Sequence[int] | npt.NDArray[np.integer] | None) -> ComparisonReport:
+        """Sums up."""
+        if not self.samples:
+            raise UserError("there is no sample to compare; give at least one image")
+        accuracy: dict[str, float] = {}
+        if labels is not None:
+            if len(labels) != self.samples:
+                raise UserError(
+                    f"there are {len(labels)} labels for {self.samples} samples; give one for each"
+                )
+            accuracy = {
+                name: float(np.mean(np.concatenate(classes) == np.asarray(labels)))
+                for name, classes in self._classes.items()
+            }
+        pairs = tuple(
+            PairReport(
+                left=pair[0],
+                right=pair[1],
+                max_abs_diff=s.largest,
+                mean_abs_diff=s.total / max(1, s.values),
+                top1_agreement=s.same_class / s.samples,
+                bit_identical=s.bit_identical,
+                explanations=tuple(s.explanations),
+            )
+            for pair, s in self._pairs.items()
+        )
+        layers = tuple(
+            LayerReport(
+                name=layer.name,
+                bits=self._bits[layer.name],
+                flipped=tuple(self._flipped.get((layer.name, pair)) for pair in self._pairs),
+                identical=self._identical.get(layer.name),
+            )
+            for layer in self._layers
+        )
+        return ComparisonReport(
+            samples=self.samples,
+            tolerance=LOGIT_TOLERANCE,
+            pairs=pairs,
+            accuracy=accuracy,
+            layers=layers if self._trace_all else None,
+            notes=tuple(self._notes),
+        )

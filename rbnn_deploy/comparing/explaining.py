@@ -1,0 +1,82 @@
+"""Whether a difference of logits comes from bits on their threshold.
+
+1. Take the first binary layer, in graph order, where two subjects' bits of a sample differ. Up to there both
+   summed the same whole numbers, so their activations x and thresholds t differ by float rounding alone.
+2. Rounding can flip a bit only where x is that near to t. So each flipped bit must have |x - t| <= margin, in
+   both subjects; else something other than rounding is at work.
+3. The margin is relative to the size of the layer's input: 1e-5 times the root mean square of the sample's
+   activations there, because the rounding errors of sums and scales are relative to that. |t| itself is no
+   measure: for `zero` it is 0, and a mean may be near 0 by cancellation. (Measured: a flip at t = -0.033 and
+   |x - t| = 4.3e-7 is 1.3e-5 of |t|, but 5.4e-7 of the root mean square 0.80. On 1000 images through the
+   reference checkpoint the largest were 1.6e-6 of |t| and 3.6e-7 of the root mean square.) The root mean
+   square is never below the mean, so whatever is within 1e-5 of |t| is accepted too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rbnn_deploy.comparing.subjects import Binarised, Trace
+
+RELATIVE_MARGIN = 1e-5
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where two subjects part on one sample.
+
+    Attributes:
+        layer: The first binary layer whose bits differ; None if no layer's do.
+        flipped: How many of its bits.
+        distance: Largest |x - t| of those, in either subject, relative to the root mean square;
+            infinite where one is no number.
+    """
+
+    layer: str | None
+    flipped: int = 0
+    distance: float = 0.0
+
+    @property
+    def explains(self) -> bool:
+        """Whether rounding alone can be the cause."""
+        return self.layer is not None and self.distance <= RELATIVE_MARGIN
+
+    def __str__(self) -> str:
+        if self.layer is None:
+            return "no binary layer's bits differ, so a float layer behind them computes something else"
+        bits = "1 bit" if self.flipped == 1 else f"{self.flipped} bits"
+        return f"{bits} of layer {self.layer} differ, as far as {self.distance:.1e} from the threshold"
+
+
+def explain(left: Trace, right: Trace, layers: Sequence[str], sample: int) -> Explanation:
+    """Looks for the cause of a difference.
+
+    Args:
+        left: What one subject computed.
+        right: What the other computed from the same images.
+        layers: Names of the binary layers in graph order, present in both.
+        sample: Index in the traces.
+    """
+    for name in layers:
+        sides = [_of_sample(side.inputs[name], sample) for side in (left, right)]
+        flipped = sides[0].bits != sides[1].bits
+        if flipped.any():
+            distance = max(_distance(side, flipped) for side in sides)
+            return Explanation(name, int(flipped.sum()), distance)
+    return Explanation(None)
+
+
+def _of_sample(layer: Binarised, sample: int) -> Binarised:
+    return Binarised(layer.x[sample : sample + 1], layer.t[sample : sample + 1])
+
+
+def _distance(side: Binarised, flipped: np.ndarray) -> float:
+    """Returns the largest |x - t| of the flipped bits over the root mean square; infinite for a NaN."""
+    x, t = side.x.astype(np.float64), np.float64(side.t[0])
+    with np.errstate(invalid="ignore"):
+        far = np.abs(x[flipped] - t).max()
+        size = np.sqrt(np.mean(np.square(x)))
+    if far == 0:
+        return 0.0
+    return float(far / size) if np.isfinite(far) and np.isfinite(size) else float("inf")

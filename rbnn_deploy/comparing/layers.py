@@ -1,0 +1,65 @@
+"""The binary layers of a deployed model, in the order in which they run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, BinaryConv2dAttributes
+
+
+@dataclass(frozen=True)
+class BinaryLayer:
+    """One BinaryConv2d node.
+
+    Attributes:
+        name: The node's name, which is its torch module's, with "#2" behind it for the module's second call.
+        attributes: The node's attributes.
+        x: Name of the tensor that it binarises.
+        residual: Name of its residual, where that is computed; None where it is a constant or absent.
+        constants: Its constant inputs: W, scale, bias, and R if that is one.
+    """
+
+    name: str
+    attributes: BinaryConv2dAttributes
+    x: str
+    residual: str | None
+    constants: tuple[npt.NDArray[Any], ...]
+
+
+def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
+    """Lists the model's binary layers; ONNX keeps nodes in an order in which they can run.
+
+    Args:
+        model: The parsed model.
+        path: Its file, for messages.
+
+    Raises:
+        UserError: There is none, or one whose weights are not constants or whose attributes are invalid.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    layers = []
+    for index, node in enumerate(model.graph.node):
+        if (node.domain, node.op_type) != (DOMAIN, BINARY_CONV2D):
+            continue
+        name = node.name or f"{BINARY_CONV2D} {index}"
+        x, *others = node.input
+        given = [other for other in others if other]
+        computed = [other for other in given if other not in constants]
+        if any(other not in constants for other in others[:3]):
+            raise UserError(
+                f"{path}: the weights of layer {name} are not stored in the model; export it again"
+            )
+        try:
+            attributes = BinaryConv2dAttributes.from_node(node)
+        except ValueError as error:
+            raise UserError(f"{path}: layer {name}: {error}; export the model again") from error
+        arrays = tuple(numpy_helper.to_array(constants[other]) for other in given if other in constants)
+        layers.append(BinaryLayer(name, attributes, x, computed[0] if computed else None, arrays))
+    if not layers:
+        raise UserError(f"{path} has no binary layer; compare a model that `rbnn-deploy export` wrote")
+    return layers

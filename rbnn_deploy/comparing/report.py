@@ -1,0 +1,225 @@
+"""What a comparison found, as JSON and as a text for people."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rbnn_deploy.comparing.explaining import Explanation
+from rbnn_deploy.comparing.table import render
+
+SHOWN_SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """How two subjects compare.
+
+    Attributes:
+        left: Name of one.
+        right: Name of the other.
+        max_abs_diff: Largest difference of a logit; infinite where one alone is no number.
+        mean_abs_diff: Mean over all logits.
+        top1_agreement: Fraction of samples for which both find the same class.
+        bit_identical: Whether all logits have the same bits.
+        explained: Samples whose logits differ by more than the tolerance because of bits on their threshold.
+        unexplained: Samples whose logits differ by more than that for another reason.
+        explanations: Sample number and explanation of both kinds.
+    """
+
+    left: str
+    right: str
+    max_abs_diff: float
+    mean_abs_diff: float
+    top1_agreement: float
+    bit_identical: bool
+    explanations: tuple[tuple[int, Explanation], ...]
+
+    @property
+    def explained(self) -> int:
+        """See the class."""
+        return sum(explanation.explains for _, explanation in self.explanations)
+
+    @property
+    def unexplained(self) -> int:
+        """See the class."""
+        return len(self.explanations) - self.explained
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """How one binary layer compares.
+
+    Attributes:
+        name: The layer's name.
+        bits: Activation bits that it binarises for all samples.
+        flipped: How many of them differ, for each pair in the order of the report's pairs; None for a pair
+            with a subject that does not have the layer.
+        identical: Whether the backends gave the same bits for the same input; None where that was not tried.
+    """
+
+    name: str
+    bits: int
+    flipped: tuple[int | None, ...]
+    identical: bool | None
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """What a comparison found.
+
+    Attributes:
+        samples: Number of samples.
+        tolerance: Difference of a logit up to which no explanation is asked for.
+        pairs: Every two subjects.
+        accuracy: Fraction of samples whose class a subject finds; empty without labels.
+        layers: Per binary layer, in graph order; None where that was not asked for.
+        notes: Sentences about what could not be compared.
+    """
+
+    samples: int
+    tolerance: float
+    pairs: tuple[PairReport, ...]
+    accuracy: dict[str, float]
+    layers: tuple[LayerReport, ...] | None
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every difference is explained and no layer's backends differ on the same input."""
+        return not any(pair.unexplained for pair in self.pairs) and not self.differing_layers
+
+    @property
+    def differing_layers(self) -> list[str]:
+        """Names of layers whose backends give different bits for the same input."""
+        return [layer.name for layer in self.layers or () if layer.identical is False]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the report as values that JSON has; an infinite difference becomes null."""
+        result: dict[str, Any] = {
+            "samples": self.samples,
+            "pairs": [
+                {
+                    "left": pair.left,
+                    "right": pair.right,
+                    "max_abs_diff": _finite(pair.max_abs_diff),
+                    "mean_abs_diff": _finite(pair.mean_abs_diff),
+                    "top1_agreement": pair.top1_agreement,
+                    "bit_identical": pair.bit_identical,
+                    "explained": pair.explained,
+                    "unexplained": pair.unexplained,
+                }
+                for pair in self.pairs
+            ],
+            "accuracy": self.accuracy,
+        }
+        if self.layers is not None:
+            result["layers"] = [
+                {
+                    "name": layer.name,
+                    "bits": layer.bits,
+                    "flipped": [
+                        {"left": pair.left, "right": pair.right, "flipped": count}
+                        for pair, count in zip(self.pairs, layer.flipped, strict=True)
+                    ],
+                    "identical": layer.identical,
+                }
+                for layer in self.layers
+            ]
+        return result
+
+    def to_text(self) -> str:
+        """Returns the report for people: tables, and the verdict as the last paragraph."""
+        parts = [self._pair_table()]
+        if self.accuracy:
+            parts.append(
+                "\n".join(f"accuracy of {name}: {value:.2%}" for name, value in self.accuracy.items())
+            )
+        if self.layers is not None:
+            parts.append(self._layer_table())
+        parts += [f"Note: {note}" for note in self.notes]
+        return "\n\n".join([*parts, self._verdict()])
+
+    def _pair_table(self) -> str:
+        header = (
+            "left",
+            "right",
+            "max |diff|",
+            "mean |diff|",
+            "same top-1",
+            "same bits",
+            "explained",
+            "unexplained",
+        )
+        rows = [
+            (
+                pair.left,
+                pair.right,
+                f"{pair.max_abs_diff:.3g}",
+                f"{pair.mean_abs_diff:.3g}",
+                f"{pair.top1_agreement:.2%}",
+                _yes(pair.bit_identical),
+                str(pair.explained),
+                str(pair.unexplained),
+            )
+            for pair in self.pairs
+        ]
+        title = f"Logits of {self.samples} {'sample' if self.samples == 1 else 'samples'}"
+        return f"{title}\n{render(header, rows, text_columns=2)}"
+
+    def _layer_table(self) -> str:
+        assert self.layers is not None
+        header = (
+            "layer",
+            "bits",
+            *(f"{pair.left} / {pair.right}" for pair in self.pairs),
+            "same input, same bits",
+        )
+        rows = [
+            (
+                layer.name,
+                str(layer.bits),
+                *("-" if count is None else str(count) for count in layer.flipped),
+                _yes(layer.identical),
+            )
+            for layer in self.layers
+        ]
+        return f"Bits that differ at each binary layer's input\n{render(header, rows, text_columns=1)}"
+
+    def _verdict(self) -> str:
+        problems = [
+            f"{pair.left} and {pair.right} do NOT agree: {_samples(pair.unexplained)} more than "
+            f"{self.tolerance:g} apart, and not because of bits on their threshold.\n{_examples(pair)}"
+            for pair in self.pairs
+            if pair.unexplained
+        ]
+        problems += [
+            f"Layer {name} does NOT compute the same bits in ort and numpy from the same input."
+            for name in self.differing_layers
+        ]
+        if problems:
+            return "\n".join(problems)
+        if any(pair.explained for pair in self.pairs):
+            return (
+                f"All runtimes agree: where logits are more than {self.tolerance:g} apart, activations so near "
+                "their threshold that rounding decides fell to different sides of it."
+            )
+        return f"All runtimes agree: no logit is more than {self.tolerance:g} apart."
+
+
+def _samples(count: int) -> str:
+    return "1 sample is" if count == 1 else f"{count} samples are"
+
+
+def _examples(pair: PairReport) -> str:
+    wrong = [(n, explanation) for n, explanation in pair.explanations if not explanation.explains]
+    lines = [f"  sample {n}: {explanation}" for n, explanation in wrong[:SHOWN_SAMPLES]]
+    more = len(wrong) - SHOWN_SAMPLES
+    return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])
+
+
+def _yes(value: bool | None) -> str:
+    return "-" if value is None else "yes" if value else "no"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
