@@ -151,7 +151,7 @@ void gather_runs(const Runs& r) {
 
 // One triple of one pixel and one panel: adds popcount(s) to `ones` and popcount(majority) to `twos`; see kernel.h.
 // a, ab, abc are the panel's three words, x the window's.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(RBNN_NO_INLINE_ASSEMBLY)
 inline void count_triple(const Word* x, __m512i a, __m512i ab, __m512i abc, __m512i& ones, __m512i& twos) {
   const __m512i d1 = _mm512_xor_si512(a, _mm512_set1_epi32(static_cast<int>(x[0])));
   const __m512i e = _mm512_xor_si512(ab, _mm512_set1_epi32(static_cast<int>(x[1])));

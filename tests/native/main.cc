@@ -1,0 +1,36 @@
+// Runs every test, for every kernel that this machine can execute; says which it cannot.
+
+#include <cstdio>
+
+#include "harness.h"
+#include "kernels/binary_conv2d/select.h"
+
+namespace rbnn::test {
+namespace {
+int failures = 0;
+}
+
+std::vector<Test>& all_tests() {
+  static std::vector<Test> tests;
+  return tests;
+}
+
+void fail(const char* file, int line, const std::string& what) {
+  constexpr int kShown = 20;
+  if (++failures <= kShown) std::printf("%s:%d: failed: %s\n", file, line, what.c_str());
+}
+
+}  // namespace rbnn::test
+
+int main() {
+  for (const rbnn::KernelEntry& entry : rbnn::all_kernels()) {
+    std::printf("kernel %s: %s\n", entry.kernel->name, entry.available() ? "tested" : "SKIPPED, not on this processor");
+  }
+  for (const rbnn::test::Test& test : rbnn::test::all_tests()) {
+    const int before = rbnn::test::failures;
+    test.run();
+    std::printf("%s %s\n", rbnn::test::failures == before ? "passed" : "FAILED", test.name);
+  }
+  std::printf("%d failures\n", rbnn::test::failures);
+  return rbnn::test::failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,285 @@
+// Whole layers, every kernel, against the oracle: every bit of every output.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "harness.h"
+#include "kernels/binary_conv2d/binary_conv2d.h"
+#include "kernels/binary_conv2d/select.h"
+#include "oracle.h"
+
+namespace rbnn::test {
+namespace {
+
+using Random = std::mt19937;
+
+template <typename T, std::size_t N>
+T pick(Random& random, const T (&choices)[N]) {
+  return choices[random() % N];
+}
+
+float normal(Random& random) { return std::normal_distribution<float>()(random); }
+
+void fill(Case& c, Random& random) {
+  const Attributes& a = c.attributes;
+  const std::int64_t inputs = c.samples * c.height * c.width * a.channels;
+  const std::int64_t outputs = c.samples * c.output_height() * c.output_width() * c.filter.outputs;
+  const std::int64_t bytes = (a.channels / a.groups + 7) / 8;
+  const bool ties = random() % 2 == 0;  // many values equal to each other, and to the mean
+  for (std::int64_t i = 0; i < inputs; ++i) c.x.push_back(ties ? std::round(normal(random)) : normal(random));
+  for (std::int64_t o = 0; o < c.filter.outputs; ++o) {
+    c.scale.push_back(normal(random) / 8);
+    c.bias.push_back(normal(random));
+  }
+  const std::int64_t residuals = c.residual == Case::Residual::kFull ? outputs : 1;
+  for (std::int64_t i = 0; i < residuals; ++i) c.r.push_back(normal(random));
+  // Bits behind the last channel are set at random too: a kernel must ignore them.
+  for (std::int64_t i = 0; i < c.filter.outputs * c.filter.height * c.filter.width * bytes; ++i) {
+    c.w.push_back(static_cast<std::uint8_t>(random()));
+  }
+}
+
+std::string describe(const Kernel& kernel, const Case& c) {
+  const Attributes& a = c.attributes;
+  const auto pair = [](const auto& values) { return std::to_string(values[0]) + "," + std::to_string(values[1]); };
+  return std::string("kernel ") + kernel.name + " X [" + std::to_string(c.samples) + "," + std::to_string(c.height) +
+         "," + std::to_string(c.width) + "," + std::to_string(a.channels) + "] O " + std::to_string(c.filter.outputs) +
+         " K " + std::to_string(c.filter.height) + "x" + std::to_string(c.filter.width) + " strides " +
+         pair(a.strides) + " pads " + pair(a.pads) + "," + std::to_string(a.pads[2]) + "," +
+         std::to_string(a.pads[3]) + " dilations " + pair(a.dilations) + " groups " + std::to_string(a.groups);
+}
+
+// A new thread for each task, in no particular order: what one task does must not depend on another.
+void run_on_threads(void*, Parallel::Task task, std::size_t total, void* data) {
+  std::array<std::thread, 3> threads;
+  for (std::size_t t = 0; t < threads.size(); ++t) {
+    threads[t] = std::thread([=] {
+      for (std::size_t i = total; i-- > 0;) {
+        if (i % 3 == t) task(data, i);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+std::vector<float> run(const Kernel& kernel, const Case& c, const Parallel& parallel) {
+  const BinaryConv2d layer(kernel, c.attributes, c.filter, c.w.data());
+  const auto plan = layer.plan(c.height, c.width);
+  // Outputs between two guards; a residual of the outputs' shape shares their memory, as ONNX Runtime may have it.
+  constexpr std::size_t kGuard = 64;
+  const float guard = -12345.0f;
+  const auto outputs = static_cast<std::size_t>(c.samples) * plan->pixels.size() *
+                       static_cast<std::size_t>(c.filter.outputs);
+  std::vector<float> memory(outputs + 2 * kGuard, guard);
+  float* const y = memory.data() + kGuard;
+  const float* r = c.residual == Case::Residual::kAbsent ? nullptr : c.r.data();
+  if (c.residual == Case::Residual::kFull) {
+    std::copy(c.r.begin(), c.r.end(), y);
+    r = y;
+  }
+  layer.run(*plan, static_cast<std::size_t>(c.samples),
+            {c.x.data(), c.scale.data(), c.bias.data(), r, c.residual == Case::Residual::kOne, y}, parallel);
+  for (std::size_t i = 0; i < kGuard; ++i) {
+    RBNN_CHECK(memory[i] == guard && memory[memory.size() - 1 - i] == guard, describe(kernel, c));
+  }
+  return {y, y + outputs};
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;  // a NaN's sign and payload are not defined
+    if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0) return false;
+  }
+  return a.size() == b.size();
+}
+
+void check(const Case& c) {
+  const std::vector<float> expected = binary_conv2d(c);
+  for (const KernelEntry& entry : all_kernels()) {
+    if (!entry.available()) continue;
+    RBNN_CHECK(same_bits(run(*entry.kernel, c, serial()), expected), describe(*entry.kernel, c));
+    RBNN_CHECK(same_bits(run(*entry.kernel, c, {run_on_threads, nullptr}), expected),
+               describe(*entry.kernel, c) + " on threads");
+  }
+}
+
+Case make_case(std::int64_t channels, std::int64_t outputs, std::int64_t kernel, std::int64_t size, std::int64_t pad,
+               std::int64_t samples = 1) {
+  Case c{};
+  c.attributes.channels = channels;
+  c.attributes.pads = {pad, pad, pad, pad};
+  c.filter = {outputs, kernel, kernel};
+  c.samples = samples;
+  c.height = c.width = size;
+  c.residual = Case::Residual::kFull;
+  return c;
+}
+
+}  // namespace
+
+RBNN_TEST(sizes_around_powers_of_two) {
+  Random random(1);
+  for (const std::int64_t channels : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 512}) {
+    for (const std::int64_t outputs : {1, 8, 17, 33}) {
+      Case c = make_case(channels, outputs, 3, 4, 1);
+      fill(c, random);
+      check(c);
+    }
+  }
+}
+
+RBNN_TEST(random_layers) {
+  Random random(2);
+  const std::int64_t channels[] = {1, 2, 3, 5, 8, 16, 31, 32, 33, 48, 64, 65, 96}, groups[] = {1, 1, 1, 2, 3, 4};
+  const std::int64_t outputs[] = {1, 2, 7, 8, 9, 16, 17, 31, 32, 33, 48, 65}, taps[] = {1, 2, 3, 3, 3, 4, 5};
+  int done = 0;
+  while (done < 250) {
+    Case c{};
+    c.attributes.groups = pick(random, groups);
+    c.attributes.channels = c.attributes.groups * pick(random, channels);
+    c.filter = {c.attributes.groups * pick(random, outputs), pick(random, taps), pick(random, taps)};
+    for (auto& value : c.attributes.strides) value = 1 + random() % 3;
+    for (auto& value : c.attributes.dilations) value = 1 + random() % 3;
+    for (auto& value : c.attributes.pads) value = random() % 5;
+    c.attributes.threshold = random() % 2 ? Threshold::kSampleMean : Threshold::kZero;
+    c.attributes.activation = static_cast<Activation>(random() % 3);
+    c.samples = random() % 4;
+    c.height = 1 + random() % 9;
+    c.width = 1 + random() % 9;
+    c.residual = static_cast<Case::Residual>(random() % 3);
+    if (c.output_height() < 1 || c.output_width() < 1) continue;
+    fill(c, random);
+    check(c);
+    ++done;
+  }
+}
+
+RBNN_TEST(depthwise) {
+  Random random(3);
+  Case c = make_case(40, 80, 3, 6, 1);
+  c.attributes.groups = 40;
+  fill(c, random);
+  check(c);
+}
+
+RBNN_TEST(more_work_than_one_task) {
+  Random random(4);
+  Case c = make_case(64, 100, 3, 20, 1, 2);
+  fill(c, random);
+  check(c);
+}
+
+RBNN_TEST(more_samples_than_one_round) {
+  Random random(5);
+  Case c = make_case(512, 16, 1, 8, 0, 20);
+  fill(c, random);
+  check(c);
+}
+
+RBNN_TEST(one_by_one_maps_of_a_batch) {
+  Random random(6);
+  Case c = make_case(70, 33, 1, 1, 0, 29);
+  fill(c, random);
+  check(c);
+}
+
+RBNN_TEST(kernels_larger_than_the_image) {
+  Random random(7);
+  for (const std::int64_t kernel : {3, 5, 7}) {
+    for (const std::int64_t channels : {4, 64}) {
+      Case c = make_case(channels, 20, kernel, 1, kernel / 2);
+      fill(c, random);
+      check(c);
+    }
+  }
+}
+
+RBNN_TEST(padding_and_strides_far_outside_the_image) {
+  Random random(8);
+  Case c = make_case(32, 16, 3, 3, 0);
+  c.attributes.pads = {1000000007, 5, 1000000007, 900000000};
+  c.attributes.strides = {1000000000, 300000000};
+  fill(c, random);
+  check(c);
+}
+
+// Counters of bytes must be widened in time: all bits differ, and all agree.
+RBNN_TEST(longest_counts) {
+  for (const int weights : {0x00, 0xff}) {
+    Case c = make_case(4096, 9, 5, 5, 0);
+    c.attributes.threshold = Threshold::kZero;
+    c.residual = Case::Residual::kAbsent;
+    c.x.assign(5 * 5 * 4096, 1.0f);
+    c.w.assign(9 * 5 * 5 * 512, static_cast<std::uint8_t>(weights));
+    c.scale.assign(9, 1.0f);
+    c.bias.assign(9, 0.0f);
+    check(c);
+  }
+}
+
+RBNN_TEST(infinities_nans_and_zeros) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const float values[] = {inf, -inf, nan, 0.0f, -0.0f, 1e-45f, -1e-45f, 3e38f, -3e38f, 1.0f};
+  Random random(9);
+  for (const Threshold threshold : {Threshold::kSampleMean, Threshold::kZero}) {
+    for (const Activation activation : {Activation::kNone, Activation::kHardtanh, Activation::kRelu}) {
+      Case c = make_case(33, 37, 3, 5, 1, 3);
+      c.attributes.threshold = threshold;
+      c.attributes.activation = activation;
+      fill(c, random);
+      for (float& value : c.x) value = random() % 50 == 0 ? pick(random, values) : value;
+      for (auto* tensor : {&c.scale, &c.bias, &c.r}) {
+        for (float& value : *tensor) value = random() % 3 == 0 ? pick(random, values) : value;
+      }
+      check(c);
+    }
+  }
+}
+
+RBNN_TEST(refusals) {
+  const auto refused = [](const Case& c) {
+    try {
+      const std::vector<std::uint8_t> w(1 << 16);
+      const BinaryConv2d layer(*all_kernels().back().kernel, c.attributes, c.filter, w.data());
+      layer.plan(c.height, c.width);
+    } catch (const std::invalid_argument&) {
+      return true;
+    }
+    return false;
+  };
+  const Case good = make_case(8, 8, 3, 8, 1);
+  RBNN_CHECK(!refused(good), "");
+  Case c = good;
+  c.height = 0;
+  RBNN_CHECK(refused(c), "an empty map");
+  c = good;
+  c.attributes.dilations = {5, 1};
+  RBNN_CHECK(refused(c), "a kernel that exceeds the padded map");
+  c = good;
+  c.attributes.groups = 3;
+  RBNN_CHECK(refused(c), "groups that do not divide the channels");
+  c = good;
+  c.filter.outputs = 0;
+  RBNN_CHECK(refused(c), "no outputs");
+  c = good;
+  c.attributes.pads[1] = -1;
+  RBNN_CHECK(refused(c), "a negative pad");
+  c = good;
+  c.attributes.strides[0] = 0;
+  RBNN_CHECK(refused(c), "a stride of 0");
+  c = good;
+  c.attributes.pads = {2147483647, 2147483647, 2147483647, 2147483647};
+  RBNN_CHECK(refused(c), "an output that no memory holds");
+  c = good;
+  c.attributes.channels = 1 << 21;
+  RBNN_CHECK(refused(c), "sums that float32 does not hold");
+}
+
+}  // namespace rbnn::test
