@@ -200,8 +200,8 @@ class ComparisonReport:
             return "\n".join(problems)
         if any(pair.explained for pair in self.pairs):
             return (
-                f"All runtimes agree: where logits are more than {self.tolerance:g} apart, activations so near "
-                "their threshold that rounding decides fell to different sides of it."
+                f"All runtimes agree: where logits are more than {self.tolerance:g} apart, activations so "
+                "near their threshold that rounding decides fell to different sides of it."
             )
         return f"All runtimes agree: no logit is more than {self.tolerance:g} apart."
 

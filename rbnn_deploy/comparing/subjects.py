@@ -41,10 +41,6 @@ class Binarised:
         """Bool [N, H, W, C]: `x >= t`."""
         return np.greater_equal(self.x, self.t.reshape(-1, 1, 1, 1))
 
-    def of(self, samples: npt.NDArray[np.intp]) -> Binarised:
-        """Returns a copy with the chosen samples alone."""
-        return Binarised(self.x[samples], self.t[samples])
-
 
 @dataclass(frozen=True)
 class Trace:

@@ -1,4 +1,4 @@
-"""A deployed model runs where neither torch nor onnxscript can be imported."""
+"""A deployed model runs, and its runtimes are compared, where neither torch nor onnxscript can be imported."""
 
 import subprocess
 import sys
@@ -24,6 +24,8 @@ import rbnn_deploy
 from runtimes import load_model
 logits = load_model(sys.argv[1], sys.argv[2]).run(np.load(sys.argv[3]))
 assert np.isfinite(logits).all()
+from rbnn_deploy.comparing import compare
+assert compare(sys.argv[1], None, np.load(sys.argv[3])).ok
 print(rbnn_deploy.__version__, logits.shape)
 """
 
