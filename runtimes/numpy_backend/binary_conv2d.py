@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rbnn_deploy.bits import BITS_PER_BYTE, pack_signs, packed_size
+from rbnn_deploy.bits import BITS_PER_BYTE, pack_signs, packed_size, unpack_signs
 from runtimes.numpy_backend.threshold import binarise
 
 if TYPE_CHECKING:  # at run time the arithmetic does without onnx, which this class comes with
@@ -158,7 +158,8 @@ def _activation_words(bits: npt.NDArray[np.bool_], attributes: BinaryConv2dAttri
 
 def _weight_words(W: npt.NDArray[np.uint8], attributes: BinaryConv2dAttributes) -> Words:
     """Rearranges uint8 [O, KH, KW, bytes] into words [KH, KW, words, G, O / G, 1, 1, 1]."""
-    words = _widen(W)
+    # Through signs and back, because bits behind the last channel count for nothing, whatever a file has there.
+    words = _widen(pack_signs(unpack_signs(W, attributes.channels // attributes.groups)))
     out_channels, KH, KW, count = words.shape
     grouped = words.reshape(attributes.groups, out_channels // attributes.groups, KH, KW, count)
     return grouped.transpose(2, 3, 4, 0, 1)[..., None, None, None]
@@ -197,6 +198,8 @@ def check_arguments(
         raise ValueError(
             f"BinaryConv2d: X must have shape [N, H, W, {attributes.channels}], not {list(X.shape)}"
         )
+    if 0 in X.shape[1:3]:
+        raise ValueError(f"BinaryConv2d: H and W of X must be at least 1, not {list(X.shape)}")
     group_channels = attributes.channels // attributes.groups
     if W.ndim != 4 or W.shape[3] != packed_size(group_channels) or 0 in W.shape:
         raise ValueError(

@@ -33,6 +33,7 @@ def arguments(**changes: object) -> dict:
         ({"X": np.zeros((2, 5, 5, 12))}, "X must be float32, not float64"),
         ({"X": np.zeros((2, 5, 5, 11), np.float32)}, r"X must have shape \[N, H, W, 12\]"),
         ({"X": np.zeros((5, 5, 12), np.float32)}, "X must have shape"),
+        ({"X": np.zeros((2, 0, 5, 12), np.float32)}, "H and W of X must be at least 1"),
         ({"W": np.zeros((4, 3, 3, 2), np.uint8)}, r"W must have shape \[O, KH, KW, 1\]"),
         ({"W": np.zeros((4, 0, 3, 1), np.uint8)}, "W must have shape"),
         ({"W": np.zeros((4, 3, 3, 1), np.int8)}, "W must be uint8"),

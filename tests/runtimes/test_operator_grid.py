@@ -10,6 +10,7 @@ from operator_cases import FACTORS, Case, covering_cases, make_case, pairs_of, p
 from oracle import binary_conv2d as oracle
 from oracle import mean, same_bits
 
+from rbnn_deploy.operators import BinaryConv2dAttributes
 from runtimes.library import library_info
 from runtimes.numpy_backend.binary_conv2d import binary_conv2d
 from runtimes.onnx_runtime import create_session
@@ -85,6 +86,20 @@ def test_kernel_equals_the_oracle(kernel: str, case: Case) -> None:
 def test_a_batch_equals_its_samples_one_by_one(kernel: str, case: Case) -> None:
     singles = [run_library(case, 1, slice(n, n + 1)) for n in range(3)]
     assert same_bits(np.concatenate(singles), expected(case))
+
+
+def test_bits_behind_the_last_channel_do_not_matter(kernel: str) -> None:
+    X = np.random.default_rng(0).standard_normal((2, 4, 4, 37), dtype=np.float32)
+    W = np.random.default_rng(1).integers(0, 256, (9, 3, 3, 5), dtype=np.uint8)
+    clean = W & np.uint8([255, 255, 255, 255, 0b11111])
+    assert (W != clean).any()
+    ones = np.ones(9, np.float32)
+    attributes = BinaryConv2dAttributes(37, pads=(1, 1, 1, 1))
+    want = oracle(X, clean, ones, ones, None, **attributes.to_dict())
+    assert same_bits(binary_conv2d(X, W, ones, ones, attributes=attributes), want)
+    model = operator_model(W, ones, ones, attributes, residual=False)
+    session = create_session(model.SerializeToString(), library=True, threads=1)
+    assert same_bits(session.run(None, {"X": X})[0], want), kernel
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""A deployed model runs, and its runtimes are compared, where neither torch nor onnxscript can be imported."""
+"""A deployed model runs and is compared where neither torch nor onnxscript can be imported."""
 
 import subprocess
 import sys
