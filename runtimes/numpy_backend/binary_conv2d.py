@@ -158,7 +158,7 @@ def _activation_words(bits: npt.NDArray[np.bool_], attributes: BinaryConv2dAttri
 
 def _weight_words(W: npt.NDArray[np.uint8], attributes: BinaryConv2dAttributes) -> Words:
     """Rearranges uint8 [O, KH, KW, bytes] into words [KH, KW, words, G, O / G, 1, 1, 1]."""
-    # Through signs and back, because bits behind the last channel count for nothing, whatever a file has there.
+    # Through signs and back: bits behind the last channel count for nothing, whatever a file has there.
     words = _widen(pack_signs(unpack_signs(W, attributes.channels // attributes.groups)))
     out_channels, KH, KW, count = words.shape
     grouped = words.reshape(attributes.groups, out_channels // attributes.groups, KH, KW, count)
