@@ -14,13 +14,15 @@
 
 namespace rbnn::test {
 
+using Sizes = std::vector<std::size_t>;
+
 RBNN_TEST(sum_rows_in_the_fixed_order) {
   std::mt19937 random(1);
   std::uniform_real_distribution<float> exponent(-30.0f, 30.0f);
   for (const KernelEntry& entry : all_kernels()) {
     if (!entry.available()) continue;
-    for (const std::size_t length : {1, 2, 7, 15, 16, 17, 31, 32, 33, 100, 1000}) {
-      for (const std::size_t rows : {1, 2, 3, 4, 5, 9}) {
+    for (const std::size_t length : Sizes{1, 2, 7, 15, 16, 17, 31, 32, 33, 100, 1000}) {
+      for (const std::size_t rows : Sizes{1, 2, 3, 4, 5, 9}) {
         // Magnitudes so different that any other order gives another sum.
         std::vector<float> x(rows * length);
         for (float& value : x) value = std::exp2(exponent(random)) * (random() % 2 ? 1.0f : -1.0f);
@@ -67,8 +69,8 @@ RBNN_TEST(gather_runs_bit_by_bit) {
   std::mt19937 random(3);
   for (const KernelEntry& entry : all_kernels()) {
     if (!entry.available()) continue;
-    for (const std::size_t run_bits : {1, 31, 32, 33, 48, 64, 96, 97, 192, 480, 481, 512, 1000}) {
-      for (const std::size_t step : {16, 32, 64, 33}) {
+    for (const std::size_t run_bits : Sizes{1, 31, 32, 33, 48, 64, 96, 97, 192, 480, 481, 512, 1000}) {
+      for (const std::size_t step : Sizes{16, 32, 64, 33}) {
         const std::size_t unit = entry.kernel->triples ? 3 : 1, count = 5, position = step;
         const std::size_t run_words = (words_for_bits(run_bits) + unit - 1) / unit * unit;
         std::vector<Word> bits(words_for_bits(position + (count - 1) * step + run_bits) + 1);

@@ -3,7 +3,6 @@
 #include <array>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "ort/status.h"
 
@@ -41,9 +40,9 @@ template <std::size_t N>
 std::size_t read_choice(const OrtApi& api, const OrtKernelInfo* info, const char* name, const char* const (&choices)[N]) {
   std::size_t size = 0;
   if (!succeeded(api, api.KernelInfoGetAttribute_string(info, name, nullptr, &size))) refuse_missing(name, "a string");
-  std::vector<char> buffer(size + 1, '\0');  // size counts ONNX Runtime's terminating 0; an empty value may have none
-  check(api.KernelInfoGetAttribute_string(info, name, buffer.data(), &size));
-  const std::string value(buffer.data());
+  std::string value(size, '\0');
+  check(api.KernelInfoGetAttribute_string(info, name, value.data(), &size));
+  if (!value.empty()) value.pop_back();  // ONNX Runtime's terminating 0; a 0 inside is the file's
   std::string names;
   for (std::size_t i = 0; i < N; ++i) {
     if (value == choices[i]) return i;

@@ -1,0 +1,84 @@
+"""The operator library as a file, and what it says about itself."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import rbnn_deploy
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.operators import BinaryConv2dAttributes
+from runtimes import library
+from runtimes.library import get_library_path, library_info
+from runtimes.onnx_runtime import create_session
+from runtimes.operator_model import operator_model
+
+NAMES = [kernel["name"] for kernel in library_info()["kernels"]]
+
+
+def convolution() -> bytes:
+    W, ones = np.zeros((4, 1, 1, 1), np.uint8), np.ones(4, np.float32)
+    model = operator_model(W, ones, ones, BinaryConv2dAttributes(channels=8))
+    return model.SerializeToString()
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
+def test_the_entry_point_is_the_only_export() -> None:
+    command = ("nm", "--dynamic", "--defined-only", "--format=posix", get_library_path())
+    symbols = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert [line.split()[0] for line in symbols] == ["RegisterCustomOps"]
+
+
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="no readelf")
+def test_it_needs_the_c_library_alone() -> None:
+    command = ("readelf", "--dynamic", "--wide", get_library_path())
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    needed = [line.split("[")[1].rstrip("]") for line in lines if "(NEEDED)" in line]
+    assert needed
+    assert all(name.startswith(("libc.", "libm.", "libpthread.", "ld-linux")) for name in needed)
+
+
+def test_info_of_this_build() -> None:
+    info = library_info()
+    assert info["version"] == rbnn_deploy.__version__
+    assert NAMES[-1] == "portable"
+    assert info["kernels"][-1] == {"name": "portable", "available": True}
+    assert all(isinstance(feature, str) for feature in info["cpu_features"])
+
+
+def test_the_best_kernel_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (None, ""):
+        if value is None:
+            monkeypatch.delenv("RBNN_KERNEL", raising=False)
+        else:
+            monkeypatch.setenv("RBNN_KERNEL", value)
+        info = library_info()
+        assert info["kernel"] == next(k["name"] for k in info["kernels"] if k["available"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_forced_kernel_took(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    available = {kernel["name"]: kernel["available"] for kernel in library_info()["kernels"]}
+    monkeypatch.setenv("RBNN_KERNEL", name)
+    if available[name]:
+        assert library_info()["kernel"] == name
+        create_session(convolution(), library=True)
+    else:
+        with pytest.raises(UserError, match="which this processor cannot execute"):
+            library_info()
+
+
+def test_an_unknown_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RBNN_KERNEL", "avx9000")
+    sentence = "RBNN_KERNEL is 'avx9000', which is no kernel of this library; this machine has .*portable"
+    with pytest.raises(UserError, match=sentence):
+        library_info()
+    with pytest.raises(Exception, match=sentence):
+        create_session(convolution(), library=True)
+
+
+def test_a_missing_library_is_the_users_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "FILE_NAME", "librbnn_missing.so")
+    with pytest.raises(UserError, match="not installed; install rbnn-deploy"):
+        get_library_path()
