@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write
-from rbnn_deploy.networks import get_architecture
 from rbnn_deploy.networks.identify import identify
 
 _PARALLEL_PREFIX = "module."  # nn.DataParallel puts it before every key
@@ -108,8 +107,11 @@ def save_checkpoint(
     path: Path,
     module: nn.Module,
     architecture: str,
+    *,
     epoch: int,
     best_accuracy: float,
+    mean: Sequence[float],
+    std: Sequence[float],
     class_names: Sequence[str] | None = None,
     **extra: Any,
 ) -> None:
@@ -118,24 +120,26 @@ def save_checkpoint(
     Args:
         path: Target; it is replaced once the new file is complete.
         module: The network.
-        architecture: Its full name in `rbnn_deploy.networks`.
+        architecture: Its full name in `rbnn_deploy.networks`; a module of another name can be saved, but only
+            `torch.load` reads it back.
         epoch: Epochs trained.
         best_accuracy: Best top-1 accuracy so far, in percent.
+        mean: Of the images that it was trained on, per channel.
+        std: Likewise.
         class_names: Names in logit order.
         **extra: More entries, of types that `weights_only` loads: numbers, strings, tensors, lists, dicts.
 
     Raises:
         UserError: The file cannot be written.
     """
-    entry = get_architecture(architecture)
     content: dict[str, Any] = {
         "epoch": epoch,
-        "model": entry.model,
+        "model": architecture.rpartition("/")[2],
         "state_dict": module.state_dict(),
         "best_prec1": best_accuracy,
         "architecture": architecture,
-        "mean": list(entry.family.mean),
-        "std": list(entry.family.std),
+        "mean": list(mean),
+        "std": list(std),
         **extra,
     }
     if class_names is not None:
