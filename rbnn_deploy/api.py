@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.inspecting import read_metadata
 from rbnn_deploy.metadata import ModelMetadata
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ def checkpoint_metadata(network: LoadedNetwork) -> ModelMetadata:
         class_names=network.class_names,
         checkpoint_sha256=network.sha256,
     )
+
+
+def check_same_checkpoint(model: str | Path, network: LoadedNetwork) -> None:
+    """Checks that a deployed model was exported from a checkpoint.
+
+    Raises:
+        UserError: The model names another checkpoint, or is no model.
+    """
+    metadata = read_metadata(Path(model))
+    if metadata is not None and metadata.checkpoint_sha256 not in (None, network.sha256):
+        raise UserError(
+            f"{model} was exported from another checkpoint, of SHA-256 {str(metadata.checkpoint_sha256)[:12]}..., "
+            f"not {network.sha256[:12]}...; name that one, or export again"
+        )
 
 
 def export(

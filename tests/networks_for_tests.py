@@ -25,7 +25,7 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
 
 
 class UsersOwnNetwork(nn.Module):
-    """What somebody might write: odd channels, groups, dilation, a large stride, a bias, ReLU, plain signs."""
+    """What somebody might write: odd channels, groups, dilation, a large stride, a bias, ReLU."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,14 +2,15 @@
 
 import typer
 
-from rbnn_deploy.cli import compare, demo, export, inspect, run, train
+from rbnn_deploy.cli.compare import compare
+from rbnn_deploy.cli.demo import demo
+from rbnn_deploy.cli.export import export
+from rbnn_deploy.cli.inspect import inspect
+from rbnn_deploy.cli.run import run
+from rbnn_deploy.cli.train import train
 
 
 def register(app: typer.Typer) -> None:
     """Adds every command to the application, in the order of a model's life."""
-    app.command()(train.train)
-    app.command()(export.export)
-    app.command()(inspect.inspect)
-    app.command()(run.run)
-    app.command()(compare.compare)
-    app.command()(demo.demo)
+    for command in (train, export, inspect, run, compare, demo):
+        app.command()(command)

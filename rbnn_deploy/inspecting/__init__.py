@@ -1,6 +1,6 @@
 """What a network consists of: per layer what is binary and what is float, bytes and MACs."""
 
-from rbnn_deploy.inspecting.onnx_model import inspect_onnx
+from rbnn_deploy.inspecting.onnx_model import inspect_onnx, read_metadata
 from rbnn_deploy.inspecting.summary import LayerSummary, NetworkSummary, format_bytes, render
 
-__all__ = ["LayerSummary", "NetworkSummary", "format_bytes", "inspect_onnx", "render"]
+__all__ = ["LayerSummary", "NetworkSummary", "format_bytes", "inspect_onnx", "read_metadata", "render"]

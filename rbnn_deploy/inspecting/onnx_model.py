@@ -35,6 +35,19 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
+def read_metadata(path: Path) -> ModelMetadata | None:
+    """Reads what a deployed model says about itself; None where it was not exported by rbnn-deploy.
+
+    Raises:
+        UserError: See `read_model`.
+    """
+    return _metadata(read_model(path))
+
+
+def _metadata(model: onnx.ModelProto) -> ModelMetadata | None:
+    return ModelMetadata.from_properties({entry.key: entry.value for entry in model.metadata_props})
+
+
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """Returns the shape of every value behind its batch axis, where all its sizes are known."""
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
@@ -108,7 +121,7 @@ def inspect_onnx(path: Path) -> NetworkSummary:
         layers.append(layer)
         float_size += as_float
         deployed += layer.size
-    metadata = ModelMetadata.from_properties({p.key: p.value for p in model.metadata_props})
+    metadata = _metadata(model)
     return NetworkSummary(
         f"{path}: {metadata.architecture if metadata else graph.name or 'ONNX model'}",
         _facts(model, metadata),

@@ -133,7 +133,7 @@ def test_full_disk_leaves_the_old_file_whole(checkpoint: Path, target: Path) -> 
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=limit,  # noqa: PLW1509 - no threads in this process touch the limit
+        preexec_fn=limit,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 2, done.stderr

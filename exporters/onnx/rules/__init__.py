@@ -1,12 +1,18 @@
 """Rewrite rules (onnxscript.rewriter): channels-last layout first, then fusion into BinaryConv2d."""
 
 from onnxscript.rewriter.pattern import RewriteRuleSet
-from onnxscript.rewriter.rules.common import no_op_transpose_rule, transpose_transpose_rule
+from onnxscript.rewriter.rules.common import (
+    no_op_transpose_rule,
+    reshape_reshape_rule,
+    transpose_transpose_rule,
+)
 
 from exporters.onnx.rules import (
+    clip_below_max_pool,
     fuse_batch_norm_into_gemm,
     fuse_binary_conv,
     hoist_above_max_pool,
+    mean_as_product,
     sink_affine,
     sink_elementwise,
     sink_movement,
@@ -29,5 +35,6 @@ def layout_rules() -> RewriteRuleSet:
 
 
 def fusion_rules() -> RewriteRuleSet:
-    """Rules that make one node of each binary layer, and lighten the head."""
-    return RewriteRuleSet(fuse_binary_conv.rules() + fuse_batch_norm_into_gemm.rules())
+    """Rules that make one node of each binary layer, and lighten the float stem and head."""
+    float_rest = fuse_batch_norm_into_gemm.rules() + clip_below_max_pool.rules() + mean_as_product.rules()
+    return RewriteRuleSet([*fuse_binary_conv.rules(), *float_rest, reshape_reshape_rule])

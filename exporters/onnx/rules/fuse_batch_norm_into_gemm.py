@@ -52,7 +52,9 @@ class FuseBatchNormIntoGemm(RewriteRuleClassBase):
         folded_weight = (wide * affine.multiplier).astype(np.float32)
         folded_bias = (bias + wide @ affine.offset).astype(np.float32)
         node = producer(y)
-        result = emit(op, "Gemm", x, constant(op, folded_weight), constant(op, folded_bias), **node.attributes)
+        result = emit(
+            op, "Gemm", x, constant(op, folded_weight), constant(op, folded_bias), **node.attributes
+        )
         producer(result).name = node.name
         return result
 

@@ -1,0 +1,72 @@
+"""`rbnn-deploy compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rbnn_deploy.cli.output import progress_bar, write_json
+from rbnn_deploy.errors import UserError
+
+EXIT_DIFFERENCE = 1  # a difference that is not explained
+RANDOM_SEED = 0
+
+
+def compare(
+    model: Annotated[Path, typer.Argument(help="A deployed .onnx file.")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="The checkpoint that it was exported from; without it torch is left out."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Test images: a CIFAR download, a folder of test/<class>/ or val/<class>/, or 'digits'."
+        ),
+    ] = None,
+    random: Annotated[int | None, typer.Option(help="Compare on this many random inputs instead.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Use this many images, spread over the classes.")
+    ] = None,
+    runtimes: Annotated[str, typer.Option(help="Comma-separated.")] = "torch,ort,ort-portable,numpy",
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also compare the binary layers one by one, bit for bit.")
+    ] = False,
+    arch: Annotated[str | None, typer.Option(help="Architecture; read off the checkpoint if absent.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the result to this JSON file.")] = None,
+) -> None:
+    """Run a model in every runtime and in PyTorch, and explain every difference.
+
+    Exit code 1 if a difference cannot be explained.
+    """
+    from rbnn_deploy import api
+    from rbnn_deploy.cli.samples import random_samples, test_samples
+    from rbnn_deploy.comparing import compare as compare_runtimes
+
+    if (data is None) == (random is None):
+        raise UserError("name the images with --data, or ask for random inputs with --random, one of the two")
+    names = tuple(name.strip() for name in runtimes.split(",") if name.strip())
+    module = None
+    if "torch" in names:
+        if checkpoint is None:
+            names = tuple(name for name in names if name != "torch")
+        else:
+            network = api.load_checkpoint(checkpoint, arch)
+            api.check_same_checkpoint(model, network)
+            module = network.module
+    if len(names) < 2:
+        raise UserError("comparing takes two: name more --runtimes, or a --checkpoint for torch")
+    source = (
+        random_samples(model, random, RANDOM_SEED)
+        if random is not None
+        else test_samples(model, str(data), samples)
+    )
+    with progress_bar(source.count, "comparing") as advance:
+        report = compare_runtimes(
+            model, module, source.batches(advance), labels=source.labels, runtimes=names, layers=layers
+        )
+    typer.echo(report.to_text())
+    if json is not None:
+        write_json(json, report.to_json())
+    if not report.ok:
+        raise typer.Exit(EXIT_DIFFERENCE)

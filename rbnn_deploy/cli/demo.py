@@ -1,0 +1,95 @@
+"""`rbnn-deploy demo`: the whole street on data that is built in."""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ARCHITECTURE = "digits/resnet8_1w1a"
+RUNTIMES = ("torch", "ort", "ort-portable", "numpy")
+TIMED_RUNS = 30
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint and the model.")] = Path("runs/demo"),
+    epochs: Annotated[int | None, typer.Option(help="Length of the training.")] = None,
+) -> None:
+    """Train on handwritten digits, fold, export, inspect, compare, time: the whole street in two minutes."""
+    from rbnn_deploy import api
+
+    api.require("train", "torch", "sklearn")
+    api.require("export", "onnxscript", "onnxsim")
+    from dataclasses import replace
+
+    import torch
+
+    from rbnn_deploy.cli.export import export
+    from rbnn_deploy.cli.inspect import inspect
+    from rbnn_deploy.cli.samples import test_samples
+    from rbnn_deploy.cli.training import run_training
+    from rbnn_deploy.comparing import compare
+    from rbnn_deploy.inspecting import format_bytes
+    from rbnn_deploy.networks import build_network
+    from rbnn_deploy.training import default_recipe, load_training_data
+
+    recipe = default_recipe(ARCHITECTURE)
+    recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
+    _title(1, f"train {ARCHITECTURE} on scikit-learn's handwritten digits")
+    data = load_training_data("digits", ARCHITECTURE)
+    torch.manual_seed(recipe.seed)
+    network = build_network(ARCHITECTURE)
+    run_training(network, data, recipe, out, ARCHITECTURE, "cpu")
+    checkpoint, model = out / "last.pt", out / "model.onnx"
+
+    _title(2, f"rbnn-deploy export {checkpoint} -o {model}")
+    export(checkpoint, model)
+    _title(3, f"rbnn-deploy inspect {model}")
+    inspect(model)
+    _title(4, f"rbnn-deploy compare {model} --checkpoint {checkpoint} --data digits --layers")
+    trained = api.load_checkpoint(checkpoint)
+    samples = test_samples(model, "digits", None)
+    report = compare(
+        model,
+        trained.module,
+        samples.batches(lambda _: None),
+        labels=samples.labels,
+        runtimes=RUNTIMES,
+        layers=True,
+    )
+    typer.echo(report.to_text())
+
+    _title(5, "summary")
+    x = next(samples.make())[:1]
+    runs = {"torch": lambda: trained.module(torch.from_numpy(x))}
+    for name in RUNTIMES[1:]:
+        loaded = api.load_model(model, name, threads=1)
+        runs[name] = lambda loaded=loaded: loaded.run(x)  # type: ignore[misc]
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        times = _interleaved_medians(runs)
+    typer.echo(f"{'runtime':14s}{'test accuracy':>14s}{'one image, one thread':>24s}")
+    for name in RUNTIMES:
+        label = "torch (float)" if name == "torch" else name
+        typer.echo(f"{label:14s}{report.accuracy[name]:14.2%}{1e3 * times[name]:21.2f} ms")
+    sizes = format_bytes(checkpoint.stat().st_size), format_bytes(model.stat().st_size)
+    typer.echo(f"checkpoint {sizes[0]}, deployed model {sizes[1]}: {model}")
+    typer.echo("the times are rough; `rbnn-deploy bench` measures properly")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _title(number: int, text: str) -> None:
+    typer.echo(f"\n[{number}/5] {text}")
+
+
+def _interleaved_medians(runs: dict) -> dict[str, float]:  # type: ignore[type-arg]
+    """Times functions in turn, so that the machine's drift meets all of them; seconds."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(TIMED_RUNS):
+        for name, function in runs.items():
+            start = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values[3:]) for name, values in times.items()}

@@ -1,0 +1,83 @@
+"""Inputs for a deployed model: test images prepared as its metadata says, or random numbers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rbnn_deploy.data import load_test_images, preprocess
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.inspecting import read_metadata
+
+Float32 = npt.NDArray[np.float32]
+BATCH = 50
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A sequence of inputs.
+
+    Attributes:
+        count: How many.
+        labels: int64 [count], or None.
+        make: Yields the inputs in batches, float32 [n, C, H, W].
+    """
+
+    count: int
+    labels: npt.NDArray[np.int64] | None
+    make: Callable[[], Iterator[Float32]]
+
+    def batches(self, advance: Callable[[int], None]) -> Iterator[Float32]:
+        """Yields the inputs in batches and reports progress as they are asked for."""
+        for batch in self.make():
+            yield batch
+            advance(len(batch))
+
+
+def test_samples(model: Path, source: str, limit: int | None) -> Samples:
+    """Prepares the test images of a data set.
+
+    Args:
+        model: The deployed model; its metadata says how images become inputs.
+        source: See `rbnn_deploy.data.load_test_images`.
+        limit: How many images; None for all.
+
+    Raises:
+        UserError: The model has no metadata, or the images cannot be loaded.
+    """
+    metadata = read_metadata(model)
+    if metadata is None:
+        raise UserError(f"{model} does not say how images become its input; use --random")
+    images = load_test_images(source, limit, metadata.class_names)
+    prepare = partial(
+        preprocess,
+        input_shape=metadata.input_shape,
+        mean=metadata.mean,
+        std=metadata.std,
+        resize=metadata.resize,
+    )
+    return Samples(len(images), images.labels, lambda: (x for x, _ in images.batches(BATCH, prepare)))
+
+
+def random_samples(model: Path, count: int, seed: int) -> Samples:
+    """Draws normally distributed inputs.
+
+    Raises:
+        UserError: The model's input size is not known, or the count is below 1.
+    """
+    metadata = read_metadata(model)
+    if metadata is None:
+        raise UserError(f"{model} does not tell its input's size; use a file that `rbnn-deploy export` wrote")
+    if count < 1:
+        raise UserError(f"--random takes a number of at least 1, not {count}")
+
+    def make() -> Iterator[Float32]:
+        rng = np.random.default_rng(seed)
+        for start in range(0, count, BATCH):
+            size = min(BATCH, count - start)
+            yield rng.standard_normal((size, *metadata.input_shape), np.float32)
+
+    return Samples(count, None, make)
