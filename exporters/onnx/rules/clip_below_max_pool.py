@@ -25,7 +25,9 @@ class ClipBelowMaxPool(RewriteRuleClassBase):
         value: ir.Value = op.Transpose(pooled, perm=list(TO_CHANNELS_LAST), _outputs=["y"])
         return value
 
-    def check(self, context: Match, x: ir.Value, clipped: ir.Value, pooled: ir.Value, **_: ir.Value) -> MatchResult:
+    def check(
+        self, context: Match, x: ir.Value, clipped: ir.Value, pooled: ir.Value, **_: ir.Value
+    ) -> MatchResult:
         """Requires constant bounds and a pool that makes the map smaller."""
         if any(bound is not None and constant_array(bound) is None for bound in producer(clipped).inputs[1:]):
             return MatchResult().fail("the bounds are not constant")
