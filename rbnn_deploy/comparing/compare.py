@@ -28,8 +28,8 @@ Pair = tuple[str, str]
 
 LOGIT_TOLERANCE = 1e-3  # what float steps behind the last bit may add up to in logits of some 10
 DEFAULT_RUNTIMES = (TORCH, "ort", "ort-portable", "numpy")
-# A batch: 64 images of CIFAR, one of ImageNet. Tracing keeps every binary layer's input of one batch.
-BATCH_VALUES, BATCH_SAMPLES = 1 << 18, 64
+# A batch: 32 images of CIFAR, 6 of ImageNet. Tracing keeps every binary layer's input of one batch.
+BATCH_VALUES, BATCH_SAMPLES = 1 << 20, 32
 SAME_INPUT_SAMPLES = 8
 
 
