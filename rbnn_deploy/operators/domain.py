@@ -5,3 +5,4 @@ DOMAIN_VERSION = 1
 
 BINARY_CONV2D = "BinaryConv2d"
 LIBRARY_INFO = "LibraryInfo"
+POPCOUNT_PEAK = "PopcountPeak"

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "benchmarks/peak.h"
+#include "kernels/popcount_peak/popcount_peak.h"
 #include "kernels/binary_conv2d/binary_conv2d.h"
 #include "kernels/binary_conv2d/select.h"
 

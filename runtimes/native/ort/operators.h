@@ -18,5 +18,6 @@ Operator basic_operator(const OrtApi& api);
 
 Operator make_binary_conv2d(const OrtApi& api);
 Operator make_library_info(const OrtApi& api);
+Operator make_popcount_peak(const OrtApi& api);
 
 }  // namespace rbnn::ort

@@ -34,7 +34,7 @@ Operator basic_operator(const OrtApi& api) {
 namespace {
 
 struct Operators {
-  Operator binary_conv2d, library_info;
+  Operator binary_conv2d, library_info, popcount_peak;
 };
 
 // Sessions refer to their operators for as long as they live, so these are never freed; there is one set per ONNX
@@ -46,7 +46,7 @@ const Operators& operators_for(const OrtApi& api) {
   for (const Operators& operators : *all) {
     if (operators.binary_conv2d.api == &api) return operators;
   }
-  return all->emplace_back(Operators{make_binary_conv2d(api), make_library_info(api)});
+  return all->emplace_back(Operators{make_binary_conv2d(api), make_library_info(api), make_popcount_peak(api)});
 }
 
 }  // namespace
@@ -65,5 +65,6 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
     rbnn::ort::check(api->AddCustomOpDomain(options, domain));
     rbnn::ort::check(api->CustomOpDomain_Add(domain, &operators.binary_conv2d));
     rbnn::ort::check(api->CustomOpDomain_Add(domain, &operators.library_info));
+    rbnn::ort::check(api->CustomOpDomain_Add(domain, &operators.popcount_peak));
   });
 }

@@ -1,6 +1,6 @@
 #include <cstdint>
 
-#include "benchmarks/peak.h"
+#include "kernels/popcount_peak/popcount_peak.h"
 
 namespace rbnn {
 
