@@ -219,35 +219,59 @@ struct Tile {
   }
 };
 
+// Loads and stores of one panel's channels; a panel that is not full is masked.
+template <bool kFull>
+struct Lanes {
+  __mmask16 mask;
+
+  __m512i load(const std::int32_t* x) const {
+    return kFull ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi32(mask, x);
+  }
+  __m512 load(const float* x) const { return kFull ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(mask, x); }
+  void store(float* y, __m512 value) const {
+    if (kFull) {
+      _mm512_storeu_ps(y, value);
+    } else {
+      _mm512_mask_storeu_ps(y, mask, value);
+    }
+  }
+};
+
 // Counts differing bits of kPixels windows and kPanels panels, and finishes their outputs.
-template <std::size_t kPixels, std::size_t kPanels>
+template <std::size_t kPixels, std::size_t kPanels, bool kFull>
 inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size_t panel, std::size_t index) {
   const std::size_t panel_words = p.runs * p.run_words * kLanes;
   const std::size_t channel = panel * kLanes;
-  __mmask16 lanes[kPanels];
+  Lanes<kFull> lanes[kPanels];
   RBNN_UNROLL
-  for (std::size_t v = 0; v < kPanels; ++v) lanes[v] = first_lanes(p.channels - channel - v * kLanes);
+  for (std::size_t v = 0; v < kPanels; ++v) lanes[v].mask = first_lanes(p.channels - channel - v * kLanes);
 
   __m512i ones[kPixels][kPanels], twos[kPixels][kPanels];
   RBNN_UNROLL
   for (std::size_t i = 0; i < kPixels; ++i) {
+    const std::int32_t* const border_weights = tile.border_weights[i] + channel;
     RBNN_UNROLL
     for (std::size_t v = 0; v < kPanels; ++v) {
-      ones[i][v] = _mm512_maskz_loadu_epi32(lanes[v], tile.border_weights[i] + channel + v * kLanes);
+      ones[i][v] = lanes[v].load(border_weights + v * kLanes);
       twos[i][v] = _mm512_setzero_si512();
       __asm__("" : "+v"(twos[i][v]));  // a zero of its own; GCC copies counters that start as one and the same value
     }
   }
 
   // What the next tile will read and write, which the hardware does not foresee from a few lines a pixel.
+  const float* residual = p.residual + index * p.residual_stride + channel;
+  float* output = p.output + index * p.output_stride + channel;
+  const float* next_residual = residual + kPixels * p.residual_stride;
+  const float* next_output = output + kPixels * p.output_stride;
   RBNN_UNROLL
   for (std::size_t i = 0; i < kPixels; ++i) {
     RBNN_UNROLL
     for (std::size_t v = 0; v < kPanels; ++v) {
-      const std::size_t o = channel + v * kLanes;
-      __builtin_prefetch(p.residual + (index + kPixels + i) * p.residual_stride + o, 0);
-      __builtin_prefetch(p.output + (index + kPixels + i) * p.output_stride + o, 1);
+      __builtin_prefetch(next_residual + v * kLanes, 0);
+      __builtin_prefetch(next_output + v * kLanes, 1);
     }
+    next_residual += p.residual_stride;
+    next_output += p.output_stride;
   }
 
   const Word* window[kPixels];
@@ -272,26 +296,30 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
     }
   }
 
-  const float* const residual = p.residual + index * p.residual_stride;
-  float* const output = p.output + index * p.output_stride;
   const __m512 lower = _mm512_set1_ps(p.lower), upper = _mm512_set1_ps(p.upper), minus_two = _mm512_set1_ps(-2.0f);
+  __m512 scale[kPanels], bias[kPanels];
   RBNN_UNROLL
   for (std::size_t v = 0; v < kPanels; ++v) {
-    const std::size_t o = channel + v * kLanes;
-    const __m512 scale = _mm512_maskz_loadu_ps(lanes[v], p.scale + o);
-    const __m512 bias = _mm512_maskz_loadu_ps(lanes[v], p.bias + o);
+    scale[v] = lanes[v].load(p.scale + channel + v * kLanes);
+    bias[v] = lanes[v].load(p.bias + channel + v * kLanes);
+  }
+  RBNN_UNROLL
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    const __m512 inside = _mm512_set1_ps(tile.inside[i]);
     RBNN_UNROLL
-    for (std::size_t i = 0; i < kPixels; ++i) {
+    for (std::size_t v = 0; v < kPanels; ++v) {
       const __m512i different = _mm512_add_epi32(ones[i][v], _mm512_add_epi32(twos[i][v], twos[i][v]));
       // inside - 2 * different is an integer below 2^24, so this fused multiply-add rounds nothing.
-      __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(different), minus_two, _mm512_set1_ps(tile.inside[i]));
-      y = _mm512_mul_ps(y, scale);
-      y = _mm512_add_ps(y, bias);
-      y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(lanes[v], residual + i * p.residual_stride + o));
+      __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(different), minus_two, inside);
+      y = _mm512_mul_ps(y, scale[v]);
+      y = _mm512_add_ps(y, bias[v]);
+      y = _mm512_add_ps(y, lanes[v].load(residual + v * kLanes));
       // vmaxps and vminps return their second operand where one is a NaN or both are zeros: y passes.
       y = _mm512_min_ps(upper, _mm512_max_ps(lower, y));
-      _mm512_mask_storeu_ps(output + i * p.output_stride + o, lanes[v], y);
+      lanes[v].store(output + v * kLanes, y);
     }
+    residual += p.residual_stride;
+    output += p.output_stride;
   }
 }
 
@@ -300,8 +328,15 @@ template <std::size_t kPixels>
 void multiply_pixels(const Product& p, Cursor& cursor, std::size_t index, std::size_t begin, std::size_t end) {
   const Tile<kPixels> tile(p, cursor);
   std::size_t panel = begin;
-  for (; panel + kTilePanels <= end; panel += kTilePanels) multiply_tile<kPixels, kTilePanels>(p, tile, panel, index);
-  if (panel < end) multiply_tile<kPixels, 1>(p, tile, panel, index);
+  for (; panel + kTilePanels <= end; panel += kTilePanels) {
+    const bool full = p.channels >= (panel + kTilePanels) * kLanes;
+    if (kPixels == kTilePixels && full) {  // what nearly all tiles are
+      multiply_tile<kPixels, kTilePanels, true>(p, tile, panel, index);
+    } else {
+      multiply_tile<kPixels, kTilePanels, false>(p, tile, panel, index);
+    }
+  }
+  if (panel < end) multiply_tile<kPixels, 1, false>(p, tile, panel, index);
 }
 
 // All pixels by the panels [begin, end).
