@@ -74,8 +74,8 @@ def check_same_checkpoint(model: str | Path, network: LoadedNetwork) -> None:
     metadata = read_metadata(Path(model))
     if metadata is not None and metadata.checkpoint_sha256 not in (None, network.sha256):
         raise UserError(
-            f"{model} was exported from another checkpoint, of SHA-256 {str(metadata.checkpoint_sha256)[:12]}..., "
-            f"not {network.sha256[:12]}...; name that one, or export again"
+            f"{model} was exported from another checkpoint (SHA-256 {metadata.checkpoint_sha256}); "
+            "name that one, or export again"
         )
 
 

@@ -52,6 +52,11 @@ def test_samples(model: Path, source: str, limit: int | None) -> Samples:
     if metadata is None:
         raise UserError(f"{model} does not say how images become its input; use --random")
     images = load_test_images(source, limit, metadata.class_names)
+    if metadata.num_classes is not None and len(images.class_names) > metadata.num_classes:
+        raise UserError(
+            f"{source} has {len(images.class_names)} classes and the model {metadata.num_classes}; "
+            "use the data set that it was trained on"
+        )
     prepare = partial(
         preprocess,
         input_shape=metadata.input_shape,

@@ -1,0 +1,183 @@
+"""From a checkpoint or a module to logits in every runtime, as a user goes."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from networks_for_tests import UsersOwnNetwork, randomise
+from onnx.reference import ReferenceEvaluator
+
+import rbnn_deploy
+from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.networks import ARCHITECTURES, build_network
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT.parent / "shared" / "reference"
+CHECKPOINT, EXPECTED = REFERENCE / "resnet20_bireal_1w1a.pth.tar", REFERENCE / "expected.npz"
+RUNTIMES = ("ort", "ort-portable", "numpy")
+
+needs_reference = pytest.mark.skipif(not CHECKPOINT.exists(), reason="the reference checkpoint is not here")
+
+# Float steps are computed in another order than by the reference; more than this takes a flipped bit.
+LOGIT_TOLERANCE = 1e-3
+
+
+@pytest.fixture(scope="module")
+def reference_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("reference") / "m.onnx"
+    rbnn_deploy.export(CHECKPOINT, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected() -> Iterator[np.lib.npyio.NpzFile]:
+    with np.load(EXPECTED) as arrays:
+        yield arrays
+
+
+@needs_reference
+def test_reference_checkpoint_becomes_a_small_lean_file(reference_model: Path) -> None:
+    assert reference_model.stat().st_size < 90_000
+    model = onnx.load(reference_model)
+    counts = Counter(node.op_type for node in model.graph.node)
+    assert counts["BinaryConv2d"] == 18
+    assert counts["Conv"] == 1
+    assert counts["Transpose"] == 1
+    assert counts["BatchNormalization"] + counts["Add"] + counts["Mul"] == 0
+    assert model.ir_version == 8
+    assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
+
+
+def assert_agrees_with_the_reference(logits: np.ndarray, expected: np.lib.npyio.NpzFile) -> None:
+    largest = np.abs(logits - expected["logits"]).max(axis=1)
+    assert (largest <= LOGIT_TOLERANCE).mean() >= 0.97
+    assert (logits.argmax(axis=1) != expected["logits"].argmax(axis=1)).sum() <= 1
+
+
+@needs_reference
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_reference_checkpoint_gives_the_reference_logits(
+    runtime: str, reference_model: Path, expected
+) -> None:
+    assert_agrees_with_the_reference(
+        rbnn_deploy.load_model(reference_model, runtime).run(expected["x"]), expected
+    )
+
+
+@needs_reference
+def test_same_file_in_a_bare_onnxruntime(reference_model: Path, expected, tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy, onnxruntime\n"
+        "session = onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n"
+        "numpy.save(sys.argv[3], session.run(None, {'input': numpy.load(sys.argv[2])['x']})[0])\n"
+        "assert 'rbnn_deploy' not in sys.modules\n"
+    )
+    out = tmp_path / "logits.npy"
+    subprocess.run([sys.executable, "-c", code, reference_model, EXPECTED, out], check=True, cwd=tmp_path)
+    assert_agrees_with_the_reference(np.load(out), expected)
+
+
+@needs_reference
+def test_same_file_in_the_onnx_evaluator(reference_model: Path, expected) -> None:
+    # Its convolution is slow: a few images.
+    logits = ReferenceEvaluator(onnx.load(reference_model)).run(None, {"input": expected["x"][:4]})[0]
+    assert np.abs(logits - expected["logits"][:4]).max() <= LOGIT_TOLERANCE
+
+
+@needs_reference
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_batch_size_and_threads_do_not_change_the_binary_layers(
+    runtime: str, reference_model: Path, expected
+) -> None:
+    model = onnx.load(reference_model)
+    layers = [node for node in model.graph.node if node.op_type == "BinaryConv2d"]
+    x = expected["x"][:6]
+    whole = rbnn_deploy.load_model(reference_model, runtime, threads=1).run_with(
+        x, [layers[0].input[0], layers[0].output[0]]
+    )
+    # Given the same bits, one layer's output is the same whatever the batch; a float stem's need not be.
+    if runtime == "ort-portable":
+        pytest.skip("standard operators promise nothing about batches")
+    single = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [layers[0]],
+            "layer",
+            [onnx.helper.make_tensor_value_info(layers[0].input[0], 1, [None, 32, 32, 16])],
+            [onnx.helper.make_tensor_value_info(layers[0].output[0], 1, None)],
+            [t for t in model.graph.initializer if t.name in layers[0].input],
+        ),
+        opset_imports=model.opset_import,
+        ir_version=model.ir_version,
+        functions=list(model.functions),
+    )
+    path = reference_model.parent / "layer.onnx"
+    path.write_bytes(single.SerializeToString())
+    value = whole[layers[0].input[0]]
+    want = whole[layers[0].output[0]]
+    for threads in (1, 2):
+        loaded = rbnn_deploy.load_model(path, runtime, threads=threads)
+        np.testing.assert_array_equal(loaded.run(value), want)
+        np.testing.assert_array_equal(np.concatenate([loaded.run(value[i : i + 1]) for i in range(6)]), want)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("name", [n for n in ARCHITECTURES if not n.startswith(("cifar100", "digits"))])
+def test_all_networks_agree_in_all_runtimes(name: str, batch: int, tmp_path: Path) -> None:
+    torch.manual_seed(batch)
+    module = randomise(build_network(name), seed=batch)
+    shape = ARCHITECTURES[name].family.input_shape
+    path = tmp_path / "model.onnx"
+    rbnn_deploy.export(module, path, input_shape=shape)
+    assert_agreement(path, module, (batch, *shape))
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_network_of_the_users_own(batch: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = randomise(UsersOwnNetwork(), seed=0)
+    path = tmp_path / "model.onnx"
+    result = rbnn_deploy.export(module, path, input_shape=(3, 48, 40))
+    assert result.nodes["BinaryConv2d"] == 4
+    assert result.nodes["Transpose"] == 1
+    assert_agreement(path, module, (batch, 3, 48, 40))
+
+
+def assert_agreement(path: Path, module: torch.nn.Module, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal(shape, np.float32)
+    report = rbnn_deploy.compare(path, module, x, layers=True)
+    assert report.ok, report.to_text()
+    assert all(pair.top1_agreement == 1 for pair in report.pairs), report.to_text()
+    assert all(layer.identical for layer in report.layers or ())
+
+
+def test_metadata_and_custom_input_survive(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "model.onnx"
+    metadata = ModelMetadata(
+        "mine", (3, 24, 20), num_classes=7, mean=(0.5,) * 3, std=(0.25,) * 3, class_names=(*"abcdefg",)
+    )
+    rbnn_deploy.export(UsersOwnNetwork(), path, metadata=metadata)
+    loaded = rbnn_deploy.load_model(path)
+    assert loaded.metadata is not None
+    assert loaded.metadata.version == rbnn_deploy.__version__
+    assert loaded.metadata.class_names == metadata.class_names
+    assert loaded.input_shape == (3, 24, 20)
+
+
+def test_library_registers_in_a_session_of_the_users_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = UsersOwnNetwork().eval()
+    path = tmp_path / "model.onnx"
+    rbnn_deploy.export(module, path, input_shape=(3, 24, 20))
+    options = onnxruntime.SessionOptions()
+    options.register_custom_ops_library(rbnn_deploy.get_library_path())
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(1).standard_normal((2, 3, 24, 20), np.float32)
+    np.testing.assert_array_equal(session.run(None, {"input": x})[0], rbnn_deploy.load_model(path).run(x))
