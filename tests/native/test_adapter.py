@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 from native.nodes import ATTRIBUTES, run_node, tensors
+from onnx import TensorProto, helper, numpy_helper
 
-from rbnn_deploy.operators import BinaryConv2dAttributes
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
 from runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from runtimes.onnx_runtime import create_session
 
 
 def expected(values: dict[str, np.ndarray]) -> np.ndarray:
@@ -123,6 +125,59 @@ def test_threads_change_no_bit(kernel: str) -> None:
 def test_tensors_need_not_be_constant(constants: tuple[str, ...], kernel: str) -> None:
     values = tensors() | {"R": np.float32([[0.5]])}
     assert run_node(values, constants=constants).tobytes() == expected(values).tobytes()
+
+
+def test_an_output_in_the_memory_of_its_residual(kernel: str) -> None:
+    # The residual is an intermediate value that nothing else reads, so ONNX Runtime lends its memory to Y.
+    values = tensors()
+    shape = (2, 5, 6, 4)
+    doubled = np.random.default_rng(4).standard_normal(shape, dtype=np.float32)
+    nodes = [
+        helper.make_node("Add", ["half", "half"], ["R"]),
+        helper.make_node(BINARY_CONV2D, [*values, "R"], ["Y"], domain=DOMAIN, **ATTRIBUTES),
+        helper.make_node("Neg", ["Y"], ["negative"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("X", TensorProto.FLOAT, values["X"].shape),
+        helper.make_tensor_value_info("half", TensorProto.FLOAT, shape),
+    ]
+    outputs = [helper.make_tensor_value_info("negative", TensorProto.FLOAT, shape)]
+    initializers = [numpy_helper.from_array(values[name], name) for name in ("W", "scale", "bias")]
+    graph = helper.make_graph(nodes, "residual", inputs, outputs, initializers)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    session = create_session(model, library=True, threads=1)
+    (y,) = session.run(None, {"X": values["X"], "half": doubled / 2})
+    assert (-y).tobytes() == expected(values | {"R": doubled}).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ([2, 5, 6, 8], [2, 5, 6, 4]),
+        (["n", 5, 6, 8], ["n", 5, 6, 4]),
+        (["n", "h", 6, 8], ["n", str, 6, 4]),
+        ([None, None, None, 8], [str, str, str, 4]),
+        (None, []),
+    ],
+)
+def test_the_output_shape_is_inferred(x: list | None, y: list) -> None:
+    values = tensors()
+    node = helper.make_node(BINARY_CONV2D, list(values), ["Y"], domain=DOMAIN, **ATTRIBUTES)
+    initializers = [numpy_helper.from_array(values[name], name) for name in ("W", "scale", "bias")]
+    inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, x)]
+    outputs = [helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph([node], "shapes", inputs, outputs, initializers)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    shape = create_session(model, library=True).get_outputs()[0].shape
+    assert len(shape) == len(y)
+    assert all(
+        isinstance(got, str) if want is str else got == want for got, want in zip(shape, y, strict=True)
+    )
+    # Two dimensions that nobody knows must not be taken for the same size.
+    names = [dim for dim in shape if isinstance(dim, str)]
+    assert len(set(names)) == len(names)
 
 
 def test_bits_behind_the_last_channel_do_not_count(kernel: str) -> None:
