@@ -42,7 +42,7 @@ FACTORS: dict[str, tuple[Any, ...]] = {
     "threshold": ("sample_mean", "zero"),
     "activation": ("none", "hardtanh", "relu"),
     "residual": ("none", "full", "one element"),
-    "values": ("normal", "ties", "constant", "infinities", "nan", "subnormal", "huge"),
+    "values": ("normal", "ties", "constant", "infinities", "nan", "subnormal", "huge", "cancelling"),
     "affine": ("normal", "zero", "infinite", "subnormal"),
 }
 # Adjustments depend on the factors of one of these sets alone, so values of different sets meet freely.
@@ -122,6 +122,12 @@ def draw(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndar
             sample[rng.integers(0, size, 2)] = specials
     elif kind == "subnormal":
         x *= np.float32(1e-40)
+    elif kind == "cancelling":
+        # Pairs of 2^70 and -2^70, between which all that a float64 sum has gathered is lost: the mean depends
+        # on the order of the sum, which with other values shows in a last bit and so is seldom seen.
+        for sample in x:
+            chosen = rng.permutation(size)[: min(size, 12) // 2 * 2]
+            sample[chosen] = np.float32(2.0**70) * (1 - 2 * (np.arange(len(chosen)) % 2))
     elif kind == "huge":
         x = np.copysign(np.float32(3e38), x) * (1 - np.abs(x) % np.float32(0.5))
     return np.ascontiguousarray(x.reshape(shape), dtype=np.float32)

@@ -12,6 +12,8 @@ from oracle import mean, same_bits
 
 from rbnn_deploy.operators import BinaryConv2dAttributes
 from runtimes.library import library_info
+from runtimes.numpy_backend import binary_conv2d as arithmetic
+from runtimes.numpy_backend import threshold
 from runtimes.numpy_backend.binary_conv2d import binary_conv2d
 from runtimes.onnx_runtime import create_session
 from runtimes.operator_model import operator_model
@@ -70,6 +72,61 @@ def test_cases_hold_what_their_names_say() -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_numpy_backend_equals_the_oracle(case: Case) -> None:
     assert same_bits(run_numpy(case), expected(case))
+
+
+def mean_in_another_order(X: np.ndarray) -> np.ndarray:
+    return X.mean((1, 2, 3), dtype=np.float64).astype(np.float32)
+
+
+def threshold_excluded(X: np.ndarray, rule: str) -> np.ndarray:
+    return np.greater(X, threshold.thresholds(X, rule).reshape(-1, 1, 1, 1))
+
+
+def fused_multiply_add(acc: np.ndarray, scale: np.ndarray, bias: np.ndarray, *rest: object) -> np.ndarray:
+    y = (acc.astype(np.float64) * scale + bias).astype(np.float32)
+    return FINISH(y, np.float32(1), np.float32(0), *rest)
+
+
+def residual_left_out(
+    acc: np.ndarray, scale: np.ndarray, bias: np.ndarray, r: np.ndarray, a: str
+) -> np.ndarray:
+    """Leaves -0.0 as it is, where an absent residual adds +0."""
+    return FINISH(acc, scale, bias, np.float32([-0.0]) if r.size == 1 and r.ravel()[0] == 0 else r, a)
+
+
+def subnormals_flushed(*arguments: object) -> np.ndarray:
+    y = FINISH(*arguments)
+    return np.where(np.abs(y) < np.finfo(np.float32).tiny, np.float32(0), y)
+
+
+def edge_forgotten(offset: int, stride: int, extent: int, out: int) -> tuple[slice, slice]:
+    """Misses the last output of a tap whose window ends inside the image."""
+    outs, ins = INSIDE(offset, stride, extent, out)
+    if offset <= 0 or outs.stop - outs.start < 2:
+        return outs, ins
+    return slice(outs.start, outs.stop - 1), slice(ins.start, ins.stop - stride, stride)
+
+
+FINISH, INSIDE = arithmetic.finish, arithmetic._inside
+FAULTS = [
+    (threshold, "sample_means", mean_in_another_order),
+    (arithmetic, "binarise", threshold_excluded),
+    (arithmetic, "finish", fused_multiply_add),
+    (arithmetic, "finish", residual_left_out),
+    (arithmetic, "finish", subnormals_flushed),
+    (arithmetic, "_inside", edge_forgotten),
+]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("module", "name", "fault"), FAULTS, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_the_cases_find_a_fault(
+    monkeypatch: pytest.MonkeyPatch, module: object, name: str, fault: object
+) -> None:
+    monkeypatch.setattr(module, name, fault)
+    assert sum(not same_bits(run_numpy(case), expected(case)) for case in CASES) >= 3
 
 
 def test_the_environment_variable_selects_the_kernel(kernel: str) -> None:
