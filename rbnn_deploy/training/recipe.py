@@ -79,9 +79,10 @@ _RECIPES = {
     "cifar10": TrainingRecipe(),
     "cifar100": TrainingRecipe(),
     "imagenet": TrainingRecipe(epochs=150, batch_size=512),
-    # Made to take seconds. theta = 0.4 lets weights, rotations and theta learn from the first step.
+    # Made to take seconds. theta = 0.4 lets weights, rotations and theta learn from the first step, to
+    # 97 or 98 % of the digits, where twelve epochs from pi / 2 reach 59 %.
     "digits": TrainingRecipe(
-        epochs=20, batch_size=64, warmup_epochs=1, initial_angle=0.4, crop_padding=1, flip=False
+        epochs=15, batch_size=64, warmup_epochs=1, initial_angle=0.4, crop_padding=1, flip=False
     ),
 }
 

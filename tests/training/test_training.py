@@ -1,0 +1,209 @@
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rbnn_deploy.checkpoint import load_checkpoint
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.layers import RotatedBinaryConv2d, binary_layers, set_rotation_angle
+from rbnn_deploy.networks import build_network
+from rbnn_deploy.training import (
+    TrainingData,
+    TrainingRecipe,
+    default_recipe,
+    evaluate,
+    load_training_data,
+    rotation_statistics,
+    train,
+)
+
+DIGITS = "digits/resnet8_1w1a"
+SHORT = TrainingRecipe(
+    epochs=4, batch_size=32, warmup_epochs=1, initial_angle=0.4, crop_padding=1, flip=False
+)
+
+
+def stripes(count):
+    """Images whose class is the direction of their stripes, which a few steps are enough to learn."""
+    generator = torch.Generator().manual_seed(count)
+    labels = torch.arange(count) % 2
+    line = torch.tensor([0, 255] * 4, dtype=torch.uint8)
+    across, along = line[:, None].expand(8, 8), line[None].expand(8, 8)
+    pixels = torch.where(labels[:, None, None] == 0, across, along)
+    noise = torch.randint(0, 40, pixels.shape, dtype=torch.uint8, generator=generator)
+    return (pixels // 2 + noise)[..., None], labels
+
+
+@pytest.fixture(scope="module")
+def data():
+    return TrainingData(*stripes(330), *stripes(64), ("across", "along"), (0.4,), (0.3,))
+
+
+def network():
+    torch.manual_seed(0)
+    return build_network(DIGITS, 2)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "new" / "folder"
+    module, steps, epochs = network(), [], []
+    start = {name: value.clone() for name, value in module.state_dict().items()}
+    history = train(
+        module,
+        data,
+        SHORT,
+        out,
+        architecture=DIGITS,
+        on_step=lambda *step: steps.append(step),
+        on_epoch=epochs.append,
+    )
+    return module, start, history, out, steps, epochs
+
+
+def test_it_learns(trained, data):
+    module, _, history, *_ = trained
+    assert history[-1].test_accuracy > 0.9
+    assert history[-1].test_accuracy == evaluate(module, data)
+    assert history[-1].loss < history[0].loss
+    assert not module.training
+
+
+def test_everything_learns_rotations_included(trained):
+    module, start, *_ = trained
+    for name, value in module.state_dict().items():
+        assert torch.isfinite(value).all(), name
+        assert not torch.equal(value, start[name]), name
+    for _, layer in binary_layers(module):
+        for R in (layer.R1, layer.R2):
+            torch.testing.assert_close(R @ R.T, torch.eye(len(R)), rtol=0, atol=1e-4)
+
+
+def test_callbacks_and_schedule(trained):
+    _, _, history, _, steps, epochs = trained
+    assert steps == [(epoch, step, 10) for epoch in (1, 2, 3, 4) for step in range(1, 11)]
+    assert epochs == history
+    assert [result.t for result in history] == pytest.approx([1e-2, 10**-1.25, 10**-0.5, 10**0.25])
+
+
+def test_the_last_checkpoint_is_the_module(trained, data):
+    module, _, _, out, *_ = trained
+    loaded = load_checkpoint(out / "last.pt")
+    assert (loaded.architecture, loaded.epoch, loaded.num_classes) == (DIGITS, 4, 2)
+    assert (loaded.mean, loaded.std, loaded.class_names) == (data.mean, data.std, data.class_names)
+    assert all(
+        torch.equal(value, module.state_dict()[key]) for key, value in loaded.module.state_dict().items()
+    )
+
+
+def test_the_best_checkpoint_has_the_best_accuracy(trained, data):
+    _, _, history, out, *_ = trained
+    best = max(history, key=lambda result: result.test_accuracy)
+    assert load_checkpoint(out / "best.pt").epoch == best.epoch
+    assert evaluate(load_checkpoint(out / "best.pt").module, data) == best.test_accuracy
+    assert torch.load(out / "last.pt", weights_only=True)["best_prec1"] == 100 * best.test_accuracy
+
+
+def test_the_log_holds_recipe_and_results(trained):
+    _, _, history, out, *_ = trained
+    head, *lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert head == {"architecture": DIGITS, "recipe": dataclasses.asdict(SHORT)}
+    assert lines == [dataclasses.asdict(result) for result in history]
+    assert sorted(path.name for path in out.iterdir()) == ["best.pt", "last.pt", "log.jsonl"]
+
+
+def test_the_same_seed_gives_the_same_network(data):
+    recipe = dataclasses.replace(SHORT, epochs=1)
+    first, again, other = network(), network(), network()
+    train(first, data, recipe)
+    train(again, data, recipe)
+    train(other, data, dataclasses.replace(recipe, seed=1))
+    # One machine, one thread count: PyTorch's CPU kernels then add in one order.
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+
+
+def test_without_a_new_angle_the_modules_stays(data):
+    module = network()
+    train(module, data, dataclasses.replace(SHORT, epochs=1, initial_angle=None, weight_decay=0.0))
+    assert all((layer.rotate == math.pi / 2).all() for _, layer in binary_layers(module))
+
+
+def test_a_diverging_training_keeps_what_was_written(data, tmp_path):
+    module = network()
+
+    def poison(result):
+        if result.epoch == 1:
+            torch.nn.init.constant_(module.conv1.weight, math.nan)
+
+    with pytest.raises(UserError, match="diverged in epoch 2"):
+        train(module, data, SHORT, tmp_path, architecture=DIGITS, on_epoch=poison)
+    assert load_checkpoint(tmp_path / "last.pt").epoch == 1
+
+
+def test_a_network_of_ones_own(data, tmp_path):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        RotatedBinaryConv2d(1, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.Flatten(), torch.nn.Linear(8 * 36, 2)
+    )
+    history = train(module, data, dataclasses.replace(SHORT, epochs=1), tmp_path)
+    assert history[0].flipped is not None
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["model"] == "Sequential"
+
+
+def test_a_network_without_binary_layers(data):
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    assert train(module, data, dataclasses.replace(SHORT, epochs=1))[0].flipped is None
+
+
+def test_what_cannot_be_trained_is_refused(data, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot make the folder"):
+        train(network(), data, SHORT, tmp_path / "file" / "run")
+    tiny = dataclasses.replace(data, train_pixels=data.train_pixels[:1], train_labels=data.train_labels[:1])
+    with pytest.raises(UserError, match="fewer than 2"):
+        train(network(), tiny, SHORT)
+
+
+def test_statistics_of_known_weights():
+    torch.manual_seed(0)
+    layer = RotatedBinaryConv2d(64, 64, 3)
+    set_rotation_angle(layer, 0.0)
+    plain = rotation_statistics(layer)
+    assert plain.flipped == 0
+    # Uniform weights: E|w| / sqrt(E w^2) = sqrt(3) / 2; 64 channels of 576 weights leave 0.1 % of noise.
+    assert plain.cosine == pytest.approx(math.sqrt(3) / 2, rel=5e-3)
+    set_rotation_angle(layer, math.pi / 2)
+    # A random rotation flips every other sign; 36864 weights leave 0.3 % of noise.
+    assert rotation_statistics(layer).flipped == pytest.approx(0.5, abs=0.02)
+
+
+def test_data_of_a_folder(tmp_path):
+    for split, count in (("train", 3), ("test", 2)):
+        for name in ("ant", "bee"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for index in range(count):
+                Image.fromarray(np.full((9, 9), 10 * index, np.uint8)).save(
+                    tmp_path / split / name / f"{index}.png"
+                )
+    seen = []
+    data = load_training_data(tmp_path, DIGITS, progress=lambda done, total: seen.append((done, total)))
+    assert data.train_pixels.shape == (6, 8, 8, 1)
+    assert data.test_pixels.shape == (4, 8, 8, 1)
+    assert data.train_labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert (data.class_names, data.mean, data.std) == (("ant", "bee"), (0.305,), (0.376,))
+    assert seen == [(done, 10) for done in range(1, 11)]
+    assert len(load_training_data(tmp_path, DIGITS, limit=2).train_labels) == 2
+
+
+def test_the_digits_are_learned_in_few_epochs():
+    pytest.importorskip("sklearn")
+    recipe = dataclasses.replace(default_recipe(DIGITS), epochs=3)
+    torch.manual_seed(0)
+    module = build_network(DIGITS)
+    history = train(module, load_training_data("digits", DIGITS), recipe)
+    assert history[-1].test_accuracy > 0.7
