@@ -131,55 +131,55 @@ struct Result {
   std::vector<Timed> layers;
 };
 
-// One line: a layer, or a whole network's layers.
+// One line of the result: a layer, or a whole network's layers.
 struct Line {
   std::string label;
-  double macs = 0;
-  std::vector<double> times, shares;
+  double macs, median, p10, p90, share;
 };
 
 Line line(const Timed& timed) {
-  Line result{label(timed.layer.shape()), timed.layer.macs(), timed.times, {}};
-  for (std::size_t r = 0; r < timed.times.size(); ++r) result.shares.push_back(timed.at_peak[r] / timed.times[r]);
-  return result;
+  std::vector<double> shares;
+  for (std::size_t r = 0; r < timed.times.size(); ++r) shares.push_back(timed.at_peak[r] / timed.times[r]);
+  return {label(timed.layer.shape()),    timed.layer.macs(),           percentile(timed.times, 0.5),
+          percentile(timed.times, 0.1), percentile(timed.times, 0.9), percentile(shares, 0.5)};
 }
 
-// The binary layers of ResNet-18, each as often as it has them.
-Line resnet18(const std::vector<Timed>& layers, std::size_t rounds) {
-  Line result{"resnet18: its 16 binary layers", 0, std::vector<double>(rounds), std::vector<double>(rounds)};
+// The binary layers of ResNet-18, each as often as it has them: sums of the layers' figures. (Not figures of the rounds'
+// sums: on a busy machine some layer is interrupted in every round.)
+Line resnet18(const std::vector<Timed>& layers) {
+  Line sum{"resnet18: its 16 binary layers", 0, 0, 0, 0, 0};
   for (const Timed& timed : layers) {
     const LayerShape& shape = timed.layer.shape();
     if (std::strcmp(shape.network, "resnet18") != 0) continue;
-    result.macs += shape.times * timed.layer.macs();
-    for (std::size_t r = 0; r < rounds; ++r) {
-      result.times[r] += shape.times * timed.times[r];
-      result.shares[r] += shape.times * timed.at_peak[r];
-    }
+    const Line l = line(timed);
+    sum.macs += shape.times * l.macs;
+    sum.median += shape.times * l.median;
+    sum.p10 += shape.times * l.p10;
+    sum.p90 += shape.times * l.p90;
+    sum.share += shape.times * l.median * l.share;
   }
-  for (std::size_t r = 0; r < rounds; ++r) result.shares[r] /= result.times[r];
-  return result;
+  sum.share /= sum.median;
+  return sum;
 }
 
-void print(const Result& result, std::size_t rounds, bool json, bool last) {
+void print(const Result& result, bool json, bool last) {
   const char* const name = result.candidate.kernel->name;
   std::vector<Line> lines;
   for (const Timed& timed : result.layers) lines.push_back(line(timed));
-  lines.push_back(resnet18(result.layers, rounds));
+  lines.push_back(resnet18(result.layers));
   if (lines.back().macs == 0) lines.pop_back();
   if (!json) {
     std::printf("%s\n  %-32s %9s %9s %9s %8s %8s\n", name, "layer", "median us", "p10", "p90", "GMAC/s", "of peak");
   }
   for (const Line& l : lines) {
-    const double median = percentile(l.times, 0.5), p10 = percentile(l.times, 0.1), p90 = percentile(l.times, 0.9);
-    const double share = percentile(l.shares, 0.5);
     if (json) {
       std::printf("{\"kernel\": \"%s\", \"layer\": \"%s\", \"median_us\": %.2f, \"p10_us\": %.2f, \"p90_us\": %.2f, "
                   "\"gmacs\": %.1f, \"peak_fraction\": %.4f}%s\n",
-                  name, l.label.c_str(), median * 1e6, p10 * 1e6, p90 * 1e6, l.macs / median / 1e9, share,
+                  name, l.label.c_str(), l.median * 1e6, l.p10 * 1e6, l.p90 * 1e6, l.macs / l.median / 1e9, l.share,
                   last && &l == &lines.back() ? "" : ",");
     } else {
-      std::printf("  %-32s %9.1f %9.1f %9.1f %8.0f %7.1f%%\n", l.label.c_str(), median * 1e6, p10 * 1e6, p90 * 1e6,
-                  l.macs / median / 1e9, 100 * share);
+      std::printf("  %-32s %9.1f %9.1f %9.1f %8.0f %7.1f%%\n", l.label.c_str(), l.median * 1e6, l.p10 * 1e6,
+                  l.p90 * 1e6, l.macs / l.median / 1e9, 100 * l.share);
     }
   }
 }
@@ -232,7 +232,7 @@ int main(int argc, char** argv) {
   }
 
   if (json) std::printf("[\n");
-  for (const Result& result : results) print(result, static_cast<std::size_t>(rounds), json, &result == &results.back());
+  for (const Result& result : results) print(result, json, &result == &results.back());
   if (json) std::printf("]\n");
   return 0;
 }
