@@ -1,0 +1,152 @@
+"""Static quantisation by ONNX Runtime's own tools, set up for the processor at hand.
+
+onnx, onnxruntime and NumPy only: a device can quantise too.
+"""
+
+import contextlib
+import logging
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from rbnn_deploy.errors import UserError
+
+Float32 = npt.NDArray[np.float32]
+X86 = platform.machine() in ("x86_64", "AMD64")
+
+
+class _Images:
+    """Feeds batches to ONNX Runtime's calibration, which pulls them one by one."""
+
+    def __init__(self, name: str, batches: Iterable[Float32]) -> None:
+        self._name, self._batches = name, iter(batches)
+        self.count = 0
+
+    def get_next(self) -> dict[str, Float32] | None:
+        batch = next(self._batches, None)
+        if batch is None:
+            return None
+        self.count += len(batch)
+        return {self._name: batch}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the quantiser from advising a preparation that the graph has already had."""
+    import onnxruntime  # noqa: PLC0415
+
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(2)
+        logger.setLevel(level)
+
+
+def has_int8_dot_product() -> bool:
+    """Tells whether the processor sums four products of bytes in 32 bits (VNNI), by what Linux says.
+
+    Without it ONNX Runtime sums pairs in 16 bits, which saturate unless weights keep to 7 bits.
+    """
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_vnni" in flags or "avx_vnni" in flags
+
+
+def raise_activations(graph: onnx.GraphProto) -> None:
+    """Moves each Clip and Relu back to its convolution, above what reorders or pools in between, in place.
+
+    Both are non-decreasing and so commute with a maximum and with any reordering, to the bit. Behind a
+    quantised convolution such an activation is nothing but the range of the quantised output.
+    """
+    nodes = [_copy(node) for node in graph.node]
+    uses = Counter([name for node in nodes for name in node.input] + [output.name for output in graph.output])
+    producers = {name: node for node in nodes for name in node.output}
+    for activation in [node for node in nodes if node.op_type in ("Clip", "Relu")]:
+        between = []
+        value = activation.input[0]
+        while uses[value] == 1 and (node := producers.get(value)) is not None:
+            if node.op_type not in ("Transpose", "MaxPool"):
+                break
+            between.append(node)
+            value = node.input[0]
+        source = producers.get(value)
+        if not between or uses[value] != 1 or source is None or source.op_type != "Conv":
+            continue
+        last, first = between[0], between[-1]
+        nodes.remove(activation)
+        nodes.insert(nodes.index(first), activation)
+        last.output[0] = activation.output[0]
+        activation.input[0], activation.output[0] = value, f"{value}.activated"
+        first.input[0] = activation.output[0]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    return copy
+
+
+def quantize_static(model: onnx.ModelProto, batches: Iterable[Float32], **options: Any) -> onnx.ModelProto:
+    """Quantises a model with ONNX Runtime's static quantiser: QDQ, int8 weights per output channel.
+
+    Activations are unsigned on x86, whose fast multiplication takes unsigned times signed bytes, and signed
+    elsewhere, where signed times signed is the fast one.
+
+    Args:
+        model: A float32 model with one input; it is not changed. Its functions and metadata survive.
+        batches: Images that show the range of every activation, float32 [n, C, H, W] each.
+        options: Further arguments of `onnxruntime.quantization.quantize_static`; they win.
+
+    Returns:
+        The quantised model, with the opsets and the IR version of the float one.
+
+    Raises:
+        UserError: There is no image.
+    """
+    from onnxruntime import quantization  # noqa: PLC0415 - takes longer to import than a model to run
+
+    arguments: dict[str, Any] = {
+        "quant_format": quantization.QuantFormat.QDQ,
+        "per_channel": True,
+        "reduce_range": X86 and not has_int8_dot_product(),
+        "activation_type": quantization.QuantType.QUInt8 if X86 else quantization.QuantType.QInt8,
+        "weight_type": quantization.QuantType.QInt8,
+        **options,
+    }
+    images = _Images(model.graph.input[0].name, batches)
+    source = onnx.ModelProto()
+    source.CopyFrom(model)  # the quantiser changes what it is given
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        target = Path(folder) / "int8.onnx"
+        try:
+            quantization.quantize_static(source, target, images, **arguments)
+        except ValueError:
+            if images.count:
+                raise
+        if not images.count:
+            raise UserError("there is no image to calibrate with; name a folder that holds some")
+        result = onnx.load(target)
+    result.ir_version = model.ir_version
+    del result.metadata_props[:]
+    result.metadata_props.extend(model.metadata_props)
+    read = {name for node in result.graph.node for name in node.input}
+    kept = [tensor for tensor in result.graph.initializer if tensor.name in read]
+    del result.graph.initializer[:]
+    result.graph.initializer.extend(kept)
+    onnx.checker.check_model(result, full_check=True)
+    return result

@@ -1,0 +1,192 @@
+"""Float layers in int8: arrangement is exact, quantising stays within its step, the rest is unchanged."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from exporters.onnx import build_model
+from exporters.onnx.quantize import pair_rows_and_columns, quantize_float_layers
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.layers import RotatedBinaryConv2d
+from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.operators import BINARY_CONV2D
+
+SIZE = 32
+
+
+class Network(nn.Module):
+    """Float stem, float 1 x 1 shortcut and float head, large enough to be worth quantising."""
+
+    def __init__(self, stem: nn.Module) -> None:
+        super().__init__()
+        self.stem = stem
+        self.first = RotatedBinaryConv2d(16, 16, 3, padding=1)
+        self.second = RotatedBinaryConv2d(16, 512, 3, stride=2, padding=1)
+        self.shortcut = nn.Conv2d(16, 512, 1, stride=2, bias=False)
+        self.head = nn.Linear(512, 200)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.hardtanh(self.stem(x))
+        x = F.max_pool2d(x, 3, stride=2, padding=1)
+        x = F.hardtanh(self.first(x) + x)
+        x = F.hardtanh(self.second(x) + self.shortcut(x))
+        return self.head(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(count).normal(size=(count, 3, SIZE, SIZE)).astype(np.float32)
+
+
+def build(stem: nn.Module) -> onnx.ModelProto:
+    torch.manual_seed(0)
+    metadata = ModelMetadata("network", (3, SIZE, SIZE), 200, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    return build_model(Network(stem).eval(), metadata)[0]
+
+
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    return build(nn.Conv2d(3, 16, 7, stride=2, padding=3))
+
+
+@pytest.fixture(scope="module")
+def quantized(model: onnx.ModelProto) -> onnx.ModelProto:
+    return quantize_float_layers(model, iter([images(4), images(5)]))
+
+
+@given(
+    taps=st.tuples(st.integers(3, 8), st.integers(3, 8)),
+    pads=st.tuples(*[st.integers(0, 4)] * 4),
+    size=st.tuples(st.integers(4, 10), st.integers(4, 10)),
+    channels=st.integers(1, 4),
+)
+@settings(max_examples=60, deadline=None)
+def test_paired_convolution_is_the_same(
+    taps: tuple[int, int], pads: tuple[int, int, int, int], size: tuple[int, int], channels: int
+) -> None:
+    height, width = 2 * size[0], 2 * size[1]
+    rng = np.random.default_rng(0)
+    # Small integers: float32 sums are exact in any order.
+    weight = rng.integers(-4, 5, (2, channels, *taps)).astype(np.float32)
+    x = torch.from_numpy(rng.integers(-4, 5, (2, channels, height, width)).astype(np.float32))
+    paired = pair_rows_and_columns(weight, {"strides": [2, 2], "pads": list(pads)}, (height, width))
+    if paired is None:
+        return
+    kernel, (top, left, bottom, right) = paired
+    expected = F.conv2d(F.pad(x, (pads[1], pads[3], pads[0], pads[2])), torch.from_numpy(weight), stride=2)
+    blocks = x.reshape(2, channels, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
+    blocks = F.pad(blocks.reshape(2, 4 * channels, height // 2, width // 2), (left, right, top, bottom))
+    np.testing.assert_array_equal(F.conv2d(blocks, torch.from_numpy(kernel)).numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize(
+    ("shape", "attributes", "size"),
+    [
+        ((2, 3, 7, 7), {"strides": [1, 1]}, (8, 8)),
+        ((2, 5, 7, 7), {"strides": [2, 2]}, (8, 8)),
+        ((2, 3, 1, 1), {"strides": [2, 2]}, (8, 8)),
+        ((2, 3, 7, 7), {"strides": [2, 2]}, (9, 8)),
+        ((2, 3, 7, 7), {"strides": [2, 2]}, (0, 0)),
+        ((2, 3, 3, 3), {"strides": [2, 2], "dilations": [2, 2]}, (8, 8)),
+        ((2, 3, 3, 3), {"strides": [2, 2], "auto_pad": b"SAME_UPPER"}, (8, 8)),
+    ],
+)
+def test_other_convolutions_are_not_paired(
+    shape: tuple[int, ...], attributes: dict[str, object], size: tuple[int, int]
+) -> None:
+    assert pair_rows_and_columns(np.ones(shape, np.float32), attributes, size) is None
+
+
+def test_imagenet_stem_is_paired_without_waste() -> None:
+    attributes = {"strides": [2, 2], "pads": [3, 3, 3, 3]}
+    paired = pair_rows_and_columns(np.ones((64, 3, 7, 7), np.float32), attributes, (224, 224))
+    assert paired is not None
+    assert (paired[0].shape, paired[1]) == ((64, 12, 4, 4), [2, 2, 1, 1])
+
+
+def test_what_is_binary_and_what_describes_the_model_stays(
+    model: onnx.ModelProto, quantized: onnx.ModelProto
+) -> None:
+    def binary(m: onnx.ModelProto) -> list[tuple[object, ...]]:
+        tensors = {t.name: numpy_helper.to_array(t).tobytes() for t in m.graph.initializer}
+        return [
+            (node.name, [tensors[name] for name in node.input[1:4]], list(node.attribute))
+            for node in m.graph.node
+            if node.op_type == BINARY_CONV2D
+        ]
+
+    onnx.checker.check_model(quantized, full_check=True)
+    assert binary(quantized) == binary(model)
+    assert len(binary(model)) == 2
+    assert list(quantized.functions) == list(model.functions)
+    assert list(quantized.metadata_props) == list(model.metadata_props)
+    assert list(quantized.opset_import) == list(model.opset_import)
+    assert quantized.ir_version == model.ir_version == 8
+    assert list(quantized.graph.input) == list(model.graph.input)
+    assert list(quantized.graph.output) == list(model.graph.output)
+
+
+def test_all_float_layers_run_on_integers(quantized: onnx.ModelProto, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(quantized.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    counts = Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
+    assert counts["QLinearConv"] == counts["MatMulIntegerToFloat"] == counts["QGemm"] == 1
+    # The functions' two binary convolutions, and the mean; Clip of the stem is the range of its output.
+    assert counts["Conv"] + counts["FusedConv"] == 2
+    assert counts["MatMul"] == 1
+
+
+def test_stem_is_within_its_quantisation_step(model: onnx.ModelProto, quantized: onnx.ModelProto) -> None:
+    first = next(node for node in model.graph.node if node.op_type == BINARY_CONV2D)
+    x = images(5)  # also calibrated with, so nothing saturates
+
+    def activations(m: onnx.ModelProto) -> np.ndarray:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(m)
+        copy.graph.output.append(helper.make_empty_tensor_value_info(first.input[0]))
+        session = onnxruntime.InferenceSession(copy.SerializeToString(), providers=["CPUExecutionProvider"])
+        return session.run([first.input[0]], {"input": x})[0]
+
+    weight = next(numpy_helper.to_array(t) for t in model.graph.initializer if list(t.dims) == [16, 3, 7, 7])
+    x_step = (images(4).max() - images(4).min() + x.max() - x.min()) / 255  # at least the calibrated range
+    w_step = 2 * np.abs(weight).max() / 254
+    y_step = 2 / 255
+    # |w x - w' x'| <= |w| |x - x'| + |w - w'| |x'|, each difference at most half a step
+    bound = np.abs(weight).sum((1, 2, 3)).max() * x_step / 2 + 147 * w_step / 2 * np.abs(x).max() + y_step
+    difference = np.abs(activations(quantized) - activations(model))
+    assert difference.max() <= bound
+    assert difference.mean() < y_step  # the bound adds up worst cases
+
+
+def test_batch_is_dynamic(quantized: onnx.ModelProto) -> None:
+    session = onnxruntime.InferenceSession(quantized.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = images(3)
+    whole = session.run(None, {"input": x})[0]
+    assert whole.shape == (3, 200)
+    single = np.concatenate([session.run(None, {"input": x[i : i + 1]})[0] for i in range(3)])
+    # The function's float layers may sum in another order at another batch size.
+    np.testing.assert_allclose(whole, single, atol=1e-4)
+
+
+def test_a_small_convolution_stays_in_float() -> None:
+    model = build(nn.Conv2d(3, 16, 3, stride=2, padding=1))
+    quantized = quantize_float_layers(model, iter([images(2)]))
+    stem = next(node for node in quantized.graph.node if node.op_type == "Conv")
+    assert stem.input[0] == "input"
+    assert Counter(node.op_type for node in quantized.graph.node)["QuantizeLinear"] == 2
+
+
+def test_calibration_needs_an_image(model: onnx.ModelProto) -> None:
+    with pytest.raises(UserError, match="no image"):
+        quantize_float_layers(model, iter([]))
