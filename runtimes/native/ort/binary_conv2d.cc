@@ -18,7 +18,7 @@
 namespace rbnn::ort {
 namespace {
 
-enum Input : int { kX, kW, kScale, kBias, kR };
+enum Input : std::size_t { kX, kW, kScale, kBias, kR };
 
 class BinaryConv2dKernel {
  public:
@@ -126,10 +126,10 @@ class BinaryConv2dKernel {
 Operator make_binary_conv2d(const OrtApi& api) {
   Operator op = basic_operator(api);
   op.GetName = [](const OrtCustomOp*) { return "BinaryConv2d"; };
-  op.GetInputType = [](const OrtCustomOp*, std::size_t index) -> int { return index == std::size_t{kW} ? kUint8 : kFloat; };
+  op.GetInputType = [](const OrtCustomOp*, std::size_t index) -> int { return index == kW ? kUint8 : kFloat; };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return std::size_t{kR + 1}; };
   op.GetInputCharacteristic = [](const OrtCustomOp*, std::size_t index) -> int {
-    return index == std::size_t{kR} ? kOptional : kRequired;
+    return index == kR ? kOptional : kRequired;
   };
   op.GetOutputType = [](const OrtCustomOp*, std::size_t) -> int { return kFloat; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) { return std::size_t{1}; };
@@ -145,7 +145,7 @@ Operator make_binary_conv2d(const OrtApi& api) {
   // Y may take R's memory where nobody else reads R: each element of R is read before the one of Y is written, and a
   // residual of one element is copied first.
   op.GetMayInplace = [](int** inputs, int** outputs) {
-    static int input = kR, output = 0;
+    static int input = static_cast<int>(kR), output = 0;
     *inputs = &input;
     *outputs = &output;
     return std::size_t{1};
