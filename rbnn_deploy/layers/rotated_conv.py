@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.nn.common_types import _size_2_t
 
 from rbnn_deploy.layers.rotation import learn_rotation, rotate, rotation_sizes
-from rbnn_deploy.layers.signs import SignGradient, binary_sign, sample_mean, standardize, trainable_sign
+from rbnn_deploy.layers.signs import (
+    SignGradient,
+    binary_sign,
+    sample_mean,
+    standardize,
+    standardized_sign,
+    trainable_sign,
+)
 from rbnn_deploy.operators import Threshold
 
 
@@ -123,10 +130,8 @@ class RotatedBinaryConv2d(nn.Conv2d):
             [N, O, OH, OW].
         """
         if self.training:
-            activations = trainable_sign(
-                standardize(input) if self.threshold == "sample_mean" else input,
-                self.sign_gradient.for_activations,
-            )
+            binarise = standardized_sign if self.threshold == "sample_mean" else trainable_sign
+            activations = binarise(input, self.sign_gradient.for_activations)
             weights = trainable_sign(self._adjusted(standardize(self.weight)), self.sign_gradient)
         else:
             # The deviation is positive, so it cancels in the sign; left out, equal activations are no NaN.

@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from rbnn_deploy.layers.signs import SignGradient, binary_sign, sample_mean, standardize, trainable_sign
+from rbnn_deploy.layers.signs import (
+    SignGradient,
+    binary_sign,
+    sample_mean,
+    standardize,
+    standardized_sign,
+    trainable_sign,
+)
 
 
 def test_sign_of_both_zeros_is_plus_one_and_of_nan_is_minus_one():
@@ -70,3 +77,18 @@ def test_standardize_takes_a_single_value():
 def test_gradient_flows_through_mean_and_deviation():
     x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert torch.autograd.gradcheck(standardize, x.requires_grad_())
+
+
+@pytest.mark.parametrize("t", [1.0, 10.0])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 1, 1, 2), (2, 1, 1, 1)])
+def test_the_fused_sign_is_the_composed_one(shape, t):
+    x = torch.randn(
+        shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True
+    )
+    upstream = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    gradient = SignGradient(t, 1.0)
+    fused, composed = standardized_sign(x, gradient), trainable_sign(standardize(x), gradient)
+    assert torch.equal(fused, composed)
+    got, expected = (torch.autograd.grad(y, x, upstream)[0] for y in (fused, composed))
+    # The same derivative in float64, written in two ways.
+    torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
