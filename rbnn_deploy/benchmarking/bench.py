@@ -1,0 +1,163 @@
+"""Benchmarks a deployed model beside its baselines, all in one process and in turns."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from rbnn_deploy.benchmarking.dequantize import dequantize
+from rbnn_deploy.benchmarking.float_baseline import float_baseline
+from rbnn_deploy.benchmarking.host import describe_host, read_state
+from rbnn_deploy.benchmarking.layers import profiler_overhead, read_profile, split_times
+from rbnn_deploy.benchmarking.memory import measure_memory
+from rbnn_deploy.benchmarking.report import OURS, BenchReport, Result
+from rbnn_deploy.benchmarking.sessions import Candidate, Peak, create_session, name_every_node
+from rbnn_deploy.benchmarking.timing import time_in_rounds
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.inspecting import inspect_onnx
+from rbnn_deploy.quantization import Float32, quantize_static
+from runtimes import load_model
+
+BASELINES = ("fp32", "int8", "portable")
+CALIBRATION_IMAGES = 8
+PROFILED = "profiled"
+WARM_UP_RUNS = 2  # of time_in_rounds
+Announce = Callable[[str], None]
+
+
+def build_baselines(path: Path, names: Sequence[str], folder: Path, images: Float32) -> list[Candidate]:
+    """Writes the files of the baselines.
+
+    Args:
+        path: The deployed model.
+        names: Some of BASELINES.
+        folder: Where new files go.
+        images: Inputs that calibrate int8, float32 [n, C, H, W].
+
+    Raises:
+        UserError: There is no baseline of a name.
+    """
+    for name in names:
+        if name not in BASELINES:
+            raise UserError(f"there is no baseline {name!r}; choose from {', '.join(BASELINES)}")
+    candidates = []
+    if {"fp32", "int8"} & set(names):
+        real = float_baseline(dequantize(onnx.load(path)))
+        onnx.save(real, folder / "fp32.onnx")
+    if "int8" in names:
+        onnx.save(quantize_static(real, [image[None] for image in images]), folder / "int8.onnx")
+    for name in dict.fromkeys(names):
+        candidates.append(Candidate(name, path if name == "portable" else folder / f"{name}.onnx"))
+    return candidates
+
+
+def bench(
+    model: str | Path,
+    *,
+    threads: int = 1,
+    batch: int = 1,
+    baselines: Sequence[str] = ("fp32", "int8"),
+    runs: int | None = None,
+    announce: Announce = lambda text: None,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> BenchReport:
+    """Times a deployed model, its layers and its baselines, and measures their memory.
+
+    Args:
+        model: The .onnx file.
+        threads: Threads that compute one operator.
+        batch: Images in one run.
+        baselines: "fp32" and "int8", the same topology without binary layers; "portable", the same file
+            without the operator library.
+        runs: How many rounds are timed; None for as many as fit into about 20 seconds.
+        announce: Told what begins.
+        advance: Told how many rounds of how many are done.
+
+    Raises:
+        UserError: The model is no deployed model, a setting makes no sense, or the library is missing.
+    """
+    path = Path(model)
+    for value, what in ((threads, "--threads"), (batch, "--batch"), (1 if runs is None else runs, "--runs")):
+        if value < 1:
+            raise UserError(f"{what} must be at least 1, not {value}; give a positive number")
+    summary = inspect_onnx(path)
+    binary = {layer.name: layer for layer in summary.layers if layer.kind == "binary"}
+    if not binary:
+        raise UserError(f"{path} has no binary layers; name a file that `rbnn-deploy export` wrote")
+    loaded = load_model(path, threads=threads)  # checks what inspecting does not
+    shape = loaded.input_shape
+    sizes = [size for size in shape if size is not None]
+    if len(sizes) < len(shape):
+        raise UserError(f"{path} leaves its input's size open; export it with a fixed size")
+    name = loaded.metadata.architecture if loaded.metadata else path.name
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((max(batch, CALIBRATION_IMAGES), *sizes), np.float32)
+    x = images[:batch]
+    macs = {key: (layer.macs or 0) * batch for key, layer in binary.items()}
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if set(baselines) & {"fp32", "int8"}:
+            announce("building the baselines")
+        candidates = [Candidate(OURS, path, library=True), *build_baselines(path, baselines, folder, images)]
+        announce("measuring memory")
+        memory = {
+            c.name: measure_memory(c.path, library=c.library, threads=threads, batch=batch, shape=sizes)
+            for c in candidates
+        }
+        named = onnx.load(path)
+        name_every_node(named)
+        profiled = create_session(
+            named.SerializeToString(), library=True, threads=threads, profile=folder / "profile"
+        )
+        sessions = {
+            c.name: create_session(str(c.path), library=c.library, threads=threads) for c in candidates
+        }
+        peak = Peak()
+        peaks: list[float] = []
+        before = read_state()
+        announce("timing")
+        timings = time_in_rounds(
+            {
+                key: partial(session.run, None, {session.get_inputs()[0].name: x})
+                for key, session in {**sessions, PROFILED: profiled}.items()
+            },
+            runs,
+            each_round=lambda: peaks.append(peak()),
+            advance=advance,
+        )
+        after = read_state()
+        rounds = len(peaks)
+        # The second run of each round counts, as it does for the time without a profile.
+        keep = [WARM_UP_RUNS + 2 * i + 1 for i in range(rounds)]
+        nodes = read_profile(Path(profiled.end_profiling()), keep)
+        results = tuple(
+            Result(
+                c.name,
+                (timing := timings[c.name]).median,
+                timing.percentile(10),
+                timing.percentile(90),
+                rounds,
+                c.path.stat().st_size,
+                memory[c.name]["peak_rss_mb"],
+            )
+            for c in candidates
+        )
+    producers = {value: node.name for node in named.graph.node for value in node.output}
+    overhead = profiler_overhead(nodes, 1e3 * results[0].median_ms)
+    layers, others = split_times(nodes, overhead, macs, threads * np.array(peaks), producers)
+    return BenchReport(
+        model=name,
+        host=describe_host(before, after, threads),
+        threads=threads,
+        batch=batch,
+        results=results,
+        layers=layers,
+        float_nodes=others,
+        peak_gmacs=float(np.median(peaks)),
+        profiler_us=overhead,
+        imports_mb=memory[OURS]["imports_mb"],
+    )

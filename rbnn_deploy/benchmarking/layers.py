@@ -1,0 +1,119 @@
+"""Time of each node, out of ONNX Runtime's profile of a session that runs among the timed ones.
+
+The profiler's clock runs while it writes an event down, a few microseconds for each node. That cost is found
+as the excess of the profiled nodes' sum over the time that the same model takes without a profile in the same
+rounds, and taken off each node in equal parts. So the nodes add up to the model's time.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MOST_OVERHEAD = 15.0  # microseconds a node; more is not the profiler but another program
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """A binary layer.
+
+    Attributes:
+        name: Of the node.
+        binary_macs: Binary multiply-accumulates of the whole batch.
+        median_us: Median time in microseconds.
+        peak_fraction: Median over rounds of its rate as a share of the peak of that round; None if unknown.
+    """
+
+    name: str
+    binary_macs: int
+    median_us: float
+    peak_fraction: float | None
+
+
+@dataclass(frozen=True)
+class NodeTime:
+    """Any other node, as ONNX Runtime runs it after its optimisations.
+
+    Attributes:
+        name: Of the node.
+        operator: ONNX Runtime's, such as QLinearConv.
+        median_us: Median time in microseconds.
+    """
+
+    name: str
+    operator: str
+    median_us: float
+
+
+def read_profile(path: Path, keep: Sequence[int]) -> dict[tuple[str, str], npt.NDArray[np.float64]]:
+    """Reads ONNX Runtime's profile.
+
+    Args:
+        path: The JSON file.
+        keep: Indices of the runs that count.
+
+    Returns:
+        Microseconds [len(keep)] by operator and name of each node, in the order in which they ran.
+    """
+    events: list[dict[str, Any]] = json.loads(path.read_text())
+    found: dict[tuple[str, str], list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            key = event["args"]["op_name"], event["name"].removesuffix("_kernel_time")
+            found.setdefault(key, []).append(float(event["dur"]))
+    runs = max(map(len, found.values()), default=0)
+    # Nodes of a subgraph, which run more or less often than the graph, have no single time.
+    return {key: np.array(values)[list(keep)] for key, values in found.items() if len(values) == runs}
+
+
+def original_name(name: str, producers: Mapping[str, str]) -> str:
+    """Returns the model's own name of a node that ONNX Runtime's optimisations have renamed.
+
+    Args:
+        name: In the profile: "OUTPUT_nchwc" for a node in blocked layout, "NAME_token_7" for a fused one.
+        producers: Name of the node that computes each value of the model.
+    """
+    blocked = name.removesuffix("_nchwc")
+    return producers.get(blocked, name) if blocked != name else re.sub(r"_token_\d+$", "", name)
+
+
+def profiler_overhead(nodes: Mapping[tuple[str, str], npt.NDArray[np.float64]], total_us: float) -> float:
+    """Returns what profiling adds to each node in microseconds, given the model's time without a profile."""
+    if not nodes:
+        return 0.0
+    excess = float(np.median(sum(nodes.values()))) - total_us
+    return min(max(excess / len(nodes), 0.0), MOST_OVERHEAD)
+
+
+def split_times(
+    nodes: Mapping[tuple[str, str], npt.NDArray[np.float64]],
+    overhead: float,
+    macs: Mapping[str, int],
+    peaks: npt.NDArray[np.float64],
+    producers: Mapping[str, str],
+) -> tuple[tuple[LayerTime, ...], tuple[NodeTime, ...]]:
+    """Makes the tables of binary layers and of the other nodes.
+
+    Args:
+        nodes: What `read_profile` returns.
+        overhead: What `profiler_overhead` returns.
+        macs: Binary multiply-accumulates of the batch by name of a binary layer.
+        peaks: The host's peak in each round, G multiply-accumulates a second on all threads together.
+        producers: Name of the node that computes each value of the model.
+    """
+    layers, others = [], []
+    for (operator, name), values in nodes.items():
+        # Nothing takes no time; a tenth of a microsecond is what is left of an empty node.
+        times = np.maximum(values - overhead, 0.1)
+        median = float(np.median(times))
+        if name in macs:
+            share = float(np.median(macs[name] / (times * 1e3) / peaks)) if len(peaks) else None
+            layers.append(LayerTime(name, macs[name], median, share))
+        else:
+            others.append(NodeTime(original_name(name, producers), operator, median))
+    return tuple(layers), tuple(others)

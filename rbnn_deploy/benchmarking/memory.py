@@ -1,0 +1,71 @@
+"""Peak memory of one model: a process of its own that loads it, runs it, and nothing else.
+
+usage: python -m rbnn_deploy.benchmarking.memory MODEL LIBRARY(0|1) THREADS BATCH C H W
+"""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rbnn_deploy.errors import UserError
+
+
+def peak_kilobytes() -> int:
+    """Returns the largest resident size of this process so far.
+
+    Linux's ru_maxrss also counts the parent that started the process (the maximum survives exec), so VmHWM,
+    which starts anew, comes first.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    unit = 1024 if sys.platform == "darwin" else 1
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
+
+
+def measure_memory(
+    path: Path, *, library: bool, threads: int, batch: int, shape: Sequence[int]
+) -> dict[str, float]:
+    """Runs a model in a process of its own.
+
+    Returns:
+        In MB (10^6 bytes): `imports_mb`, the process before it loads the model; `peak_rss_mb`, what loading
+        and running it added at most.
+
+    Raises:
+        UserError: The process failed.
+    """
+    arguments = [str(path), str(int(library)), str(threads), str(batch), *map(str, shape)]
+    command = [sys.executable, "-m", "rbnn_deploy.benchmarking.memory", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it was killed, perhaps for lack of memory"])[-1]
+        raise UserError(f"the model cannot be run in a process of its own: {reason}; try a smaller batch")
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Loads and runs the model, and prints the two figures as JSON."""
+    import numpy as np  # noqa: PLC0415 - counted among the imports, like the session below
+
+    from rbnn_deploy.benchmarking.sessions import create_session  # noqa: PLC0415
+
+    path, library, threads, *sizes = arguments
+    x = np.zeros(tuple(map(int, sizes)), np.float32)
+    imports = peak_kilobytes()
+    session = create_session(path, library=library == "1", threads=int(threads))
+    for _ in range(3):
+        session.run(None, {session.get_inputs()[0].name: x})
+    peak = peak_kilobytes()
+    print(json.dumps({"imports_mb": imports * 1.024e-3, "peak_rss_mb": (peak - imports) * 1.024e-3}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

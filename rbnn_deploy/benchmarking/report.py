@@ -1,0 +1,198 @@
+"""The result of a benchmark: its numbers, its JSON, its text."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rbnn_deploy.benchmarking.host import Host
+from rbnn_deploy.benchmarking.layers import LayerTime, NodeTime
+from rbnn_deploy.inspecting import format_bytes
+
+OURS = "ort"
+TITLES = {
+    OURS: "ort (this model)",
+    "fp32": "fp32 (same topology)",
+    "int8": "int8 (same topology)",
+    "portable": "portable (no library)",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One candidate.
+
+    Attributes:
+        name: "ort" for the deployed model, or the baseline's name.
+        median_ms, p10_ms, p90_ms: Time of one run of the whole batch.
+        runs: How many runs were timed.
+        file_bytes: Size of its file.
+        peak_rss_mb: Memory that loading and running it adds to a process, at most.
+    """
+
+    name: str
+    median_ms: float
+    p10_ms: float
+    p90_ms: float
+    runs: int
+    file_bytes: int
+    peak_rss_mb: float
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """All numbers of a benchmark.
+
+    Attributes:
+        model: Name of the architecture, or of the graph.
+        host: The machine.
+        threads, batch: Settings.
+        results: The deployed model first, then the baselines.
+        layers: Binary layers in the order in which they run.
+        float_nodes: All other nodes, likewise.
+        peak_gmacs: Median of the peak of one thread, G binary multiply-accumulates a second.
+        profiler_us: What was taken off each node's profiled time, in microseconds.
+        imports_mb: Memory of a process that has loaded ONNX Runtime and NumPy but no model.
+    """
+
+    model: str
+    host: Host
+    threads: int
+    batch: int
+    results: tuple[Result, ...]
+    layers: tuple[LayerTime, ...]
+    float_nodes: tuple[NodeTime, ...]
+    peak_gmacs: float
+    profiler_us: float
+    imports_mb: float
+
+    @property
+    def speedup(self) -> dict[str, float]:
+        """How often the deployed model runs while a baseline runs once: the ratio of the medians."""
+        ours, *others = self.results
+        return {other.name: other.median_ms / ours.median_ms for other in others}
+
+    @property
+    def peak_fraction(self) -> float:
+        """Share of the peak that all binary layers together reach."""
+        seconds = sum(layer.median_us for layer in self.layers) * 1e-6
+        peak = self.peak_gmacs * self.threads * 1e9
+        return sum(layer.binary_macs for layer in self.layers) / seconds / peak if seconds else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the report for json.dumps."""
+        return {
+            "model": self.model,
+            "host": self.host.to_json(),
+            "threads": self.threads,
+            "batch": self.batch,
+            "results": [asdict(result) for result in self.results],
+            "speedup": self.speedup,
+            "layers": [asdict(layer) for layer in self.layers],
+            "float_nodes": [asdict(node) for node in self.float_nodes],
+            "peak_gmacs": self.peak_gmacs,
+            "peak_fraction": self.peak_fraction,
+            "peak_rss_mb": self.results[0].peak_rss_mb,
+            "imports_mb": self.imports_mb,
+            "profiler_us": self.profiler_us,
+        }
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Aligns columns: the first `left` to the left, numbers to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _host_lines(host: Host) -> list[str]:
+    states = []
+    for label, value, unit in (
+        ("load", (host.before.load, host.after.load), ""),
+        ("clock", (host.before.megahertz, host.after.megahertz), " MHz"),
+        ("temperature", (host.before.celsius, host.after.celsius), " C"),
+    ):
+        known = [f"{v:.1f}" if unit != " MHz" else f"{v:.0f}" for v in value if v is not None]
+        if known:
+            states.append(f"{label} {' -> '.join(known)}{unit}")
+    if host.governor:
+        states.append(f"governor {host.governor}")
+    versions = ", ".join(f"{name} {version}" for name, version in host.versions.items())
+    return [
+        f"host: {host.processor}, {host.cores} cores, {host.architecture}; kernel {host.kernel}",
+        f"      {versions}",
+        *([f"      {', '.join(states)}"] if states else []),
+    ]
+
+
+def _result_rows(report: BenchReport) -> list[list[str]]:
+    rows = []
+    for result in report.results:
+        speedup = report.speedup.get(result.name)
+        rows.append(
+            [
+                TITLES.get(result.name, result.name),
+                f"{result.median_ms:.3f}",
+                f"{result.p10_ms:.3f}",
+                f"{result.p90_ms:.3f}",
+                "" if speedup is None else f"{speedup:.2f} x",
+                format_bytes(result.file_bytes),
+                f"{result.peak_rss_mb:.1f}",
+            ]
+        )
+    return rows
+
+
+def _share(value: float | None) -> str:
+    return "?" if value is None else f"{value:.0%}"
+
+
+def render(report: BenchReport) -> str:
+    """Renders the report for a person."""
+    ours = report.results[0]
+    total = 1e3 * ours.median_ms
+    binary = sum(layer.median_us for layer in report.layers)
+    layers = [
+        [
+            layer.name,
+            f"{layer.binary_macs / 1e6:.2f}",
+            f"{layer.median_us:.1f}",
+            f"{layer.median_us / total:.1%}",
+            f"{layer.binary_macs / layer.median_us / 1e3:.0f}",
+            _share(layer.peak_fraction),
+        ]
+        for layer in report.layers
+    ]
+    macs = sum(layer.binary_macs for layer in report.layers)
+    if binary:
+        rate = f"{macs / binary / 1e3:.0f}"
+        share = f"{binary / total:.1%}"
+        fraction = _share(report.peak_fraction)
+        layers.append(["all binary layers", f"{macs / 1e6:.2f}", f"{binary:.1f}", share, rate, fraction])
+    rest = sorted(report.float_nodes, key=lambda node: -node.median_us)
+    nodes = [[n.name, n.operator, f"{n.median_us:.1f}", f"{n.median_us / total:.1%}"] for n in rest]
+    rest_total = sum(node.median_us for node in rest)
+    nodes.append(["all other nodes", "", f"{rest_total:.1f}", f"{rest_total / total:.1%}"])
+    parts = [
+        f"{report.model}: batch {report.batch}, {report.threads} thread{'s' if report.threads > 1 else ''}, "
+        f"{ours.runs} rounds; times are medians",
+        *_host_lines(report.host),
+        "",
+        *_table(
+            ("", "median ms", "p10", "p90", "ours is", "file", "memory MB"), _result_rows(report), left=1
+        ),
+        f"memory: what loading and running adds to a process, which has {report.imports_mb:.0f} MB before it",
+        "",
+        *_table(("binary layer", "M MACs", "us", "share", "G MAC/s", "of peak"), layers, left=1),
+        f"peak: {report.peak_gmacs:.0f} G MAC/s a thread, xor + popcount + add in registers, "
+        "measured in every round",
+        "",
+        *_table(("other node", "operator", "us", "share"), nodes, left=2),
+        *(f"warning: {warning}" for warning in report.host.warnings),
+    ]
+    return "\n".join(parts)
