@@ -2,6 +2,7 @@
 
 import typer
 
+from rbnn_deploy.cli.bench import bench
 from rbnn_deploy.cli.compare import compare
 from rbnn_deploy.cli.demo import demo
 from rbnn_deploy.cli.export import export
@@ -12,5 +13,5 @@ from rbnn_deploy.cli.train import train
 
 def register(app: typer.Typer) -> None:
     """Adds every command to the application, in the order of a model's life."""
-    for command in (train, export, inspect, run, compare, demo):
+    for command in (train, export, inspect, run, compare, bench, demo):
         app.command()(command)

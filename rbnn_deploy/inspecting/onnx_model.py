@@ -88,9 +88,7 @@ def _float_layer(
 
 
 def _bytes(tensor: onnx.TensorProto) -> int:
-    return math.prod(tensor.dims) * (
-        1 if tensor.data_type in (onnx.TensorProto.UINT8, onnx.TensorProto.INT8) else 4
-    )
+    return math.prod(tensor.dims) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def inspect_onnx(path: Path) -> NetworkSummary:

@@ -40,7 +40,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("checkpoint") / "checkpoint.pth.tar"
     network = randomise(build_network(ARCHITECTURE), seed=1)
-    save_checkpoint(path, network, ARCHITECTURE, epoch=1, best_accuracy=10.0, class_names=[*"abcdefghij"])
+    save_checkpoint(
+        path,
+        network,
+        ARCHITECTURE,
+        epoch=1,
+        best_accuracy=10.0,
+        mean=(0.5,),
+        std=(0.5,),
+        class_names=[*"abcdefghij"],
+    )
     return path
 
 
