@@ -17,7 +17,7 @@ help:
 
 $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find runtimes/native -name '*.cc' -o -name '*.h' -o -name '*.inc' 2>/dev/null)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[dev]'
 	@touch $@
 
 setup: $(READY)

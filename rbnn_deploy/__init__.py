@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from runtimes.library import get_library_path
-
     from rbnn_deploy.api import export, load_checkpoint, load_model
     from rbnn_deploy.comparing import compare
     from rbnn_deploy.folding import fold
     from rbnn_deploy.layers import RotatedBinaryConv2d
     from rbnn_deploy.training import train
+    from runtimes.library import get_library_path
 
 __all__ = [
     "RotatedBinaryConv2d",

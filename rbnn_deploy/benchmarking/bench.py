@@ -10,6 +10,7 @@ import onnx
 
 from rbnn_deploy.benchmarking.dequantize import dequantize
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
+from rbnn_deploy.benchmarking.graph import constants, is_binary_conv
 from rbnn_deploy.benchmarking.host import describe_host, read_state
 from rbnn_deploy.benchmarking.layers import profiler_overhead, read_profile, split_times
 from rbnn_deploy.benchmarking.memory import measure_memory
@@ -17,9 +18,10 @@ from rbnn_deploy.benchmarking.report import OURS, BenchReport, Result
 from rbnn_deploy.benchmarking.sessions import Candidate, Peak, create_session, name_every_node
 from rbnn_deploy.benchmarking.timing import time_in_rounds
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.inspecting import inspect_onnx
+from rbnn_deploy.inspecting.onnx_model import read_model
+from rbnn_deploy.operators import BinaryConv2dAttributes
 from rbnn_deploy.quantization import Float32, quantize_static
-from runtimes import load_model
+from runtimes import Runtime, load_model
 
 BASELINES = ("fp32", "int8", "portable")
 CALIBRATION_IMAGES = 8
@@ -54,6 +56,28 @@ def build_baselines(path: Path, names: Sequence[str], folder: Path, images: Floa
     return candidates
 
 
+def count_macs(model: onnx.ModelProto, loaded: Runtime, x: Float32) -> dict[str, int]:
+    """Counts binary multiply-accumulates, taps in the padding included, as is usual.
+
+    Args:
+        model: The deployed model; its nodes have names.
+        loaded: The same, to find the size of every output.
+        x: float32 [N, C, H, W].
+
+    Returns:
+        Multiply-accumulates of the whole batch by name of the layer.
+    """
+    layers = [node for node in model.graph.node if is_binary_conv(node)]
+    outputs = loaded.run_with(x, [node.output[0] for node in layers])
+    values = constants(model.graph)
+    macs = {}
+    for node in layers:
+        settings = BinaryConv2dAttributes.from_node(node)
+        taps = int(np.prod(values[node.input[1]].shape[1:3]))
+        macs[node.name] = taps * settings.channels // settings.groups * outputs[node.output[0]].size
+    return macs
+
+
 def bench(
     model: str | Path,
     *,
@@ -83,11 +107,11 @@ def bench(
     for value, what in ((threads, "--threads"), (batch, "--batch"), (1 if runs is None else runs, "--runs")):
         if value < 1:
             raise UserError(f"{what} must be at least 1, not {value}; give a positive number")
-    summary = inspect_onnx(path)
-    binary = {layer.name: layer for layer in summary.layers if layer.kind == "binary"}
-    if not binary:
+    named = read_model(path)
+    name_every_node(named)
+    if not any(map(is_binary_conv, named.graph.node)):
         raise UserError(f"{path} has no binary layers; name a file that `rbnn-deploy export` wrote")
-    loaded = load_model(path, threads=threads)  # checks what inspecting does not
+    loaded = load_model(path, threads=threads)
     shape = loaded.input_shape
     sizes = [size for size in shape if size is not None]
     if len(sizes) < len(shape):
@@ -96,7 +120,7 @@ def bench(
     rng = np.random.default_rng(0)
     images = rng.standard_normal((max(batch, CALIBRATION_IMAGES), *sizes), np.float32)
     x = images[:batch]
-    macs = {key: (layer.macs or 0) * batch for key, layer in binary.items()}
+    macs = count_macs(named, loaded, x)
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -108,8 +132,6 @@ def bench(
             c.name: measure_memory(c.path, library=c.library, threads=threads, batch=batch, shape=sizes)
             for c in candidates
         }
-        named = onnx.load(path)
-        name_every_node(named)
         profiled = create_session(
             named.SerializeToString(), library=True, threads=threads, profile=folder / "profile"
         )
