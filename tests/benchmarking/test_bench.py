@@ -1,0 +1,159 @@
+"""A benchmark of a small model end to end: what it writes, draws and refuses; no figure's size is tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+from small_models import LAYERS, small_model, write_small_model
+
+from rbnn_deploy.benchmarking import BenchReport, bench, render
+from rbnn_deploy.benchmarking.float_baseline import float_baseline
+from rbnn_deploy.benchmarking.plot import write_plot
+from rbnn_deploy.benchmarking.sessions import Peak
+from rbnn_deploy.cli import main
+from rbnn_deploy.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+MACS = 20 * 20 * 9 * 64  # one layer of the small model, one image
+NUMBER = (int, float)
+SCHEMA: dict[str, Any] = {
+    "host": dict,
+    "threads": int,
+    "batch": int,
+    "results": [{"name": str, "median_ms": NUMBER, "p10_ms": NUMBER, "p90_ms": NUMBER, "runs": int}],
+    "speedup": dict,
+    "layers": [{"name": str, "binary_macs": int, "median_us": NUMBER, "peak_fraction": NUMBER}],
+    "peak_gmacs": NUMBER,
+    "peak_rss_mb": NUMBER,
+}
+
+
+def assert_schema(value: Any, schema: Any, where: str = "$") -> None:
+    if isinstance(schema, dict):
+        assert set(schema) <= set(value), where
+        for key, inner in schema.items():
+            assert_schema(value[key], inner, f"{where}.{key}")
+    elif isinstance(schema, list):
+        assert value, where
+        for item in value:
+            assert_schema(item, schema[0], f"{where}[]")
+    else:
+        assert isinstance(value, schema), where
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def report(path: Path) -> BenchReport:
+    return bench(path, runs=3, batch=2, baselines=["fp32", "int8", "portable"])
+
+
+def test_json(report: BenchReport) -> None:
+    content = json.loads(json.dumps(report.to_json()))
+    assert_schema(content, SCHEMA)
+    assert (content["threads"], content["batch"], content["model"]) == (1, 2, "small")
+    assert [result["name"] for result in content["results"]] == ["ort", "fp32", "int8", "portable"]
+    assert set(content["speedup"]) == {"fp32", "int8", "portable"}
+    assert {result["runs"] for result in content["results"]} == {3}
+    assert [(layer["name"], layer["binary_macs"]) for layer in content["layers"]] == [
+        (name, 2 * MACS) for name in LAYERS
+    ]
+    assert {"Conv", "Gemm"} <= {node["operator"] for node in content["float_nodes"]}
+    for name in ("processor", "cores", "kernel", "cpu_features", "warnings", "before", "after"):
+        assert name in content["host"]
+
+
+def test_numbers_fit_together(report: BenchReport) -> None:
+    ours = report.results[0]
+    for result in report.results:
+        assert 0 < result.p10_ms <= result.median_ms <= result.p90_ms
+        assert result.file_bytes > 0
+        assert result.name == "ort" or report.speedup[result.name] == result.median_ms / ours.median_ms
+    assert report.results[3].file_bytes == ours.file_bytes
+    for layer in report.layers:
+        assert layer.median_us > 0
+        assert layer.peak_fraction is not None
+        assert layer.peak_fraction > 0
+    assert report.peak_gmacs > 0
+
+
+def test_text(report: BenchReport) -> None:
+    text = render(report)
+    for word in ("fp32", "int8", "portable", *LAYERS, "all binary layers", report.host.kernel):
+        assert word in text
+    assert max(map(len, text.splitlines())) < 160
+
+
+def test_plot(report: BenchReport, tmp_path: Path) -> None:
+    write_plot(report, tmp_path / "bench.png")
+    with Image.open(tmp_path / "bench.png") as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 500
+        assert len(np.unique(np.asarray(image.convert("L")))) > 20
+    with pytest.raises(UserError, match=r"\.png"):
+        write_plot(report, tmp_path / "bench.svg")
+
+
+def test_peak_is_of_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = sorted(Peak()() for _ in range(5))
+    monkeypatch.setenv("RBNN_KERNEL", "portable")
+    portable = sorted(Peak()() for _ in range(5))
+    assert 0 < portable[2] <= 1.5 * rates[2]  # never faster, but for the accidents of a busy machine
+
+
+def test_command_line(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "bench.json"
+    with pytest.raises(SystemExit) as exit_info:
+        main(["bench", str(path), "--runs", "2", "--baseline", "fp32", "--json", str(target)])
+    assert not exit_info.value.code
+    captured = capsys.readouterr()
+    assert "all binary layers" in captured.out
+    assert "round 2 of 2" in captured.err
+    assert_schema(json.loads(target.read_text()), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--baseline", "fp16"], "fp16"),
+        (["--threads", "0"], "--threads"),
+        (["--batch", "0"], "--batch"),
+        (["--runs", "0"], "--runs"),
+        (["--plot", "picture.svg"], ".png"),
+    ],
+)
+def test_bad_settings(
+    arguments: list[str], word: str, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["bench", str(path), *arguments])
+    assert exit_info.value.code == 2
+    # Progress may stand in front of the error.
+    assert word in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_models_without_binary_layers_are_refused(tmp_path: Path) -> None:
+    real = float_baseline(small_model())
+    onnx.save(real, tmp_path / "float.onnx")
+    with pytest.raises(UserError, match="no binary layers"):
+        bench(tmp_path / "float.onnx", runs=1)
+
+
+def test_a_device_benchmarks_without_training_packages(path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from rbnn_deploy.benchmarking import bench, render\n"
+        f"render(bench({str(path)!r}, runs=1, baselines=['fp32', 'int8', 'portable']))\n"
+        "print(*sorted(set(sys.modules) & {'torch', 'onnxscript', 'onnxsim', 'onnx_ir', 'matplotlib'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == ""

@@ -1,0 +1,130 @@
+"""The parts of a benchmark that turn what was measured into numbers; at any speed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rbnn_deploy.benchmarking import host, layers, timing
+from rbnn_deploy.benchmarking.host import State
+from rbnn_deploy.benchmarking.memory import peak_kilobytes
+
+RASPBERRY_PI_4 = """processor\t: 0
+CPU implementer\t: 0x41
+CPU part\t: 0xd08
+
+processor\t: 1
+CPU implementer\t: 0x41
+CPU part\t: 0xd08
+
+Revision\t: c03114
+Model\t\t: Raspberry Pi 4 Model B Rev 1.4
+"""
+BIG_LITTLE = "CPU part : 0xd05\nCPU part : 0xd05\nCPU part : 0xd0b\nCPU part : 0xfff\n"
+X86 = "processor\t: 0\nmodel name\t: Some Processor @ 2GHz\nflags\t\t: fpu avx2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (RASPBERRY_PI_4, "2 x Cortex-A72 (Raspberry Pi 4 Model B Rev 1.4)"),
+        (BIG_LITTLE, "2 x Cortex-A55 + 1 x Cortex-A76 + 1 x Arm core 0xfff"),
+        (X86, "Some Processor @ 2GHz"),
+        ("", None),
+    ],
+)
+def test_processor_name(text: str, name: str | None) -> None:
+    assert host.processor_name(text) == name
+
+
+def test_doubts_name_what_to_do() -> None:
+    quiet = State(load=0.1, megahertz=2000.0, celsius=50.0, throttled=False)
+    assert host.find_doubts(quiet, quiet, 4, 4, "performance", "avx2") == []
+    hot = State(load=3.0, megahertz=600.0, celsius=84.0, throttled=True)
+    doubts = host.find_doubts(hot, hot, 4, 8, "powersave", "portable")
+    for word in ("load 3.0", "8 threads", "powersave", "84 degrees", "firmware", "portable"):
+        assert sum(word in doubt for doubt in doubts) == 1, word
+    nothing_known = State(None, None, None, None)
+    assert host.find_doubts(nothing_known, nothing_known, 1, 1, None, "avx2") == []
+
+
+def test_state_of_this_machine_is_readable() -> None:
+    state = host.read_state()
+    assert state.load is None or state.load >= 0
+    assert state.celsius is None or -50 < state.celsius < 150
+
+
+def test_rounds_are_in_turns_and_only_the_second_run_counts() -> None:
+    calls: list[str] = []
+    times = timing.time_in_rounds(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")},
+        3,
+        each_round=lambda: calls.append("|"),
+    )
+    assert "".join(calls) == "abab" + "aabb|" * 3
+    assert [len(t.milliseconds) for t in times.values()] == [3, 3]
+
+
+def test_rounds_fill_the_time() -> None:
+    assert timing.choose_rounds(0.2) == 100
+    assert timing.choose_rounds(100.0) == timing.FEWEST_ROUNDS
+    assert timing.choose_rounds(0.0) == timing.MOST_ROUNDS
+
+
+def test_percentiles() -> None:
+    measured = timing.Timing(tuple(float(i) for i in range(11)))
+    assert (measured.percentile(10), measured.median, measured.percentile(90)) == (1.0, 5.0, 9.0)
+
+
+def event(operator: str, name: str, microseconds: int) -> dict[str, object]:
+    return {"cat": "Node", "name": f"{name}_kernel_time", "dur": microseconds, "args": {"op_name": operator}}
+
+
+def write_profile(path: Path, runs: list[tuple[int, int]]) -> Path:
+    events = [{"cat": "Session", "name": "model_run", "dur": 1}]
+    for conv, binary in runs:
+        events += [event("Conv", "getitem_nchwc", conv), event("BinaryConv2d", "layer", binary)]
+    events.append(event("Add", "in_a_subgraph", 1))
+    path.write_text(json.dumps(events))
+    return path
+
+
+def test_profile_becomes_tables(tmp_path: Path) -> None:
+    path = write_profile(tmp_path / "profile.json", [(900, 900), (25, 15), (900, 900), (35, 25), (1, 1)])
+    nodes = layers.read_profile(path, keep=[1, 3])
+    assert {name: list(values) for (_, name), values in nodes.items()} == {
+        "getitem_nchwc": [25, 35],
+        "layer": [15, 25],
+    }
+    # Medians of 40 and 60 are 50; without a profile 40: 10 too many on two nodes.
+    overhead = layers.profiler_overhead(nodes, 40.0)
+    assert overhead == 5.0
+    binary, others = layers.split_times(
+        nodes, overhead, {"layer": 30_000}, np.array([6.0, 2.0]), {"getitem": "conv1"}
+    )
+    # 30000 MACs in 10 us are 3 G MAC/s, half of 6; in 20 us 1.5, three quarters of 2.
+    assert binary == (layers.LayerTime("layer", 30_000, 15.0, 0.625),)
+    assert others == (layers.NodeTime("conv1", "Conv", 25.0),)
+
+
+def test_overhead_is_never_negative_nor_another_programs_time() -> None:
+    nodes = {("Conv", "a"): np.array([10.0])}
+    assert layers.profiler_overhead(nodes, 50.0) == 0.0
+    assert layers.profiler_overhead({("Conv", "a"): np.array([1000.0])}, 50.0) == layers.MOST_OVERHEAD
+    assert layers.profiler_overhead({}, 50.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "original"),
+    [("getitem_nchwc", "conv1"), ("conv1_token_12", "conv1"), ("fc", "fc"), ("other_nchwc", "other_nchwc")],
+)
+def test_original_names(name: str, original: str) -> None:
+    assert layers.original_name(name, {"getitem": "conv1"}) == original
+
+
+def test_peak_memory_grows_with_what_is_touched() -> None:
+    before = peak_kilobytes()
+    block = np.ones(50_000_000, np.uint8)
+    assert block[-1] == 1
+    assert peak_kilobytes() - before > 20_000 or before > 500_000
