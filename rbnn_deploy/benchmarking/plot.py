@@ -56,7 +56,7 @@ def _clean(axes: Any) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
-    axes.margins(x=0.25)
+    axes.margins(x=0.35)
 
 
 def _draw_results(axes: Any, report: BenchReport) -> None:
