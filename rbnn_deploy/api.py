@@ -8,9 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rbnn_deploy.data import load_test_images, preprocessing_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting import read_metadata
 from rbnn_deploy.metadata import ModelMetadata
+
+FLOAT_LAYERS = ("float32", "int8")
+# Ranges settle with few images; more only take longer.
+CALIBRATION_IMAGES, CALIBRATION_BATCH = 128, 16
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,6 +93,8 @@ def export(
     metadata: ModelMetadata | None = None,
     opset: int = 18,
     simplify: bool = True,
+    float_layers: str = "float32",
+    calibration: str | Path | None = None,
 ) -> ExportResult:
     """Folds a network and writes one .onnx file.
 
@@ -99,6 +106,8 @@ def export(
         metadata: What a module's model says about itself; None names its class and input shape only.
         opset: Version of ONNX's default domain, at least 18.
         simplify: Simplify, change to channels-last layout and fuse; False leaves torch's own graph.
+        float_layers: "float32", or "int8" to quantise the float layers that get faster by it.
+        calibration: For int8: images that show the range of each activation; see `load_test_images`.
 
     Raises:
         UserError: The checkpoint cannot be loaded, the module cannot be exported, the file cannot be written.
@@ -106,6 +115,10 @@ def export(
     require("export", "torch", "onnxscript", "onnxsim")
     from exporters.onnx import export_onnx  # noqa: PLC0415 - imports torch
 
+    if float_layers not in FLOAT_LAYERS:
+        raise UserError(f"float layers cannot be {float_layers!r}; choose one of {', '.join(FLOAT_LAYERS)}")
+    if (float_layers == "int8") != (calibration is not None):
+        raise UserError("int8 float layers and calibration images go together; give both, or neither")
     if isinstance(source, str | Path):
         network = load_checkpoint(source, arch)
         module, metadata = network.module, checkpoint_metadata(network)
@@ -115,7 +128,11 @@ def export(
             if input_shape is None:
                 raise UserError("a module does not tell its input's shape; pass input_shape=(C, H, W)")
             metadata = ModelMetadata(architecture=type(module).__name__, input_shape=input_shape)
-    return export_onnx(module, path, metadata, opset=opset, optimize=simplify)
+    batches = None
+    if calibration is not None:
+        images = load_test_images(calibration, CALIBRATION_IMAGES)
+        batches = (x for x, _ in images.batches(CALIBRATION_BATCH, preprocessing_of(metadata)))
+    return export_onnx(module, path, metadata, opset=opset, optimize=simplify, calibration=batches)
 
 
 def load_model(path: str | Path, runtime: str = "ort", threads: int | None = None) -> Runtime:

@@ -1,15 +1,19 @@
 """Network -> .onnx file, the whole street in one function."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 from torch import nn
 
 from exporters.onnx.finalize import check_opset, finalize
 from exporters.onnx.from_torch import export_graph
 from exporters.onnx.optimize import fuse, simplify, tidy, to_channels_last
+from exporters.onnx.quantize import quantize_float_layers
 from rbnn_deploy import __version__
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
@@ -65,7 +69,13 @@ def build_model(
 
 
 def export_onnx(
-    module: nn.Module, path: str | Path, metadata: ModelMetadata, *, opset: int = 18, optimize: bool = True
+    module: nn.Module,
+    path: str | Path,
+    metadata: ModelMetadata,
+    *,
+    opset: int = 18,
+    optimize: bool = True,
+    calibration: Iterable[npt.NDArray[np.float32]] | None = None,
 ) -> ExportResult:
     """Folds a network and writes its .onnx file, whole or not at all.
 
@@ -75,13 +85,17 @@ def export_onnx(
         metadata: See `build_model`; the program's version is filled in.
         opset: See `build_model`.
         optimize: See `build_model`.
+        calibration: Images as the model takes them, float32 [n, C, H, W] each; with them the float layers
+            that gain by it become int8 (`quantize_float_layers`). None leaves all of them float.
 
     Raises:
-        UserError: See `build_model` and `rbnn_deploy.files.atomic_write`.
+        UserError: See `build_model`, `quantize_float_layers` and `rbnn_deploy.files.atomic_write`.
     """
     model, folded = build_model(
         module, replace(metadata, version=__version__), opset=opset, optimize=optimize
     )
+    if calibration is not None:
+        model = quantize_float_layers(model, calibration)
     content = model.SerializeToString(deterministic=True)
     atomic_write_bytes(Path(path), content)
     return ExportResult(

@@ -20,12 +20,26 @@ def export(
         typer.Option("--simplify/--no-simplify", help="Simplify and fuse the graph, or leave it as it is."),
     ] = True,
     opset: Annotated[int, typer.Option(help="Version of ONNX's operator set, at least 18.")] = 18,
+    float_layers: Annotated[
+        str, typer.Option(help="int8 quantises the float layers that get faster by it.")
+    ] = "float32",
+    calibration: Annotated[
+        Path | None, typer.Option(help="Images for int8, as --data of compare takes them.")
+    ] = None,
 ) -> None:
     """Fold a checkpoint into one-bit weights and write one .onnx file."""
     from rbnn_deploy import api
     from rbnn_deploy.inspecting import format_bytes
 
-    result = api.export(checkpoint, output, arch=arch, opset=opset, simplify=simplify)
+    result = api.export(
+        checkpoint,
+        output,
+        arch=arch,
+        opset=opset,
+        simplify=simplify,
+        float_layers=float_layers,
+        calibration=calibration,
+    )
     layers = result.folded.layers
     weights = sum(layer.weights for layer in layers)
     typer.echo(f"folded {len(layers)} rotated binary layers, {weights:,} one-bit weights")

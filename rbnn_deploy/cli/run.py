@@ -20,18 +20,14 @@ def run(
     import numpy as np
 
     from rbnn_deploy import api
-    from rbnn_deploy.data import load_image, preprocess
+    from rbnn_deploy.data import load_image, preprocessing_of
 
     loaded = api.load_model(model, runtime=runtime, threads=threads)
     metadata = loaded.metadata
     if metadata is None:
         raise UserError(f"{model} does not say how images become its input; run a file that `export` wrote")
-    batch = np.stack(
-        [
-            preprocess(load_image(path), metadata.input_shape, metadata.mean, metadata.std, metadata.resize)
-            for path in images
-        ]
-    )
+    prepare = preprocessing_of(metadata)
+    batch = np.stack([prepare(load_image(path)) for path in images])
     logits = loaded.run(batch).astype(np.float64)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from rbnn_deploy.data import load_test_images, preprocess
+from rbnn_deploy.data import load_test_images, preprocessing_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting import read_metadata
 
@@ -57,13 +56,7 @@ def test_samples(model: Path, source: str, limit: int | None) -> Samples:
             f"{source} has {len(images.class_names)} classes and the model {metadata.num_classes}; "
             "use the data set that it was trained on"
         )
-    prepare = partial(
-        preprocess,
-        input_shape=metadata.input_shape,
-        mean=metadata.mean,
-        std=metadata.std,
-        resize=metadata.resize,
-    )
+    prepare = preprocessing_of(metadata)
     return Samples(len(images), images.labels, lambda: (x for x, _ in images.batches(BATCH, prepare)))
 
 

@@ -1,7 +1,7 @@
 """Labelled images and their preprocessing, without torch: a device needs this package too."""
 
 from rbnn_deploy.data.labelled import LabelledImages
-from rbnn_deploy.data.preprocessing import load_image, normalise, preprocess
+from rbnn_deploy.data.preprocessing import load_image, normalise, preprocess, preprocessing_of
 from rbnn_deploy.data.sources import load_test_images, load_train_images
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "load_train_images",
     "normalise",
     "preprocess",
+    "preprocessing_of",
 ]

@@ -1,6 +1,7 @@
 """From an image to a network's input: resize, cut out, scale to [0, 1], normalise."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.metadata import ModelMetadata
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
@@ -108,6 +110,17 @@ def preprocess(
         UserError: See `fit`.
     """
     return normalise(fit(image, input_shape, resize), mean, std)
+
+
+def preprocessing_of(metadata: ModelMetadata) -> Callable[[Image.Image | UInt8], Float32]:
+    """Returns `preprocess` with what a deployed model says about its images."""
+    return partial(
+        preprocess,
+        input_shape=metadata.input_shape,
+        mean=metadata.mean,
+        std=metadata.std,
+        resize=metadata.resize,
+    )
 
 
 def _resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
