@@ -203,7 +203,9 @@ class ComparisonReport:
                 f"All runtimes agree: where logits are more than {self.tolerance:g} apart, activations so "
                 "near their threshold that rounding decides fell to different sides of it."
             )
-        return f"All runtimes agree: no logit is more than {self.tolerance:g} apart."
+        if all(pair.max_abs_diff <= self.tolerance for pair in self.pairs):
+            return f"All runtimes agree: no logit is more than {self.tolerance:g} apart."
+        return "All runtimes agree, apart from what the notes name."
 
 
 def _samples(count: int) -> str:

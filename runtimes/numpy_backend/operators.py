@@ -9,6 +9,7 @@ from onnx.reference.op_run import OpRun
 from rbnn_deploy.operators import DOMAIN, BinaryConv2dAttributes
 from runtimes.numpy_backend.binary_conv2d import binary_conv2d
 from runtimes.numpy_backend.pooling import AveragePool, MaxPool
+from runtimes.numpy_backend.quantization import DequantizeLinear, QuantizeLinear
 
 
 class BinaryConv2d(OpRun):
@@ -29,4 +30,4 @@ class BinaryConv2d(OpRun):
         return (binary_conv2d(X, W, scale, bias, R, attributes=checked),)
 
 
-NEW_OPS = [BinaryConv2d, MaxPool, AveragePool]
+NEW_OPS = [BinaryConv2d, MaxPool, AveragePool, QuantizeLinear, DequantizeLinear]
