@@ -1,0 +1,321 @@
+// NEON, part of every 64-bit Arm: no instruction here is newer than Armv8.0 (Cortex-A53 and A72).
+//
+// multiply. A vector is 4 output channels' 32-bit words of one k; a tile is 4 pixels by 1 panel of 2 vectors. Of the
+// words a, b, c of a triple (kernel.h), x is stored as a, a ^ b, ~(a ^ b ^ c): the xor with w's gives d1, e and ~s, and
+// then the majority, e ? ~s : d1, is one bsl.
+//
+//   instruction       for one triple (3 words, 384 binary products a vector)
+//   eor               3
+//   bsl               1   the majority
+//   cnt               2   of ~s and of the majority, in bytes
+//   add, sub          2   into counters of bytes
+//
+// So 8, or 48 products an instruction, where eor, cnt and add of each word on its own take 9. A chain through more words
+// (eor of all, a bsl, cnt and add for every other) tends to 51; a tree of adders on top costs 3 instructions an adder
+// and spares 2.
+//
+// NEON has no operand that broadcasts, and a broadcast takes a vector pipe as any other instruction: so the words of a
+// tile's windows are broadcast into a buffer once, which all panels read.
+//
+// Overflow: a triple moves each byte of a counter by at most 8, so a block of 31 (248) fits. `ones` goes down from 8 a
+// triple by the popcount of ~s, and so ends at the popcount of s. In 16 bits a block is at most 2 * (248 + 2 * 248);
+// a 32-bit lane counts bits of one window, fewer than 2^24.
+// Tail: the last panel's missing channels are 0 in the weights, and its epilogue goes through copies of 8.
+
+#include <arm_neon.h>
+
+#include "kernels/binary_conv2d/kernel.h"
+
+namespace rbnn {
+namespace {
+
+constexpr std::size_t kLanes = 8;
+constexpr std::size_t kVectors = kLanes / 4;
+constexpr std::size_t kTilePixels = 4;
+constexpr std::size_t kTriplesPerBlock = 31;
+constexpr std::size_t kBufferTriples = 64;  // of a window: 3 x 3 x 512 bits and more; of 4 pixels 12 KiB
+
+// ---- sum_rows ----
+
+// The sum of one row: eight chains of additions, as many as an addition's latency times two pipes.
+double sum_row(const float* x, std::size_t length) {
+  float64x2_t lane[8];
+  for (float64x2_t& pair : lane) pair = vdupq_n_f64(0);
+  const auto add = [&lane](const float* from) {
+    for (std::size_t i = 0; i < 4; ++i) {
+      const float32x4_t four = vld1q_f32(from + 4 * i);
+      lane[2 * i] = vaddq_f64(lane[2 * i], vcvt_f64_f32(vget_low_f32(four)));
+      lane[2 * i + 1] = vaddq_f64(lane[2 * i + 1], vcvt_high_f64_f32(four));
+    }
+  };
+  std::size_t i = 0;
+  for (; i + 16 <= length; i += 16) add(x + i);
+  // Lanes behind the row's end add +0, which changes nothing: a lane starts at +0 and so is never -0.
+  float rest[16] = {};
+  for (std::size_t j = i; j < length; ++j) rest[j - i] = x[j];
+  add(rest);
+  for (std::size_t half = 4; half != 0; half /= 2) {
+    for (std::size_t l = 0; l < half; ++l) lane[l] = vaddq_f64(lane[l], lane[l + half]);
+  }
+  return vgetq_lane_f64(lane[0], 0) + vgetq_lane_f64(lane[0], 1);
+}
+
+void sum_rows(const float* x, std::size_t rows, std::size_t length, double* sums) {
+  for (std::size_t row = 0; row < rows; ++row) sums[row] = sum_row(x + row * length, length);
+}
+
+// ---- pack_signs ----
+
+// Bits of 16 floats, each as a byte that has either its own bit of the 8 or none.
+inline uint8x16_t compare(const float* x, float32x4_t threshold, uint8x16_t own_bit) {
+  // A comparison with a NaN is false, -1.
+  const uint32x4_t a = vcgeq_f32(vld1q_f32(x), threshold), b = vcgeq_f32(vld1q_f32(x + 4), threshold);
+  const uint32x4_t c = vcgeq_f32(vld1q_f32(x + 8), threshold), d = vcgeq_f32(vld1q_f32(x + 12), threshold);
+  const uint16x8_t ab = vuzp1q_u16(vreinterpretq_u16_u32(a), vreinterpretq_u16_u32(b));
+  const uint16x8_t cd = vuzp1q_u16(vreinterpretq_u16_u32(c), vreinterpretq_u16_u32(d));
+  return vandq_u8(vuzp1q_u8(vreinterpretq_u8_u16(ab), vreinterpretq_u8_u16(cd)), own_bit);
+}
+
+void pack_signs(const float* x, std::size_t count, float threshold, Word* bits) {
+  const float32x4_t limit = vdupq_n_f32(threshold);
+  const uint8x16_t own_bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
+  std::size_t i = 0;
+  for (; i + kWordBits <= count; i += kWordBits) {
+    uint8x16_t sums = vpaddq_u8(compare(x + i, limit, own_bit), compare(x + i + 16, limit, own_bit));
+    sums = vpaddq_u8(sums, sums);
+    sums = vpaddq_u8(sums, sums);  // byte j: the bits of x[8j] to x[8j + 7]
+    *bits++ = vgetq_lane_u32(vreinterpretq_u32_u8(sums), 0);
+  }
+  if (i < count) {
+    Word word = 0;
+    for (std::size_t b = 0; i + b < count; ++b) word |= sign_bit(x[i + b], threshold) << b;
+    *bits = word;
+  }
+}
+
+// ---- multiply ----
+
+inline std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+inline uint8x16_t load_bytes(const Word* words) { return vreinterpretq_u8_u32(vld1q_u32(words)); }
+
+// Writes `count` triples of the windows, from triple `first` on, as [triple][pixel][word]: each word broadcast, the
+// third one complemented.
+template <std::size_t kPixels>
+void broadcast(const Product& p, const Word* const* window, std::size_t first, std::size_t count, Word* x) {
+  const std::size_t per_run = p.run_words / 3;
+  std::size_t at = first / per_run * p.run_stride + first % per_run * 3, left = per_run - first % per_run;
+  for (; count != 0; --count) {
+    for (std::size_t i = 0; i < kPixels; ++i, x += 12) {
+      const Word* const triple = window[i] + at;
+      vst1q_u32(x, vld1q_dup_u32(triple));
+      vst1q_u32(x + 4, vld1q_dup_u32(triple + 1));
+      vst1q_u32(x + 8, vmvnq_u32(vld1q_dup_u32(triple + 2)));
+    }
+    at += 3;
+    if (--left == 0) {
+      left = per_run;
+      at += p.run_stride - p.run_words;
+    }
+  }
+}
+
+// Counts of differing bits, in bytes.
+template <std::size_t kPixels>
+struct Counters {
+  uint8x16_t ones[kPixels][kVectors], twos[kPixels][kVectors];
+};
+
+// Counts `n` triples.
+template <std::size_t kPixels>
+inline void count(const Word* x, const Word* w, std::size_t n, Counters<kPixels>& c) {
+  for (; n != 0; --n, x += 12 * kPixels, w += 3 * kLanes) {
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const Word *const xi = x + 12 * i, *const wv = w + 4 * v;
+        const uint8x16_t d1 = veorq_u8(load_bytes(xi), load_bytes(wv));
+        const uint8x16_t e = veorq_u8(load_bytes(xi + 4), load_bytes(wv + kLanes));
+        const uint8x16_t not_s = veorq_u8(load_bytes(xi + 8), load_bytes(wv + 2 * kLanes));
+        c.ones[i][v] = vsubq_u8(c.ones[i][v], vcntq_u8(not_s));
+        c.twos[i][v] = vaddq_u8(c.twos[i][v], vcntq_u8(vbslq_u8(e, not_s, d1)));
+      }
+    }
+  }
+}
+
+// The same for a whole tile, where nearly all of a network's time goes. In assembly, because compilers keep
+// neither 16 counters in registers (GCC 12 and clang 20 spill half) nor an order that suits a Cortex-A53, which issues
+// in order: here every result is used 4 instructions later or more, and each load is further ahead of its use.
+//
+// v0 to v7 are ones, v8 to v15 twos; v16 to v21 the weights of a triple, [word][vector]; v22 to v24 a pixel's three
+// words, of which two become counts; v25 and v26 are d1, v27 and v28 e, then the majority, then its counts, which are
+// added one pixel later; v29 and v30 are ~s.
+#define RBNN_PIXEL(ones0, ones1, before0, before1, next, last_a, last_b, last_c)              \
+  "eor v29.16b, v24.16b, v20.16b\n eor v30.16b, v24.16b, v21.16b\n ldr q24, [%[x], #" next "+32]\n" last_c \
+  "add v" before0 ".16b, v" before0 ".16b, v27.16b\n add v" before1 ".16b, v" before1 ".16b, v28.16b\n"     \
+  "eor v25.16b, v22.16b, v16.16b\n eor v26.16b, v22.16b, v17.16b\n" last_a                  \
+  "eor v27.16b, v23.16b, v18.16b\n eor v28.16b, v23.16b, v19.16b\n" last_b                  \
+  "cnt v22.16b, v29.16b\n cnt v23.16b, v30.16b\n"                                           \
+  "bsl v27.16b, v29.16b, v25.16b\n bsl v28.16b, v30.16b, v26.16b\n"                         \
+  "sub v" ones0 ".16b, v" ones0 ".16b, v22.16b\n ldr q22, [%[x], #" next "]\n"      \
+  "sub v" ones1 ".16b, v" ones1 ".16b, v23.16b\n ldr q23, [%[x], #" next "+16]\n"              \
+  "cnt v27.16b, v27.16b\n cnt v28.16b, v28.16b\n"
+template <>
+inline void count<4>(const Word* x, const Word* w, std::size_t n, Counters<4>& c) {
+  const Word *next_x, *next_w;
+  __asm__ volatile(
+      "ld1 {v0.16b-v3.16b}, [%[ones]]\n ldp q4, q5, [%[ones], #64]\n ldp q6, q7, [%[ones], #96]\n"
+      "ldp q8, q9, [%[ones], #128]\n ldp q10, q11, [%[ones], #160]\n"
+      "ldp q12, q13, [%[ones], #192]\n ldp q14, q15, [%[ones], #224]\n"
+      "ldp q16, q17, [%[w]]\n ldp q18, q19, [%[w], #32]\n ldp q20, q21, [%[w], #64]\n"
+      "ldp q22, q23, [%[x]]\n ldr q24, [%[x], #32]\n"
+      "movi v27.16b, #0\n movi v28.16b, #0\n"
+      "1:\n"
+      RBNN_PIXEL("0", "1", "14", "15", "48", "", "", "")
+      RBNN_PIXEL("2", "3", "8", "9", "96", "", "", "")
+      // Behind the last triple the loads ahead read that triple again.
+      "subs %[n], %[n], #1\n"
+      "add %[next_x], %[x], #192\n add %[next_w], %[w], #96\n"
+      "csel %[w], %[next_w], %[w], ne\n"
+      RBNN_PIXEL("4", "5", "10", "11", "144", "", "", "")
+      "csel %[x], %[next_x], %[x], ne\n"
+      RBNN_PIXEL("6", "7", "12", "13", "0", "ldp q16, q17, [%[w]]\n", "ldp q18, q19, [%[w], #32]\n",
+                 "ldp q20, q21, [%[w], #64]\n")
+      "b.ne 1b\n"
+      "add v14.16b, v14.16b, v27.16b\n add v15.16b, v15.16b, v28.16b\n"
+      "stp q0, q1, [%[ones]]\n stp q2, q3, [%[ones], #32]\n stp q4, q5, [%[ones], #64]\n"
+      "stp q6, q7, [%[ones], #96]\n stp q8, q9, [%[ones], #128]\n stp q10, q11, [%[ones], #160]\n"
+      "stp q12, q13, [%[ones], #192]\n stp q14, q15, [%[ones], #224]\n"
+      : [x] "+r"(x), [w] "+r"(w), [n] "+r"(n), [next_x] "=&r"(next_x), [next_w] "=&r"(next_w)
+      : [ones] "r"(&c)
+      : "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
+        "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30");
+}
+#undef RBNN_PIXEL
+
+// different[i] += the popcount of window i ^ panel, over `count` triples that start at `x` and `w`.
+template <std::size_t kPixels>
+inline void count_blocks(const Word* x, const Word* w, std::size_t triples, uint32x4_t (&different)[kPixels][kVectors]) {
+  while (triples != 0) {
+    const std::size_t block = smaller(kTriplesPerBlock, triples);
+    Counters<kPixels> c;
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        c.ones[i][v] = vdupq_n_u8(static_cast<std::uint8_t>(8 * block));
+        c.twos[i][v] = vdupq_n_u8(0);
+      }
+    }
+    count<kPixels>(x, w, block, c);
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const uint16x8_t pairs = vpadalq_u8(vpadalq_u8(vpaddlq_u8(c.ones[i][v]), c.twos[i][v]), c.twos[i][v]);
+        different[i][v] = vpadalq_u16(different[i][v], pairs);
+      }
+    }
+    x += 12 * kPixels * block;
+    w += 3 * kLanes * block;
+    triples -= block;
+  }
+}
+
+// Eight values of which the first `count` can be read, and the others are 0.
+template <typename T>
+class Eight {
+ public:
+  Eight(const T* from, std::size_t count) : values_(from) {
+    if (count == kLanes) return;
+    for (std::size_t l = 0; l < kLanes; ++l) copy_[l] = l < count ? from[l] : T{0};
+    values_ = copy_;
+  }
+  Eight(const Eight&) = delete;
+  Eight& operator=(const Eight&) = delete;
+
+  const T* vector(std::size_t v) const { return values_ + 4 * v; }
+
+ private:
+  const T* values_;
+  T copy_[kLanes];
+};
+
+// `value` where it is neither below `lower` nor above `upper`. Not fmax and fmin: fmax(+0, -0) is +0.
+inline float32x4_t clamp(float32x4_t value, float32x4_t lower, float32x4_t upper) {
+  value = vbslq_f32(vcltq_f32(value, lower), lower, value);
+  return vbslq_f32(vcgtq_f32(value, upper), upper, value);
+}
+
+inline float32x4_t finish(uint32x4_t different, float32x4_t inside, float32x4_t scale, float32x4_t bias,
+                          float32x4_t residual) {
+  // inside - 2 * different is an integer below 2^24, so this fused multiply-add rounds nothing. (`different` is a
+  // popcount less what the border adds to it, and so not negative.)
+  float32x4_t y = vfmsq_f32(inside, vcvtq_f32_u32(different), vdupq_n_f32(2));
+  y = vmulq_f32(y, scale);
+  y = vaddq_f32(y, bias);
+  return vaddq_f32(y, residual);
+}
+
+template <std::size_t kPixels>
+void multiply_pixels(const Product& p, std::size_t index, Word* x) {
+  const Word* window[kPixels];
+  const std::int32_t* border[kPixels];
+  float32x4_t inside[kPixels];
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    const std::size_t sample = (index + i) / p.pixels_per_sample;
+    const Pixel pixel = p.pixels[index + i - sample * p.pixels_per_sample];
+    window[i] = p.input + sample * p.sample_stride + pixel.input;
+    border[i] = p.border_weights + pixel.border * p.border_stride;
+    inside[i] = vdupq_n_f32(static_cast<float>(p.inside[pixel.border]));
+  }
+  const std::size_t triples = p.runs * p.run_words / 3;
+  const bool fits = triples <= kBufferTriples;
+  if (fits) broadcast<kPixels>(p, window, 0, triples, x);
+  const float32x4_t lower = vdupq_n_f32(p.lower), upper = vdupq_n_f32(p.upper);
+
+  for (std::size_t panel = p.panel_begin; panel < p.panel_end; ++panel) {
+    const std::size_t channel = panel * kLanes, lanes = smaller(kLanes, p.channels - channel);
+    const bool full = lanes == kLanes;
+    uint32x4_t different[kPixels][kVectors];
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      const Eight<std::int32_t> weights(border[i] + channel, lanes);
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        different[i][v] = vreinterpretq_u32_s32(vld1q_s32(weights.vector(v)));
+      }
+    }
+    const Word* w = p.panels + panel * triples * 3 * kLanes;
+    if (fits) {
+      count_blocks<kPixels>(x, w, triples, different);
+    } else {
+      for (std::size_t first = 0; first < triples; first += kBufferTriples) {
+        const std::size_t part = smaller(kBufferTriples, triples - first);
+        broadcast<kPixels>(p, window, first, part, x);
+        count_blocks<kPixels>(x, w + first * 3 * kLanes, part, different);
+      }
+    }
+
+    const Eight<float> scale(p.scale + channel, lanes), bias(p.bias + channel, lanes);
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      float* const to = p.output + (index + i) * p.output_stride + channel;
+      const Eight<float> residual(p.residual + (index + i) * p.residual_stride + channel, lanes);
+      float y[kLanes];
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const float32x4_t value = finish(different[i][v], inside[i], vld1q_f32(scale.vector(v)),
+                                         vld1q_f32(bias.vector(v)), vld1q_f32(residual.vector(v)));
+        vst1q_f32((full ? to : y) + 4 * v, clamp(value, lower, upper));
+      }
+      for (std::size_t l = 0; !full && l < lanes; ++l) to[l] = y[l];
+    }
+  }
+}
+
+void multiply(const Product& p) {
+  alignas(64) Word x[12 * kTilePixels * kBufferTriples];
+  std::size_t index = p.pixel_begin;
+  for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) multiply_pixels<kTilePixels>(p, index, x);
+  for (; index < p.pixel_end; ++index) multiply_pixels<1>(p, index, x);
+}
+
+}  // namespace
+
+extern const Kernel kernel_neon;  // const objects are internal without a declaration
+const Kernel kernel_neon = {"neon", kLanes, /*triples=*/true, sum_rows, pack_signs, gather_runs_portable, multiply};
+
+}  // namespace rbnn
