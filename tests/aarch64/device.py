@@ -90,5 +90,7 @@ def network(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # Before a kernel is forced: which one the library selects here.
+    machine = {"kernel": library_info()["kernel"], "machine": os.uname().machine}
     result = {"operator": operator, "network": network}[sys.argv[1]](Path(sys.argv[2]))
-    print(json.dumps({"kernel": library_info()["kernel"], "machine": os.uname().machine} | result))
+    print(json.dumps(machine | result))

@@ -1,6 +1,6 @@
 // NEON, part of every 64-bit Arm: no instruction here is newer than Armv8.0 (Cortex-A53 and A72).
 //
-// multiply. A vector is 4 output channels' 32-bit words of one k; a tile is 4 pixels by 1 panel of 2 vectors. Of the
+// multiply. A vector is 4 output channels' 32-bit words of one k; a tile is 3 pixels by 1 panel of 2 vectors. Of the
 // words a, b, c of a triple (kernel.h), x is stored as a, a ^ b, ~(a ^ b ^ c): the xor with w's gives d1, e and ~s, and
 // then the majority, e ? ~s : d1, is one bsl.
 //
@@ -31,9 +31,9 @@ namespace {
 
 constexpr std::size_t kLanes = 8;
 constexpr std::size_t kVectors = kLanes / 4;
-constexpr std::size_t kTilePixels = 4;
+constexpr std::size_t kTilePixels = 3;
 constexpr std::size_t kTriplesPerBlock = 31;
-constexpr std::size_t kBufferTriples = 64;  // of a window: 3 x 3 x 512 bits and more; of 4 pixels 12 KiB
+constexpr std::size_t kBufferTriples = 64;  // of a window: 3 x 3 x 512 bits and more; of 3 pixels 9 KiB
 
 // ---- sum_rows ----
 
@@ -143,57 +143,64 @@ inline void count(const Word* x, const Word* w, std::size_t n, Counters<kPixels>
   }
 }
 
-// The same for a whole tile, where nearly all of a network's time goes. In assembly, because compilers keep
-// neither 16 counters in registers (GCC 12 and clang 20 spill half) nor an order that suits a Cortex-A53, which issues
-// in order: here every result is used 4 instructions later or more, and each load is further ahead of its use.
+// The same for a whole tile, where nearly all of a network's time goes. In assembly, because compilers keep neither all
+// counters in registers (GCC 12) nor an order that suits a Cortex-A53, which issues in order (GCC and clang): here every
+// result is used at least 6 instructions later, which is its latency there, and what is loaded 8 later.
 //
-// v0 to v7 are ones, v8 to v15 twos; v16 to v21 the weights of a triple, [word][vector]; v22 to v24 a pixel's three
-// words, of which two become counts; v25 and v26 are d1, v27 and v28 e, then the majority, then its counts, which are
-// added one pixel later; v29 and v30 are ~s.
-#define RBNN_PIXEL(ones0, ones1, before0, before1, next, last_a, last_b, last_c)              \
-  "eor v29.16b, v24.16b, v20.16b\n eor v30.16b, v24.16b, v21.16b\n ldr q24, [%[x], #" next "+32]\n" last_c \
-  "add v" before0 ".16b, v" before0 ".16b, v27.16b\n add v" before1 ".16b, v" before1 ".16b, v28.16b\n"     \
-  "eor v25.16b, v22.16b, v16.16b\n eor v26.16b, v22.16b, v17.16b\n" last_a                  \
-  "eor v27.16b, v23.16b, v18.16b\n eor v28.16b, v23.16b, v19.16b\n" last_b                  \
-  "cnt v22.16b, v29.16b\n cnt v23.16b, v30.16b\n"                                           \
-  "bsl v27.16b, v29.16b, v25.16b\n bsl v28.16b, v30.16b, v26.16b\n"                         \
-  "sub v" ones0 ".16b, v" ones0 ".16b, v22.16b\n ldr q22, [%[x], #" next "]\n"      \
-  "sub v" ones1 ".16b, v" ones1 ".16b, v23.16b\n ldr q23, [%[x], #" next "+16]\n"              \
-  "cnt v27.16b, v27.16b\n cnt v28.16b, v28.16b\n"
+// v0 to v5 are ones, v6 to v11 twos, both [pixel][vector]; v12 to v17 the weights of a triple, [word][vector]; v18 to
+// v20 a pixel's three words. The rest are pairs, one for each vector: v21 d1; v23 e, then the majority, which is
+// counted and added during the next pixel; v25 ~s; v27 the majority's counts; v29 those of ~s.
+#define RBNN_PIXEL(ones0, ones1, before0, before1, load_x, load_second, load_first)            \
+  "eor v25.16b, v20.16b, v16.16b\n eor v26.16b, v20.16b, v17.16b\n"                            \
+  "eor v21.16b, v18.16b, v12.16b\n eor v22.16b, v18.16b, v13.16b\n"                            \
+  "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n"                                              \
+  "eor v23.16b, v19.16b, v14.16b\n eor v24.16b, v19.16b, v15.16b\n" load_x                     \
+  "cnt v29.16b, v25.16b\n cnt v30.16b, v26.16b\n" load_second                                  \
+  "add " before0 ", " before0 ", v27.16b\n add " before1 ", " before1 ", v28.16b\n" load_first \
+  "bsl v23.16b, v25.16b, v21.16b\n bsl v24.16b, v26.16b, v22.16b\n"                            \
+  "sub " ones0 ", " ones0 ", v29.16b\n sub " ones1 ", " ones1 ", v30.16b\n"
+// Each load has a pointer of its own, moved at the loop's end: an instruction that moves its pointer stalls the A53.
+#define RBNN_LOAD_X(pointer) "ld1 {v18.16b-v20.16b}, [%[" pointer "]]\n"
+#define RBNN_LOAD_FIRST "ld1 {v12.16b-v14.16b}, [%[first]]\n"
+#define RBNN_LOAD_SECOND "ld1 {v15.16b-v17.16b}, [%[second]]\n"
+#define RBNN_TRIPLE(load_x, load_second, load_first)                                    \
+  RBNN_PIXEL("v0.16b", "v1.16b", "v10.16b", "v11.16b", RBNN_LOAD_X("pixel1"), "", "")   \
+  RBNN_PIXEL("v2.16b", "v3.16b", "v6.16b", "v7.16b", RBNN_LOAD_X("pixel2"), "", "")     \
+  RBNN_PIXEL("v4.16b", "v5.16b", "v8.16b", "v9.16b", load_x, load_second, load_first)
 template <>
-inline void count<4>(const Word* x, const Word* w, std::size_t n, Counters<4>& c) {
-  const Word *next_x, *next_w;
+inline void count<3>(const Word* x, const Word* w, std::size_t n, Counters<3>& c) {
+  const Word *pixel0 = x, *pixel1 = x + 12, *pixel2 = x + 24, *first = w, *second = w + 12;
   __asm__ volatile(
-      "ld1 {v0.16b-v3.16b}, [%[ones]]\n ldp q4, q5, [%[ones], #64]\n ldp q6, q7, [%[ones], #96]\n"
-      "ldp q8, q9, [%[ones], #128]\n ldp q10, q11, [%[ones], #160]\n"
-      "ldp q12, q13, [%[ones], #192]\n ldp q14, q15, [%[ones], #224]\n"
-      "ldp q16, q17, [%[w]]\n ldp q18, q19, [%[w], #32]\n ldp q20, q21, [%[w], #64]\n"
-      "ldp q22, q23, [%[x]]\n ldr q24, [%[x], #32]\n"
-      "movi v27.16b, #0\n movi v28.16b, #0\n"
+      "ldp q0, q1, [%[c]]\n ldp q2, q3, [%[c], #32]\n ldp q4, q5, [%[c], #64]\n"
+      "ldp q6, q7, [%[c], #96]\n ldp q8, q9, [%[c], #128]\n ldp q10, q11, [%[c], #160]\n"
+      "movi v23.16b, #0\n movi v24.16b, #0\n"
+      RBNN_LOAD_X("pixel0") RBNN_LOAD_FIRST RBNN_LOAD_SECOND
+      "b 2f\n"
       "1:\n"
-      RBNN_PIXEL("0", "1", "14", "15", "48", "", "", "")
-      RBNN_PIXEL("2", "3", "8", "9", "96", "", "", "")
-      // Behind the last triple the loads ahead read that triple again.
-      "subs %[n], %[n], #1\n"
-      "add %[next_x], %[x], #192\n add %[next_w], %[w], #96\n"
-      "csel %[w], %[next_w], %[w], ne\n"
-      RBNN_PIXEL("4", "5", "10", "11", "144", "", "", "")
-      "csel %[x], %[next_x], %[x], ne\n"
-      RBNN_PIXEL("6", "7", "12", "13", "0", "ldp q16, q17, [%[w]]\n", "ldp q18, q19, [%[w], #32]\n",
-                 "ldp q20, q21, [%[w], #64]\n")
+      RBNN_TRIPLE(RBNN_LOAD_X("pixel0"), RBNN_LOAD_SECOND, RBNN_LOAD_FIRST)
+      "add %[pixel1], %[pixel1], #144\n add %[pixel2], %[pixel2], #144\n"
+      "2:\n"
+      "subs %[n], %[n], #1\n add %[pixel0], %[pixel0], #144\n"
+      "add %[first], %[first], #96\n add %[second], %[second], #96\n"
       "b.ne 1b\n"
-      "add v14.16b, v14.16b, v27.16b\n add v15.16b, v15.16b, v28.16b\n"
-      "stp q0, q1, [%[ones]]\n stp q2, q3, [%[ones], #32]\n stp q4, q5, [%[ones], #64]\n"
-      "stp q6, q7, [%[ones], #96]\n stp q8, q9, [%[ones], #128]\n stp q10, q11, [%[ones], #160]\n"
-      "stp q12, q13, [%[ones], #192]\n stp q14, q15, [%[ones], #224]\n"
-      : [x] "+r"(x), [w] "+r"(w), [n] "+r"(n), [next_x] "=&r"(next_x), [next_w] "=&r"(next_w)
-      : [ones] "r"(&c)
+      RBNN_TRIPLE("", "", "")  // the last triple, behind which nothing can be loaded
+      "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n"
+      "add v10.16b, v10.16b, v27.16b\n add v11.16b, v11.16b, v28.16b\n"
+      "stp q0, q1, [%[c]]\n stp q2, q3, [%[c], #32]\n stp q4, q5, [%[c], #64]\n"
+      "stp q6, q7, [%[c], #96]\n stp q8, q9, [%[c], #128]\n stp q10, q11, [%[c], #160]\n"
+      : [pixel0] "+r"(pixel0), [pixel1] "+r"(pixel1), [pixel2] "+r"(pixel2), [first] "+r"(first),
+        [second] "+r"(second), [n] "+r"(n)
+      : [c] "r"(&c)
       : "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
         "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30");
 }
+#undef RBNN_TRIPLE
+#undef RBNN_LOAD_SECOND
+#undef RBNN_LOAD_FIRST
+#undef RBNN_LOAD_X
 #undef RBNN_PIXEL
 
-// different[i] += the popcount of window i ^ panel, over `count` triples that start at `x` and `w`.
+// different[i] += the popcount of window i ^ panel, over `triples` that start at `x` and `w`.
 template <std::size_t kPixels>
 inline void count_blocks(const Word* x, const Word* w, std::size_t triples, uint32x4_t (&different)[kPixels][kVectors]) {
   while (triples != 0) {
