@@ -126,9 +126,16 @@ struct Counters {
   uint8x16_t ones[kPixels][kVectors], twos[kPixels][kVectors];
 };
 
-// Counts `n` triples.
+// Counts one block of `n` triples, at least 1 and at most kTriplesPerBlock.
 template <std::size_t kPixels>
-inline void count(const Word* x, const Word* w, std::size_t n, Counters<kPixels>& c) {
+inline Counters<kPixels> count(const Word* x, const Word* w, std::size_t n) {
+  Counters<kPixels> c;
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      c.ones[i][v] = vdupq_n_u8(static_cast<std::uint8_t>(8 * n));
+      c.twos[i][v] = vdupq_n_u8(0);
+    }
+  }
   for (; n != 0; --n, x += 12 * kPixels, w += 3 * kLanes) {
     for (std::size_t i = 0; i < kPixels; ++i) {
       for (std::size_t v = 0; v < kVectors; ++v) {
@@ -141,38 +148,43 @@ inline void count(const Word* x, const Word* w, std::size_t n, Counters<kPixels>
       }
     }
   }
+  return c;
 }
 
+#if !defined(RBNN_NO_INLINE_ASSEMBLY)
 // The same for a whole tile, where nearly all of a network's time goes. In assembly, because compilers keep neither all
 // counters in registers (GCC 12) nor an order that suits a Cortex-A53, which issues in order (GCC and clang): here every
 // result is used at least 6 instructions later, which is its latency there, and what is loaded 8 later.
 //
-// v0 to v5 are ones, v6 to v11 twos, both [pixel][vector]; v12 to v17 the weights of a triple, [word][vector]; v18 to
-// v20 a pixel's three words. The rest are pairs, one for each vector: v21 d1; v23 e, then the majority, which is
-// counted and added during the next pixel; v25 ~s; v27 the majority's counts; v29 those of ~s.
-#define RBNN_PIXEL(ones0, ones1, before0, before1, load_x, load_second, load_first)            \
-  "eor v25.16b, v20.16b, v16.16b\n eor v26.16b, v20.16b, v17.16b\n"                            \
-  "eor v21.16b, v18.16b, v12.16b\n eor v22.16b, v18.16b, v13.16b\n"                            \
-  "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n"                                              \
-  "eor v23.16b, v19.16b, v14.16b\n eor v24.16b, v19.16b, v15.16b\n" load_x                     \
-  "cnt v29.16b, v25.16b\n cnt v30.16b, v26.16b\n" load_second                                  \
-  "add " before0 ", " before0 ", v27.16b\n add " before1 ", " before1 ", v28.16b\n" load_first \
-  "bsl v23.16b, v25.16b, v21.16b\n bsl v24.16b, v26.16b, v22.16b\n"                            \
-  "sub " ones0 ", " ones0 ", v29.16b\n sub " ones1 ", " ones1 ", v30.16b\n"
+// [o..] are ones, [t..] twos, both by pixel and vector; v12 to v17 the weights of a triple, [word][vector]; v18 to v20
+// a pixel's three words. The rest are pairs, one for each vector: v21 d1; v23 e, then the majority, which is counted
+// and added during the next pixel; v25 ~s; v27 the majority's counts; v29 those of ~s.
+#define RBNN_PIXEL(pixel, before, load_x, load_second, load_first)                                     \
+  "eor v25.16b, v20.16b, v16.16b\n eor v26.16b, v20.16b, v17.16b\n"                                    \
+  "eor v21.16b, v18.16b, v12.16b\n eor v22.16b, v18.16b, v13.16b\n"                                    \
+  "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n"                                                      \
+  "eor v23.16b, v19.16b, v14.16b\n eor v24.16b, v19.16b, v15.16b\n" load_x                             \
+  "cnt v29.16b, v25.16b\n cnt v30.16b, v26.16b\n" load_second RBNN_ADD(before) load_first             \
+  "bsl v23.16b, v25.16b, v21.16b\n bsl v24.16b, v26.16b, v22.16b\n"                                    \
+  "sub %[o" pixel "0].16b, %[o" pixel "0].16b, v29.16b\n sub %[o" pixel "1].16b, %[o" pixel "1].16b, v30.16b\n"
+#define RBNN_ADD(pixel) \
+  "add %[t" pixel "0].16b, %[t" pixel "0].16b, v27.16b\n add %[t" pixel "1].16b, %[t" pixel "1].16b, v28.16b\n"
 // Each load has a pointer of its own, moved at the loop's end: an instruction that moves its pointer stalls the A53.
 #define RBNN_LOAD_X(pointer) "ld1 {v18.16b-v20.16b}, [%[" pointer "]]\n"
 #define RBNN_LOAD_FIRST "ld1 {v12.16b-v14.16b}, [%[first]]\n"
 #define RBNN_LOAD_SECOND "ld1 {v15.16b-v17.16b}, [%[second]]\n"
-#define RBNN_TRIPLE(load_x, load_second, load_first)                                    \
-  RBNN_PIXEL("v0.16b", "v1.16b", "v10.16b", "v11.16b", RBNN_LOAD_X("pixel1"), "", "")   \
-  RBNN_PIXEL("v2.16b", "v3.16b", "v6.16b", "v7.16b", RBNN_LOAD_X("pixel2"), "", "")     \
-  RBNN_PIXEL("v4.16b", "v5.16b", "v8.16b", "v9.16b", load_x, load_second, load_first)
+#define RBNN_TRIPLE(load_x, load_second, load_first)        \
+  RBNN_PIXEL("0", "2", RBNN_LOAD_X("pixel1"), "", "")       \
+  RBNN_PIXEL("1", "0", RBNN_LOAD_X("pixel2"), "", "")       \
+  RBNN_PIXEL("2", "1", load_x, load_second, load_first)
 template <>
-inline void count<3>(const Word* x, const Word* w, std::size_t n, Counters<3>& c) {
+inline Counters<3> count<3>(const Word* x, const Word* w, std::size_t n) {
   const Word *pixel0 = x, *pixel1 = x + 12, *pixel2 = x + 24, *first = w, *second = w + 12;
+  Counters<3> c;
   __asm__ volatile(
-      "ldp q0, q1, [%[c]]\n ldp q2, q3, [%[c], #32]\n ldp q4, q5, [%[c], #64]\n"
-      "ldp q6, q7, [%[c], #96]\n ldp q8, q9, [%[c], #128]\n ldp q10, q11, [%[c], #160]\n"
+      "dup %[o00].16b, %w[start]\n dup %[o01].16b, %w[start]\n movi %[t00].16b, #0\n movi %[t01].16b, #0\n"
+      "dup %[o10].16b, %w[start]\n dup %[o11].16b, %w[start]\n movi %[t10].16b, #0\n movi %[t11].16b, #0\n"
+      "dup %[o20].16b, %w[start]\n dup %[o21].16b, %w[start]\n movi %[t20].16b, #0\n movi %[t21].16b, #0\n"
       "movi v23.16b, #0\n movi v24.16b, #0\n"
       RBNN_LOAD_X("pixel0") RBNN_LOAD_FIRST RBNN_LOAD_SECOND
       "b 2f\n"
@@ -184,35 +196,32 @@ inline void count<3>(const Word* x, const Word* w, std::size_t n, Counters<3>& c
       "add %[first], %[first], #96\n add %[second], %[second], #96\n"
       "b.ne 1b\n"
       RBNN_TRIPLE("", "", "")  // the last triple, behind which nothing can be loaded
-      "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n"
-      "add v10.16b, v10.16b, v27.16b\n add v11.16b, v11.16b, v28.16b\n"
-      "stp q0, q1, [%[c]]\n stp q2, q3, [%[c], #32]\n stp q4, q5, [%[c], #64]\n"
-      "stp q6, q7, [%[c], #96]\n stp q8, q9, [%[c], #128]\n stp q10, q11, [%[c], #160]\n"
+      "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n" RBNN_ADD("2")
       : [pixel0] "+r"(pixel0), [pixel1] "+r"(pixel1), [pixel2] "+r"(pixel2), [first] "+r"(first),
-        [second] "+r"(second), [n] "+r"(n)
-      : [c] "r"(&c)
-      : "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
-        "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30");
+        [second] "+r"(second), [n] "+r"(n),
+        [o00] "=&w"(c.ones[0][0]), [o01] "=&w"(c.ones[0][1]), [o10] "=&w"(c.ones[1][0]),
+        [o11] "=&w"(c.ones[1][1]), [o20] "=&w"(c.ones[2][0]), [o21] "=&w"(c.ones[2][1]),
+        [t00] "=&w"(c.twos[0][0]), [t01] "=&w"(c.twos[0][1]), [t10] "=&w"(c.twos[1][0]),
+        [t11] "=&w"(c.twos[1][1]), [t20] "=&w"(c.twos[2][0]), [t21] "=&w"(c.twos[2][1])
+      : [start] "r"(8 * n)
+      : "cc", "memory", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
+        "v25", "v26", "v27", "v28", "v29", "v30");
+  return c;
 }
 #undef RBNN_TRIPLE
 #undef RBNN_LOAD_SECOND
 #undef RBNN_LOAD_FIRST
 #undef RBNN_LOAD_X
+#undef RBNN_ADD
 #undef RBNN_PIXEL
+#endif  // RBNN_NO_INLINE_ASSEMBLY
 
 // different[i] += the popcount of window i ^ panel, over `triples` that start at `x` and `w`.
 template <std::size_t kPixels>
 inline void count_blocks(const Word* x, const Word* w, std::size_t triples, uint32x4_t (&different)[kPixels][kVectors]) {
   while (triples != 0) {
     const std::size_t block = smaller(kTriplesPerBlock, triples);
-    Counters<kPixels> c;
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        c.ones[i][v] = vdupq_n_u8(static_cast<std::uint8_t>(8 * block));
-        c.twos[i][v] = vdupq_n_u8(0);
-      }
-    }
-    count<kPixels>(x, w, block, c);
+    const Counters<kPixels> c = count<kPixels>(x, w, block);
     for (std::size_t i = 0; i < kPixels; ++i) {
       for (std::size_t v = 0; v < kVectors; ++v) {
         const uint16x8_t pairs = vpadalq_u8(vpadalq_u8(vpaddlq_u8(c.ones[i][v]), c.twos[i][v]), c.twos[i][v]);
@@ -224,25 +233,6 @@ inline void count_blocks(const Word* x, const Word* w, std::size_t triples, uint
     triples -= block;
   }
 }
-
-// Eight values of which the first `count` can be read, and the others are 0.
-template <typename T>
-class Eight {
- public:
-  Eight(const T* from, std::size_t count) : values_(from) {
-    if (count == kLanes) return;
-    for (std::size_t l = 0; l < kLanes; ++l) copy_[l] = l < count ? from[l] : T{0};
-    values_ = copy_;
-  }
-  Eight(const Eight&) = delete;
-  Eight& operator=(const Eight&) = delete;
-
-  const T* vector(std::size_t v) const { return values_ + 4 * v; }
-
- private:
-  const T* values_;
-  T copy_[kLanes];
-};
 
 // `value` where it is neither below `lower` nor above `upper`. Not fmax and fmin: fmax(+0, -0) is +0.
 inline float32x4_t clamp(float32x4_t value, float32x4_t lower, float32x4_t upper) {
@@ -260,60 +250,95 @@ inline float32x4_t finish(uint32x4_t different, float32x4_t inside, float32x4_t 
   return vaddq_f32(y, residual);
 }
 
+// A tile's place among the outputs.
 template <std::size_t kPixels>
-void multiply_pixels(const Product& p, std::size_t index, Word* x) {
+struct Tile {
   const Word* window[kPixels];
-  const std::int32_t* border[kPixels];
-  float32x4_t inside[kPixels];
-  for (std::size_t i = 0; i < kPixels; ++i) {
-    const std::size_t sample = (index + i) / p.pixels_per_sample;
-    const Pixel pixel = p.pixels[index + i - sample * p.pixels_per_sample];
-    window[i] = p.input + sample * p.sample_stride + pixel.input;
-    border[i] = p.border_weights + pixel.border * p.border_stride;
-    inside[i] = vdupq_n_f32(static_cast<float>(p.inside[pixel.border]));
+  const std::int32_t* border_weights[kPixels];
+  float inside[kPixels];
+  std::size_t index;  // of its first pixel
+};
+
+// The last panel's values of a row of channels: the first `count` of `from`, then 0.
+template <typename T>
+struct Partial {
+  T values[kLanes];
+  Partial(const T* from, std::size_t count) {
+    for (std::size_t l = 0; l < kLanes; ++l) values[l] = l < count ? from[l] : T{0};
   }
-  const std::size_t triples = p.runs * p.run_words / 3;
-  const bool fits = triples <= kBufferTriples;
-  if (fits) broadcast<kPixels>(p, window, 0, triples, x);
+};
+
+// Counts and finishes one panel's outputs, from channel `o` on; there are `count` of them, kLanes if kFull. `x` holds
+// the windows if they fit, else it is where to broadcast them to.
+template <std::size_t kPixels, bool kFull>
+inline void multiply_panel(const Product& p, const Tile<kPixels>& tile, const Word* w, std::size_t triples, bool fits,
+                           Word* x, std::size_t o, std::size_t count) {
+  uint32x4_t different[kPixels][kVectors];
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    const std::int32_t* const weights = tile.border_weights[i] + o;
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const int32x4_t four = kFull ? vld1q_s32(weights + 4 * v) : vld1q_s32(Partial(weights, count).values + 4 * v);
+      different[i][v] = vreinterpretq_u32_s32(four);
+    }
+  }
+  if (fits) {
+    count_blocks<kPixels>(x, w, triples, different);
+  } else {
+    for (std::size_t first = 0; first < triples; first += kBufferTriples) {
+      const std::size_t part = smaller(kBufferTriples, triples - first);
+      broadcast<kPixels>(p, tile.window, first, part, x);
+      count_blocks<kPixels>(x, w + first * 3 * kLanes, part, different);
+    }
+  }
+
+  const auto load = [count](const float* from, std::size_t v) {
+    return kFull ? vld1q_f32(from + 4 * v) : vld1q_f32(Partial(from, count).values + 4 * v);
+  };
   const float32x4_t lower = vdupq_n_f32(p.lower), upper = vdupq_n_f32(p.upper);
-
-  for (std::size_t panel = p.panel_begin; panel < p.panel_end; ++panel) {
-    const std::size_t channel = panel * kLanes, lanes = smaller(kLanes, p.channels - channel);
-    const bool full = lanes == kLanes;
-    uint32x4_t different[kPixels][kVectors];
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      const Eight<std::int32_t> weights(border[i] + channel, lanes);
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        different[i][v] = vreinterpretq_u32_s32(vld1q_s32(weights.vector(v)));
-      }
+  const float* residual = p.residual + tile.index * p.residual_stride + o;
+  float* output = p.output + tile.index * p.output_stride + o;
+  float32x4_t scale[kVectors], bias[kVectors];
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    scale[v] = load(p.scale + o, v);
+    bias[v] = load(p.bias + o, v);
+  }
+  for (std::size_t i = 0; i < kPixels; ++i, residual += p.residual_stride, output += p.output_stride) {
+    float y[kLanes];
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const float32x4_t value =
+          finish(different[i][v], vdupq_n_f32(tile.inside[i]), scale[v], bias[v], load(residual, v));
+      vst1q_f32((kFull ? output : y) + 4 * v, clamp(value, lower, upper));
     }
-    const Word* w = p.panels + panel * triples * 3 * kLanes;
-    if (fits) {
-      count_blocks<kPixels>(x, w, triples, different);
-    } else {
-      for (std::size_t first = 0; first < triples; first += kBufferTriples) {
-        const std::size_t part = smaller(kBufferTriples, triples - first);
-        broadcast<kPixels>(p, window, first, part, x);
-        count_blocks<kPixels>(x, w + first * 3 * kLanes, part, different);
-      }
-    }
-
-    const Eight<float> scale(p.scale + channel, lanes), bias(p.bias + channel, lanes);
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      float* const to = p.output + (index + i) * p.output_stride + channel;
-      const Eight<float> residual(p.residual + (index + i) * p.residual_stride + channel, lanes);
-      float y[kLanes];
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        const float32x4_t value = finish(different[i][v], inside[i], vld1q_f32(scale.vector(v)),
-                                         vld1q_f32(bias.vector(v)), vld1q_f32(residual.vector(v)));
-        vst1q_f32((full ? to : y) + 4 * v, clamp(value, lower, upper));
-      }
-      for (std::size_t l = 0; !full && l < lanes; ++l) to[l] = y[l];
-    }
+    for (std::size_t l = 0; !kFull && l < count; ++l) output[l] = y[l];
   }
 }
 
-void multiply(const Product& p) {
+template <std::size_t kPixels>
+void multiply_pixels(const Product& p, std::size_t index, Word* x) {
+  Tile<kPixels> tile;
+  tile.index = index;
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    const std::size_t sample = (index + i) / p.pixels_per_sample;
+    const Pixel pixel = p.pixels[index + i - sample * p.pixels_per_sample];
+    tile.window[i] = p.input + sample * p.sample_stride + pixel.input;
+    tile.border_weights[i] = p.border_weights + pixel.border * p.border_stride;
+    tile.inside[i] = static_cast<float>(p.inside[pixel.border]);
+  }
+  const std::size_t triples = p.runs * p.run_words / 3, panel_words = triples * 3 * kLanes;
+  const bool fits = triples <= kBufferTriples;
+  if (fits) broadcast<kPixels>(p, tile.window, 0, triples, x);
+
+  const Word* w = p.panels + p.panel_begin * panel_words;
+  std::size_t o = p.panel_begin * kLanes;
+  const std::size_t end = smaller(p.panel_end * kLanes, p.channels);
+  for (; o + kLanes <= end; o += kLanes, w += panel_words) {
+    multiply_panel<kPixels, true>(p, tile, w, triples, fits, x, o, kLanes);
+  }
+  if (o < end) multiply_panel<kPixels, false>(p, tile, w, triples, fits, x, o, end - o);
+}
+
+void multiply(const Product& product) {
+  const Product p = product;  // a copy that nothing can point to: the compiler keeps it in registers across the assembly
   alignas(64) Word x[12 * kTilePixels * kBufferTriples];
   std::size_t index = p.pixel_begin;
   for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) multiply_pixels<kTilePixels>(p, index, x);
