@@ -32,7 +32,9 @@ def run_library(kernel: str, attributes: BinaryConv2dAttributes, arrays: dict[st
     return session.run(None, {name: arrays[name] for name in ("X", "R") if name in arrays})[0]
 
 
-def compare(attributes: BinaryConv2dAttributes, arrays: dict[str, np.ndarray], expected: np.ndarray) -> list[str]:
+def compare(
+    attributes: BinaryConv2dAttributes, arrays: dict[str, np.ndarray], expected: np.ndarray
+) -> list[str]:
     """Returns the names of the backends whose bits differ from the expected ones."""
     found = {kernel: run_library(kernel, attributes, arrays) for kernel in KERNELS}
     found["numpy"] = binary_conv2d(**({"R": None} | arrays), attributes=attributes)

@@ -24,7 +24,7 @@ Arrays = dict[str, np.ndarray | None]
 
 
 def limit_cases() -> list[tuple[BinaryConv2dAttributes, Arrays]]:
-    """Makes cases in which all bits differ, or all agree, around the lengths where the NEON kernel's counters end.
+    """Makes cases in which all bits differ, or all agree, around the NEON kernel's limits.
 
     A byte counts at most 31 triples of words (2976 bits), the buffer of windows holds 64 (6144 bits).
     """
@@ -64,8 +64,8 @@ def write_operator_cases(path: Path) -> int:
         model = operator_model(**constants, attributes=attributes, residual="R" in inputs)
         (found,) = create_session(model.SerializeToString(), library=True, threads=1).run(None, inputs)
         assert same_bits(found, expected), attributes
-        arrays = {name: array for name, array in (arrays | {"Y": expected}).items() if array is not None}
-        tensors |= {f"{index}.{name}": array for name, array in arrays.items()}
+        given = {name: array for name, array in arrays.items() if array is not None}
+        tensors |= {f"{index}.{name}": array for name, array in (given | {"Y": expected}).items()}
         descriptions.append(attributes.to_dict())
     np.savez(path, cases=json.dumps(descriptions), **tensors)
     return len(cases)

@@ -1,4 +1,4 @@
-"""On Arm64, portable kernel, NEON kernel and NumPy give the bits that x86 gives; and a network its answers."""
+"""On Arm64, portable and NEON kernel and NumPy give the bits that x86 gives, and a network its answers."""
 
 from pathlib import Path
 

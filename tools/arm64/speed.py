@@ -2,8 +2,9 @@
 
     python tools/arm64/speed.py
 
-1. llvm-mca (Debian: apt-get install llvm-19, or another version) runs the inner loop, as compiled, on its models of
-   three cores; beside it the loop's bound by vector pipes, plain xor-popcount-add, and the mix that Larq publishes.
+1. llvm-mca (Debian: apt-get install llvm-19, or another version) runs the inner loop, as compiled, on its
+   models of three cores; beside it the loop's bound by vector pipes, plain xor-popcount-add, and the mix that
+   Larq publishes.
 2. QEMU counts the instructions of a whole layer, portable and NEON, on the machine of tools/arm64/setup.py.
 
 Needs the compiler of tools/wheels/requirements.txt.
@@ -55,7 +56,8 @@ def newest(tool: str) -> str:
 
 def compile_kernel() -> str:
     """Compiles the NEON kernel as the wheel does; returns the assembly."""
-    command = [ZIG, "c++", "-target", TARGET, "-std=c++17", "-O3", "-DNDEBUG", "-fPIC", "-ffp-contract=off", "-g0"]
+    command: list[str | Path] = [ZIG, "c++", "-target", TARGET, "-std=c++17", "-O3", "-DNDEBUG", "-fPIC"]
+    command += ["-ffp-contract=off", "-g0"]
     output = BUILD / "arm_neon.s"
     output.parent.mkdir(parents=True, exist_ok=True)
     command += [f"-I{NATIVE}", "-S", "-o", output, NATIVE / "kernels/binary_conv2d/arm_neon.cc"]
@@ -91,9 +93,11 @@ def print_cycles() -> None:
     vector = [line for line in loop if re.match(r"^(eor|bsl|cnt|add|sub) v\d", line)]
     macs = sum(line.startswith("bsl") for line in vector) * TRIPLE_VECTOR_MACS
     print(f"inner loop: {len(vector)} vector instructions of {len(loop) - 1} for {macs} products:")
-    print(f"{macs / len(vector):.1f} products a vector instruction (plain xor, popcount, add: {VECTOR_BITS / 3:.1f}, ")
-    print(f"Larq's mix: {4096 / 96:.1f})\n")
-    print("| products a cycle | inner loop | its bound by vector pipes | share | plain | Larq's mix | cnt alone |")
+    print(f"{macs / len(vector):.1f} products a vector instruction")
+    print(f"(plain xor, popcount, add: {VECTOR_BITS / 3:.1f}; Larq's mix: {4096 / 96:.1f})\n")
+    print(
+        "| products a cycle | inner loop | bound by vector pipes | share | plain | Larq's mix | cnt alone |"
+    )
     print("|---|---|---|---|---|---|---|")
     for name, core in CORES.items():
         ours = macs / cycles("\n".join(loop), core)
@@ -102,7 +106,8 @@ def print_cycles() -> None:
         plain = 8 * VECTOR_BITS / cycles(PLAIN, core)
         larq = 4096 / cycles(LARQ, core)
         count = 8 * VECTOR_BITS / cycles(COUNT_ONLY, core)
-        print(f"| {name} | {ours:.1f} | {bound:.1f} | {ours / bound:.0%} | {plain:.1f} | {larq:.1f} | {count:.0f} |")
+        figures = f"{ours:.1f} | {bound:.1f} | {ours / bound:.0%} | {plain:.1f} | {larq:.1f} | {count:.0f}"
+        print(f"| {name} | {figures} |")
 
 
 def independent(vector: list[str]) -> Iterator[str]:
@@ -113,10 +118,12 @@ def independent(vector: list[str]) -> Iterator[str]:
 
 def build_run_layer() -> Path:
     """Builds the program that runs one layer, for Arm64."""
-    command = ["cmake", "-G", "Ninja", "-S", ROOT, "-B", BUILD, f"-DCMAKE_TOOLCHAIN_FILE={ROOT}/tools/wheels/zig.cmake"]
+    toolchain = ROOT / "tools/wheels/zig.cmake"
+    command = ["cmake", "-G", "Ninja", "-S", ROOT, "-B", BUILD, f"-DCMAKE_TOOLCHAIN_FILE={toolchain}"]
     command += [f"-DRBNN_ZIG={ZIG}", f"-DRBNN_ZIG_TARGET={TARGET}", "-DRBNN_BUILD_BENCHMARKS=ON"]
     subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", str(BUILD), "--target", "run_layer"], check=True, stdout=subprocess.DEVNULL)
+    build = ["cmake", "--build", str(BUILD), "--target", "run_layer"]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     return BUILD / "runtimes/native/benchmarks/run_layer"
 
 
@@ -149,7 +156,10 @@ def print_instructions() -> None:
         print("\nno instruction counts: needs the emulated machine; run: make test-aarch64")
         return
     program = build_run_layer()
-    counts = {kernel: executed(program, kernel, "2") - executed(program, kernel, "1") for kernel in ("portable", "neon")}
+    counts = {
+        kernel: executed(program, kernel, "2") - executed(program, kernel, "1")
+        for kernel in ("portable", "neon")
+    }
     macs = 56 * 56 * 64 * 64 * 9
     print("\n3 x 3, 64 to 64 channels, 56 x 56, float in to float out:")
     for kernel, count in counts.items():

@@ -2,9 +2,9 @@
 
     python tools/wheels/build.py linux-aarch64 linux-x86_64
 
-The library has a C interface and no Python in it, so one wheel serves every Python of a platform. It is compiled with
-Zig, which brings every target's C library in the version asked for, so the result does not depend on the machine that
-builds it. Everything else is the build that pyproject.toml and CMakeLists.txt describe.
+The library has a C interface and no Python in it, so one wheel serves every Python of a platform. It is
+compiled with Zig, which brings every target's C library in the version asked for, so the result does not
+depend on the machine that builds it. Everything else is what pyproject.toml and CMakeLists.txt describe.
 """
 
 import argparse
@@ -13,6 +13,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import ziglang
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,8 +43,6 @@ TARGETS = {
 
 def build(name: str, output: Path) -> None:
     """Builds one wheel into `output`."""
-    import ziglang
-
     target = TARGETS[name]
     settings = {
         "build-dir": f"build/wheel-{name}",

@@ -20,7 +20,8 @@
 // Overflow: a triple moves each byte of a counter by at most 8, so a block of 31 (248) fits. `ones` goes down from 8 a
 // triple by the popcount of ~s, and so ends at the popcount of s. In 16 bits a block is at most 2 * (248 + 2 * 248);
 // a 32-bit lane counts bits of one window, fewer than 2^24.
-// Tail: the last panel's missing channels are 0 in the weights, and its epilogue goes through copies of 8.
+// Tail: the last panel's missing channels are 0 in the weights, and its epilogue goes through copies of 8 values;
+// pixels that do not fill a tile are a tile each.
 
 #include <arm_neon.h>
 
