@@ -49,13 +49,31 @@ def limit_cases() -> list[tuple[BinaryConv2dAttributes, Arrays]]:
     return cases
 
 
+def zero_cases() -> list[tuple[BinaryConv2dAttributes, Arrays]]:
+    """Makes cases whose values are -0.0 before the activation, which every activation passes."""
+    cases = []
+    for activation in ("none", "hardtanh", "relu"):
+        for outputs in (8, 9):
+            zeros = np.full(outputs, -0.0, np.float32)
+            arrays: Arrays = {
+                "X": np.ones((1, 2, 2, 3), np.float32),
+                "W": np.zeros((outputs, 1, 1, 1), np.uint8),  # all -1: acc is -3, and -3 times 0 is -0.0
+                "scale": np.zeros(outputs, np.float32),
+                "bias": zeros,
+                "R": np.broadcast_to(zeros, (1, 2, 2, outputs)).copy(),
+            }
+            cases.append((BinaryConv2dAttributes(3, threshold="zero", activation=activation), arrays))
+    return cases
+
+
 def write_operator_cases(path: Path) -> int:
     """Writes cases of BinaryConv2d with the output that the oracle and this machine's best kernel give.
 
     Returns:
         How many there are.
     """
-    cases = [(case.attributes, case.arrays()) for case in covering_cases()] + limit_cases()
+    cases = [(case.attributes, case.arrays()) for case in covering_cases()]
+    cases += limit_cases() + zero_cases()
     tensors, descriptions = {}, []
     for index, (attributes, arrays) in enumerate(cases):
         expected = oracle(**arrays, **attributes.to_dict())
