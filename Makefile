@@ -11,13 +11,20 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 # cmake and ninja come with the environment.
 test test-native bench-native: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-native bench-native lint format types clean
+# Wheels for other machines are built in an environment of their own: it holds a C++ compiler for all of them.
+WHEELS := build/wheels-venv
+WHEELS_READY := $(WHEELS)/.ready
+TARGETS := linux-x86_64 linux-aarch64
+
+.PHONY: help setup demo test test-native bench-native wheel wheels test-aarch64 estimate-aarch64 lint format types clean
 
 help:
 	@echo "make demo    train a small network on handwritten digits, export it, run it three ways, compare"
 	@echo "make test    all tests                make lint    ruff, then make types for mypy"
 	@echo "make test-native   the C++ tests alone, plain and under sanitizers"
 	@echo "make bench-native  single kernels beside this host's peak"
+	@echo "make wheels        a wheel for each of $(TARGETS); make wheel TARGET=... for one"
+	@echo "make test-aarch64  the Arm64 wheel on an emulated Arm64 machine, against this one"
 	@echo "make setup   only the environment     make format  apply ruff's formatting"
 
 $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find runtimes/native -name '*.cc' -o -name '*.h' -o -name '*.inc' 2>/dev/null)
@@ -47,6 +54,29 @@ bench-native: $(READY)
 	cmake -S . -B build/bench -G Ninja -DRBNN_BUILD_BENCHMARKS=ON
 	cmake --build build/bench --target bench_binary_conv2d
 	build/bench/runtimes/native/benchmarks/bench_binary_conv2d $(ARGS)
+
+$(WHEELS_READY): tools/wheels/requirements.txt
+	test -x $(WHEELS)/bin/python || $(PYTHON) -m venv $(WHEELS)
+	$(WHEELS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# TARGET is linux-x86_64 or linux-aarch64. The first build for a target compiles Zig's C++ library, some minutes.
+wheel: $(WHEELS_READY)
+	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/wheels/build.py $(TARGET)
+
+wheels: $(WHEELS_READY)
+	$(MAKE) wheel TARGET="$(TARGETS)"
+	$(WHEELS)/bin/python -m pytest -p no:cacheprovider -q tests/wheels
+
+# Needs QEMU and debootstrap, and root once for the latter; says so and skips the tests where they are missing.
+test-aarch64: $(READY)
+	$(MAKE) wheel TARGET=linux-aarch64
+	$(BIN)/python tools/arm64/setup.py --optional dist/rbnn_deploy-*-manylinux_2_28_aarch64.whl
+	RBNN_TEST_AARCH64=1 OMP_NUM_THREADS=1 $(BIN)/pytest -s tests/aarch64
+
+# What the NEON kernel should reach, from models of three cores and from instructions counted.
+estimate-aarch64: $(WHEELS_READY)
+	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/arm64/speed.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

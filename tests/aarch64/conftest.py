@@ -1,0 +1,43 @@
+"""The emulated Arm64 machine that `make test-aarch64` sets up."""
+
+import importlib.util
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Raspberry Pi 3, 4 and 5.
+CPUS = ("cortex-a53", "cortex-a72", "cortex-a76")
+
+Emulate = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session", params=CPUS)
+def emulate(request: pytest.FixtureRequest) -> Emulate:
+    """Runs `device.py` with arguments on one processor and returns what it prints."""
+    spec = importlib.util.spec_from_file_location("arm64_setup", ROOT / "tools/arm64/setup.py")
+    arm64 = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(arm64)
+    if os.environ.get("RBNN_TEST_AARCH64") != "1":
+        pytest.skip("takes minutes; `make test-aarch64` runs it")
+    if reason := arm64.missing():
+        pytest.skip(f"cannot emulate Arm64 here: {reason}")
+
+    def run(*arguments: object) -> dict[str, Any]:
+        path = os.pathsep.join((str(arm64.FOLDER / "site"), str(ROOT / "tests")))
+        script = ROOT / "tests/aarch64/device.py"
+        command = arm64.emulated(script, *map(str, arguments), cpu=request.param, PYTHONPATH=path)
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        assert result.returncode == 0, result.stderr
+        found = json.loads(result.stdout.splitlines()[-1])
+        assert found["machine"] == "aarch64"
+        assert found["kernel"] == "neon"
+        print(request.param, found)
+        return found
+
+    return run

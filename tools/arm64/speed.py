@@ -1,0 +1,172 @@
+"""Estimates the NEON kernel's speed without Arm hardware; prints the table of docs/arm.md.
+
+    python tools/arm64/speed.py
+
+1. llvm-mca (Debian: apt-get install llvm-19, or another version) runs the inner loop, as compiled, on its
+   models of three cores; beside it the loop's bound by vector pipes, plain xor-popcount-add, and the mix that
+   Larq publishes.
+2. QEMU counts the instructions of a whole layer, portable and NEON, on the machine of tools/arm64/setup.py.
+
+Needs the compiler of tools/wheels/requirements.txt.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import ziglang
+
+ROOT = Path(__file__).resolve().parents[2]
+NATIVE = ROOT / "runtimes" / "native"
+BUILD = ROOT / "build" / "arm64-speed"
+SYSTEM = ROOT / "build" / "arm64" / "root"
+ZIG = Path(ziglang.__file__).parent / "zig"
+TARGET = "aarch64-linux-gnu.2.28"
+# LLVM has no model of its own for the A76 and takes the A57's; the Neoverse N1 is the A76's server edition.
+CORES = {"Cortex-A53": "cortex-a53", "Cortex-A72": "cortex-a72", "Cortex-A76": "neoverse-n1"}
+VECTOR_BITS, TRIPLE_VECTOR_MACS = 128, 384
+ITERATIONS = 1000
+
+# Eight of each in turn, so that none waits for another.
+PLAIN = "".join(
+    [f"eor v{i}.16b, v30.16b, v31.16b\n" for i in range(8)]
+    + [f"cnt v{i}.16b, v{i}.16b\n" for i in range(8)]
+    + [f"add v{8 + i}.16b, v{8 + i}.16b, v{i}.16b\n" for i in range(8)]
+)
+COUNT_ONLY = "".join(f"cnt v{i}.16b, v{8 + i}.16b\n" for i in range(8))
+# Larq Compute Engine, indirect kernel, 8 x 4 x 128 bits: 32 eor, 32 cnt, 28 addp, 4 uadalp for 4096 products.
+LARQ = "".join(
+    [f"eor v{i % 8}.16b, v30.16b, v31.16b\ncnt v{8 + i % 8}.16b, v29.16b\n" for i in range(32)]
+    + [f"addp v{16 + i % 8}.16b, v30.16b, v31.16b\n" for i in range(28)]
+    + [f"uadalp v{24 + i}.8h, v29.16b\n" for i in range(4)]
+)
+
+
+def newest(tool: str) -> str:
+    """Returns the newest version of an LLVM tool that this machine has."""
+    names = [f"{tool}-{version}" for version in range(30, 13, -1)] + [tool]
+    for name in names:
+        if shutil.which(name):
+            return name
+    sys.exit(f"needs {tool}; run: apt-get install llvm")
+
+
+def compile_kernel() -> str:
+    """Compiles the NEON kernel as the wheel does; returns the assembly."""
+    command: list[str | Path] = [ZIG, "c++", "-target", TARGET, "-std=c++17", "-O3", "-DNDEBUG", "-fPIC"]
+    command += ["-ffp-contract=off", "-g0"]
+    output = BUILD / "arm_neon.s"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    command += [f"-I{NATIVE}", "-S", "-o", output, NATIVE / "kernels/binary_conv2d/arm_neon.cc"]
+    subprocess.run([*map(str, command)], check=True)
+    return output.read_text()
+
+
+def inner_loop(assembly: str) -> list[str]:
+    """Returns the loop that counts triples: the first one with a bsl in it that jumps back to its label."""
+    lines = [line.split("//")[0].strip() for line in assembly.splitlines()]
+    labels = {line[:-1]: i for i, line in enumerate(lines) if line.endswith(":")}
+    for i, line in enumerate(lines):
+        jump = re.match(r"^b\.ne\s+(\S+)$", line)
+        begin = labels.get(jump[1], i) if jump else i
+        body = [text for text in lines[begin:i] if re.match(r"^[a-z]", text)]
+        if any(text.startswith("bsl") for text in body):
+            return [" ".join(text.split()) for text in body] + ["b.ne 1f", "1:"]
+    raise ValueError("the assembly holds no loop with a bsl")
+
+
+def cycles(instructions: str, core: str) -> float:
+    """Returns the cycles of one iteration, as llvm-mca sees it."""
+    command = [newest("llvm-mca"), "-mtriple=aarch64", f"-mcpu={core}", f"-iterations={ITERATIONS}"]
+    result = subprocess.run(command, input=instructions, capture_output=True, text=True, check=True)
+    found = re.search(r"Total Cycles:\s+(\d+)", result.stdout)
+    assert found is not None, result.stdout
+    return int(found[1]) / ITERATIONS
+
+
+def print_cycles() -> None:
+    """Prints products per cycle of the inner loop, its bounds, and others' loops."""
+    loop = inner_loop(compile_kernel())
+    vector = [line for line in loop if re.match(r"^(eor|bsl|cnt|add|sub) v\d", line)]
+    macs = sum(line.startswith("bsl") for line in vector) * TRIPLE_VECTOR_MACS
+    print(f"inner loop: {len(vector)} vector instructions of {len(loop) - 1} for {macs} products:")
+    print(f"{macs / len(vector):.1f} products a vector instruction")
+    print(f"(plain xor, popcount, add: {VECTOR_BITS / 3:.1f}; Larq's mix: {4096 / 96:.1f})\n")
+    print(
+        "| products a cycle | inner loop | bound by vector pipes | share | plain | Larq's mix | cnt alone |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for name, core in CORES.items():
+        ours = macs / cycles("\n".join(loop), core)
+        # The same instructions without dependences and loads.
+        bound = macs / cycles("\n".join(independent(vector)), core)
+        plain = 8 * VECTOR_BITS / cycles(PLAIN, core)
+        larq = 4096 / cycles(LARQ, core)
+        count = 8 * VECTOR_BITS / cycles(COUNT_ONLY, core)
+        figures = f"{ours:.1f} | {bound:.1f} | {ours / bound:.0%} | {plain:.1f} | {larq:.1f} | {count:.0f}"
+        print(f"| {name} | {figures} |")
+
+
+def independent(vector: list[str]) -> Iterator[str]:
+    """Yields instructions of the same kinds and number, none of which waits for another."""
+    for i, line in enumerate(vector):
+        yield f"{line.split()[0]} v{i % 16}.16b, v30.16b" + ("" if line.startswith("cnt") else ", v31.16b")
+
+
+def build_run_layer() -> Path:
+    """Builds the program that runs one layer, for Arm64."""
+    toolchain = ROOT / "tools/wheels/zig.cmake"
+    command = ["cmake", "-G", "Ninja", "-S", ROOT, "-B", BUILD, f"-DCMAKE_TOOLCHAIN_FILE={toolchain}"]
+    command += [f"-DRBNN_ZIG={ZIG}", f"-DRBNN_ZIG_TARGET={TARGET}", "-DRBNN_BUILD_BENCHMARKS=ON"]
+    subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
+    build = ["cmake", "--build", str(BUILD), "--target", "run_layer"]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    return BUILD / "runtimes/native/benchmarks/run_layer"
+
+
+def executed(program: Path, *arguments: str) -> int:
+    """Counts the instructions of a program: QEMU names each block that it executes, and shows each once."""
+    command = ["qemu-aarch64-static", "-L", str(SYSTEM), "-d", "nochain,exec,in_asm", "-D", "/dev/stderr"]
+    command += [str(program), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    length: dict[int, int] = {}  # of each block, by its address
+    block, total = None, 0
+    for line in process.stderr:
+        if line.startswith("Trace"):
+            total += length[int(line.split("/")[1], 16)]
+        elif line.startswith("IN:"):
+            block = None
+        elif line.startswith("0x"):
+            if block is None:
+                block = int(line[: line.index(":")], 16)
+                length[block] = 0
+            length[block] += 1
+    if process.wait() != 0:
+        sys.exit(f"{program} failed under QEMU")
+    return total
+
+
+def print_instructions() -> None:
+    """Prints the instructions of a layer of ResNet-18."""
+    if shutil.which("qemu-aarch64-static") is None or not SYSTEM.is_dir():
+        print("\nno instruction counts: needs the emulated machine; run: make test-aarch64")
+        return
+    program = build_run_layer()
+    counts = {
+        kernel: executed(program, kernel, "2") - executed(program, kernel, "1")
+        for kernel in ("portable", "neon")
+    }
+    macs = 56 * 56 * 64 * 64 * 9
+    print("\n3 x 3, 64 to 64 channels, 56 x 56, float in to float out:")
+    for kernel, count in counts.items():
+        print(f"- {kernel}: {count:,} instructions, {macs / count:.1f} products each")
+    print(f"- ratio {counts['portable'] / counts['neon']:.2f}")
+
+
+if __name__ == "__main__":
+    print_cycles()
+    print_instructions()
