@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnxscript import ir
 from torch import nn
 
 from exporters.onnx.finalize import check_opset, finalize
@@ -57,15 +58,26 @@ def build_model(
     folded = fold(module)
     graph = export_graph(folded.module, metadata.input_shape, opset)
     if optimize:
-        graph = simplify(graph)
-        to_channels_last(graph)
-        fuse(graph)
+        graph = _optimized(graph, metadata.architecture)
     tidy(graph)
     if not any(node.op_type == BINARY_CONV2D for node in graph.graph):
         raise UserError(
             f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
         )
     return finalize(graph, metadata, opset), folded
+
+
+def _optimized(graph: ir.Model, name: str) -> ir.Model:
+    try:
+        graph = simplify(graph)
+        to_channels_last(graph)
+        fuse(graph)
+    except Exception as error:  # onnxsim and the rewriter quote whole graphs in errors of many types
+        raise UserError(
+            f"the graph of {name} cannot be simplified ({type(error).__name__}); export it as it is with "
+            "simplify=False or --no-simplify, and please report it"
+        ) from error
+    return graph
 
 
 def export_onnx(

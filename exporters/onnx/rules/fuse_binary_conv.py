@@ -5,7 +5,7 @@ which would come before what is fused.
 
 1. Mul(y, m), m per channel or single, without R: scale m, bias m.
 2. Add(y, a), a per channel or single: bias + a. Each composed in float64 and rounded once.
-3. Add(y, r), r of the output's own shape, without R: R = r.
+3. Add(y, r), r another value of the output's own shape, without R: R = r.
 4. R = Add(r, a), a per channel: R = r and bias + a, one pass over the residual less.
 5. Clip(y, -1, 1): activation hardtanh. Relu(y), or Clip(y, 0): activation relu.
 """
@@ -135,6 +135,8 @@ class FuseResidual(RewriteRuleClassBase):
         node = producer(y)
         if _has_residual(node) or _activated(node):
             return MatchResult().fail("the convolution already has a residual or an activation")
+        if r is y:
+            return MatchResult().fail("the residual is the convolution's own output")
         shape = static_shape(y)
         if shape is None or static_shape(r) != shape:
             return MatchResult().fail(f"the residual's shape {static_shape(r)} is not the output's {shape}")
