@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,11 @@ import numpy.typing as npt
 
 from rbnn_deploy.comparing.explaining import explain
 from rbnn_deploy.comparing.layers import BinaryLayer, binary_layers
+from rbnn_deploy.comparing.replaying import NumpyJudge, problem
 from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, PairReport
 from rbnn_deploy.comparing.same_input import gives_same_bits
 from rbnn_deploy.comparing.statistics import PairStatistics, top1
-from rbnn_deploy.comparing.subjects import TORCH, RuntimeSubject, Subject, TorchSubject, Trace
+from rbnn_deploy.comparing.subjects import TORCH, Replay, RuntimeSubject, Subject, TorchSubject, Trace
 from rbnn_deploy.errors import UserError
 from runtimes import load_model
 from runtimes.numpy_backend.runtime import load_proto
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 Float32 = npt.NDArray[np.float32]
 Pair = tuple[str, str]
 
-LOGIT_TOLERANCE = 1e-3  # what float steps behind the last bit may add up to in logits of some 10
+# What float steps behind the last bit may add up to: 1e-3, or 1e-5 of a sample's largest logit if more.
+LOGIT_TOLERANCE, RELATIVE_LOGIT_TOLERANCE = 1e-3, 1e-5
+NUMPY = "numpy"
 DEFAULT_RUNTIMES = (TORCH, "ort", "ort-portable", "numpy")
 # A batch: 32 images of CIFAR, 6 of ImageNet. Tracing keeps every binary layer's input of one batch.
 BATCH_VALUES, BATCH_SAMPLES = 1 << 20, 32
@@ -78,7 +82,14 @@ def compare(
             subjects.append(RuntimeSubject(loaded[name], found))
         elif module is not None:
             subjects.append(TorchSubject(module))
-    comparison = _Comparison(subjects, found, trace_all=layers, threads=threads, quantised=quantised)
+    comparison = _Comparison(
+        subjects,
+        found,
+        trace_all=layers,
+        threads=threads,
+        quantised=quantised,
+        judge=NumpyJudge(proto, found),
+    )
     for x in _batches(samples):
         comparison.add(x)
         if progress is not None:
@@ -96,6 +107,13 @@ def _batches(samples: Float32 | Iterable[Float32]) -> Iterator[Float32]:
             yield np.ascontiguousarray(block[start : start + size])
 
 
+def _tolerances(left: Float32, right: Float32) -> npt.NDArray[np.float64]:
+    """Returns the difference of logits that each sample is allowed, float64 [N]."""
+    both = np.abs(np.concatenate([a.reshape(len(a), -1) for a in (left, right)], axis=1).astype(np.float64))
+    largest = np.max(both, axis=1, initial=0.0, where=np.isfinite(both))
+    return np.asarray(np.maximum(LOGIT_TOLERANCE, RELATIVE_LOGIT_TOLERANCE * largest))
+
+
 class _Comparison:
     """Adds up what batches show."""
 
@@ -107,6 +125,7 @@ class _Comparison:
         trace_all: bool,
         threads: int | None,
         quantised: bool,
+        judge: NumpyJudge,
     ) -> None:
         self.samples = 0
         self._subjects = subjects
@@ -122,6 +141,8 @@ class _Comparison:
         self._identical: dict[str, bool] = {}
         self._notes: dict[str, None] = {}  # in order, each once
         self._quantised = quantised
+        self._judges: dict[str, TorchSubject | NumpyJudge] = {NUMPY: judge}
+        self._judges |= {s.name: s for s in subjects if isinstance(s, TorchSubject)}
         if quantised and TORCH in self._classes:
             note = f"the model's float layers are int8, so {TORCH} differs by design; compare the accuracies"
             self._notes[note] = None
@@ -133,13 +154,17 @@ class _Comparison:
         differing: dict[Pair, npt.NDArray[np.intp]] = {}
         for pair, statistics in self._pairs.items():
             left, right = (logits[name] for name in pair)
+            if left.dtype != np.float32 or right.dtype != np.float32:
+                raise UserError(
+                    f"{pair[0]} and {pair[1]} must give float32 logits to be compared; export without argmax"
+                )
             if left.shape != right.shape:
                 raise UserError(
                     f"{pair[0]} gives logits of shape {list(left.shape)}, {pair[1]} of {list(right.shape)}; "
                     "compare a model with the checkpoint that it was exported from"
                 )
             gaps = statistics.add(left, right)
-            wanting = np.flatnonzero(gaps > LOGIT_TOLERANCE)
+            wanting = np.flatnonzero(gaps > _tolerances(left, right))
             if wanting.size and not (self._quantised and TORCH in pair):
                 differing[pair] = wanting
         for name, values in logits.items():
@@ -151,15 +176,36 @@ class _Comparison:
             traces = {s.name: s.trace(x) for s in self._subjects if s.name in involved}
         for name, trace in traces.items():
             self._check_names(name, trace)
-        for pair, chosen in differing.items():
-            left_trace, right_trace = (traces[name] for name in pair)
-            common = self._common(left_trace, right_trace)
-            for sample in chosen:
-                found = explain(left_trace, right_trace, common, int(sample))
-                self._pairs[pair].explanations.append((self.samples + int(sample), found))
+        self._explain(x, traces, differing)
         if self._trace_all:
             self._compare_layers(traces)
         self.samples += len(x)
+
+    def _explain(
+        self, x: Float32, traces: dict[str, Trace], differing: dict[Pair, npt.NDArray[np.intp]]
+    ) -> None:
+        """Looks for the cause of each difference in a batch."""
+        replays: dict[tuple[str, str], Replay] = {}
+        for pair, chosen in differing.items():
+            left_trace, right_trace = (traces[name] for name in pair)
+            common = self._common(left_trace, right_trace)
+            allowed = _tolerances(left_trace.logits, right_trace.logits)
+            for sample in map(int, chosen):
+                found = explain(left_trace, right_trace, common, sample)
+                for judge, recorded in self._judgements(pair):
+                    if found.explains:
+                        if (judge, recorded) not in replays:
+                            replays[judge, recorded] = self._judges[judge].replay(x, traces[recorded])
+                        repeated = replays[judge, recorded]
+                        what = problem(repeated, traces[recorded], common, sample, float(allowed[sample]))
+                        found = replace(found, problem=what and f"{judge} repeating {recorded}: {what}")
+                self._pairs[pair].explanations.append((self.samples + sample, found))
+
+    def _judgements(self, pair: Pair) -> list[tuple[str, str]]:
+        """Names who repeats whose run: see `replaying`, rule 1."""
+        if TORCH in pair:
+            return [(TORCH, name) for name in pair if name != TORCH]
+        return [(NUMPY, name) for name in pair if name != NUMPY]
 
     def _common(self, left: Trace, right: Trace) -> list[str]:
         """Names the layers that both have, in graph order."""

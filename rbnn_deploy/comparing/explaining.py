@@ -10,6 +10,8 @@
    |x - t| = 4.3e-7 is 1.3e-5 of |t|, but 5.4e-7 of the root mean square 0.80. On 1000 images through the
    reference checkpoint the largest were 1.6e-6 of |t| and 3.6e-7 of the root mean square.) The root mean
    square is never below the mean, so whatever is within 1e-5 of |t| is accepted too.
+4. Behind that layer the two compute from different bits, so one repeats the other's run with its bits and
+   must come to the same values (`replaying`).
 """
 
 from collections.abc import Sequence
@@ -31,22 +33,25 @@ class Explanation:
         flipped: How many of its bits.
         distance: Largest |x - t| of those, in either subject, relative to the root mean square;
             infinite where one is no number.
+        problem: Where a repetition with the same bits comes to other values; empty if it does not.
     """
 
     layer: str | None
     flipped: int = 0
     distance: float = 0.0
+    problem: str = ""
 
     @property
     def explains(self) -> bool:
         """Whether rounding alone can be the cause."""
-        return self.layer is not None and self.distance <= RELATIVE_MARGIN
+        return self.layer is not None and self.distance <= RELATIVE_MARGIN and not self.problem
 
     def __str__(self) -> str:
         if self.layer is None:
             return "no binary layer's bits differ, so a float layer behind them computes something else"
         bits = "1 bit" if self.flipped == 1 else f"{self.flipped} bits"
-        return f"{bits} of layer {self.layer} differ, as far as {self.distance:.1e} from the threshold"
+        text = f"{bits} of layer {self.layer} differ, as far as {self.distance:.1e} from the threshold"
+        return f"{text}; and {self.problem}" if self.problem else text
 
 
 def explain(left: Trace, right: Trace, layers: Sequence[str], sample: int) -> Explanation:

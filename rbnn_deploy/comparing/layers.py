@@ -20,6 +20,7 @@ class BinaryLayer:
         name: The node's name, which is its torch module's, with "#2" behind it for the module's second call.
         attributes: The node's attributes.
         x: Name of the tensor that it binarises.
+        y: Name of its output.
         residual: Name of its residual, where that is computed; None where it is a constant or absent.
         constants: Its constant inputs: W, scale, bias, and R if that is one.
     """
@@ -27,6 +28,7 @@ class BinaryLayer:
     name: str
     attributes: BinaryConv2dAttributes
     x: str
+    y: str
     residual: str | None
     constants: tuple[npt.NDArray[Any], ...]
 
@@ -59,7 +61,9 @@ def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
         except ValueError as error:
             raise UserError(f"{path}: layer {name}: {error}; export the model again") from error
         arrays = tuple(numpy_helper.to_array(constants[other]) for other in given if other in constants)
-        layers.append(BinaryLayer(name, attributes, x, computed[0] if computed else None, arrays))
+        layers.append(
+            BinaryLayer(name, attributes, x, node.output[0], computed[0] if computed else None, arrays)
+        )
     if not layers:
         raise UserError(f"{path} has no binary layer; compare a model that `rbnn-deploy export` wrote")
     return layers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,6 +56,19 @@ class Trace:
     logits: Float32
     inputs: dict[str, Binarised]
     residuals: dict[str, Float32]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A run in which the binary layers were given another subject's inputs (`replaying`).
+
+    Attributes:
+        logits: float32 [N, classes].
+        own: float32 [N, H, W, C] by layer name: what the layer would have been given.
+    """
+
+    logits: Float32
+    own: dict[str, Float32]
 
 
 class Subject(Protocol):
@@ -130,30 +144,56 @@ class TorchSubject:
 
     def trace(self, x: Float32) -> Trace:
         """See `Subject`; the thresholds are taken as the layers in torch take them."""
+        inputs: dict[str, Binarised] = {}
+
+        def record(name: str, rule: str, given: Tensor) -> None:
+            inputs[name] = _binarise(given, rule)
+
+        return Trace(self._run_hooked(x, record), inputs, {})
+
+    def replay(self, x: Float32, recorded: Trace) -> Replay:
+        """Repeats a run with the binary layers' inputs that another subject had (`replaying`).
+
+        Args:
+            x: float32 [N, C, H, W], the samples of the trace.
+            recorded: What the other subject computed from them.
+        """
+        import torch  # noqa: PLC0415 - as above
+
+        own: dict[str, Float32] = {}
+
+        def replace(name: str, _: str, given: Tensor) -> Tensor | None:
+            own[name] = _channels_last(given)
+            if name not in recorded.inputs:
+                return None
+            return torch.from_numpy(recorded.inputs[name].x).permute(0, 3, 1, 2).contiguous()
+
+        return Replay(self._run_hooked(x, replace), own)
+
+    def _run_hooked(self, x: Float32, visit: Callable[[str, str, Tensor], Tensor | None]) -> Float32:
+        """Runs the module; `visit` sees each binary layer's name, rule and input, and may replace that."""
         from rbnn_deploy.folding.binary_conv2d import BinaryConv2d  # noqa: PLC0415 - as above
         from rbnn_deploy.layers import RotatedBinaryConv2d  # noqa: PLC0415
 
         calls: Counter[str] = Counter()
-        inputs: dict[str, Binarised] = {}
 
-        def record(name: str, rule: str, _: nn.Module, arguments: tuple[Any, ...]) -> None:
+        def hook(name: str, rule: str, _: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
             calls[name] += 1
-            key = name if calls[name] == 1 else f"{name}#{calls[name]}"
-            inputs[key] = _binarise(arguments[0], rule)
+            replaced = visit(name if calls[name] == 1 else f"{name}#{calls[name]}", rule, arguments[0])
+            return None if replaced is None else (replaced, *arguments[1:])
 
         hooks = []
         for name, child in self._module.named_modules():
             if isinstance(child, RotatedBinaryConv2d):
-                hooks.append(child.register_forward_pre_hook(partial(record, name, child.threshold)))
+                hooks.append(child.register_forward_pre_hook(partial(hook, name, child.threshold)))
             elif isinstance(child, BinaryConv2d):
                 rule = child.attributes.threshold
-                hooks.append(child.register_forward_pre_hook(partial(record, name, rule)))
+                hooks.append(child.register_forward_pre_hook(partial(hook, name, rule)))
         try:
-            logits = self.run(x)
+            return self.run(x)
         finally:
-            for hook in hooks:
-                hook.remove()
-        return Trace(logits, inputs, {})
+            for handle in hooks:
+                handle.remove()
 
 
 def _binarise(x: Tensor, rule: str) -> Binarised:
@@ -162,4 +202,8 @@ def _binarise(x: Tensor, rule: str) -> Binarised:
 
     x = x.detach()
     t = sample_mean(x).flatten().numpy() if rule == "sample_mean" else np.zeros(len(x), np.float32)
-    return Binarised(np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy()), t)
+    return Binarised(_channels_last(x), t)
+
+
+def _channels_last(x: Tensor) -> Float32:
+    return np.ascontiguousarray(x.detach().permute(0, 2, 3, 1).numpy())

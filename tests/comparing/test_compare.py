@@ -181,6 +181,36 @@ def test_bits_on_the_threshold_explain_a_difference(
     assert ("fell to different sides" in report.to_text()) is explained
 
 
+def test_a_flip_does_not_hide_what_is_wrong_behind_it(
+    network: Network, model_path: Path, tmp_path: Path
+) -> None:
+    tiny_shift = {input_of(model_path, "stem", 2): lambda bias: bias + np.float32(-1e-8)}
+    wrongs = [
+        (
+            {input_of(model_path, "head", 2): lambda bias: bias + np.float32(0.01)},
+            "behind the last binary layer",
+        ),
+        ({input_of(model_path, "first", 1): flip_one_bit}, "in front of layer second"),
+        ({input_of(model_path, "second", 1): flip_one_bit}, "in front of layer second#2"),
+    ]
+    for wrong, place in wrongs:
+        edited_model = edited(model_path, tmp_path, {**tiny_shift, **wrong})
+        report = compare(edited_model, network, images_on_the_threshold(8), runtimes=("torch", "ort"))
+        assert not report.ok
+        assert report.pairs[0].unexplained >= 7
+        assert place in report.to_text()
+
+
+def test_tolerance_follows_the_size_of_the_logits(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(Network(), nn.Linear(5, 4)).eval()
+    network[1].weight.data *= 1e5
+    path = tmp_path / "large.onnx"
+    export(network, path, input_shape=(3, 8, 8))
+    report = compare(path, network, images(16))
+    assert report.ok, report.to_text()
+
+
 def test_a_backend_that_differs_on_the_same_input_fails_the_comparison(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,107 @@
+"""Runs the network again with the binary layers' inputs that another subject had.
+
+A flipped bit explains a difference of logits only if nothing else differs, also behind the flip, where the
+two subjects no longer compute from the same numbers. So one of them, the judge, repeats the other's run: each
+binary layer binarises what was recorded, and the judge's own value at that place, and its logits at the end,
+must be the recorded ones to within rounding. Then every part of the network between two layers has computed
+the same from the same bits.
+
+1. PyTorch is the judge of what a runtime recorded; the NumPy backend is the judge between runtimes.
+2. Only what is binarised is replaced. A residual is the judge's own value, which differs by rounding alone.
+3. A value may differ by 1e-5 of itself or of the layer's root mean square, whichever is larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from rbnn_deploy.comparing.layers import BinaryLayer
+from rbnn_deploy.comparing.subjects import Replay, Trace
+from runtimes.numpy_backend.operators import NEW_OPS
+
+Float32 = npt.NDArray[np.float32]
+
+RELATIVE_MARGIN = 1e-5
+
+
+class NumpyJudge:
+    """Repeats a run in the NumPy backend.
+
+    Args:
+        model: The deployed model; it is not changed.
+        layers: Its binary layers.
+    """
+
+    def __init__(self, model: onnx.ModelProto, layers: Sequence[BinaryLayer]) -> None:
+        cut = onnx.ModelProto()
+        cut.CopyFrom(model)
+        self._layers = layers
+        self._input = next(
+            v.name for v in model.graph.input if v.name not in {t.name for t in model.graph.initializer}
+        )
+        self._output = model.graph.output[0].name
+        nodes = {node.output[0]: node for node in cut.graph.node}
+        self._recorded = {layer.name: f"recorded/{layer.name}" for layer in layers}
+        for layer in layers:
+            nodes[layer.y].input[0] = self._recorded[layer.name]
+            shape = (None, None, None, layer.attributes.channels)
+            value = onnx.helper.make_tensor_value_info(
+                self._recorded[layer.name], onnx.TensorProto.FLOAT, shape
+            )
+            cut.graph.input.append(value)
+        self._evaluator = ReferenceEvaluator(cut, new_ops=NEW_OPS)
+
+    def replay(self, x: Float32, recorded: Trace) -> Replay:
+        """Repeats a run.
+
+        Args:
+            x: float32 [N, C, H, W], the samples of the trace.
+            recorded: What another subject computed from them.
+        """
+        names = list(dict.fromkeys([self._output, *(layer.x for layer in self._layers)]))
+        feeds = {
+            self._recorded[name]: value.x for name, value in recorded.inputs.items() if name in self._recorded
+        }
+        # A layer whose input is the model's own input has no value of the judge's to look at.
+        wanted = [name for name in names if name != self._input]
+        found = dict(zip(wanted, self._evaluator.run(wanted, {self._input: x, **feeds}), strict=True))
+        own = {layer.name: found[layer.x] for layer in self._layers if layer.x in found}
+        return Replay(logits=found[self._output], own=own)
+
+
+def problem(judge: Replay, recorded: Trace, layers: Sequence[str], sample: int, tolerance: float) -> str:
+    """Says where a judge's repetition of a run leaves what was recorded.
+
+    Args:
+        judge: The repetition.
+        recorded: The run.
+        layers: Names of the binary layers in graph order.
+        sample: Index in both.
+        tolerance: Difference of a logit that is allowed.
+
+    Returns:
+        A clause that names the place; empty where there is none.
+    """
+    for name in layers:
+        if name not in judge.own or name not in recorded.inputs:
+            continue
+        want = recorded.inputs[name].x[sample].astype(np.float64)
+        own = judge.own[name][sample].astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            size = np.maximum(np.abs(want), np.sqrt(np.mean(np.square(want))))
+            apart = ~((np.abs(own - want) <= RELATIVE_MARGIN * size) | (own == want))
+        if (apart & ~(np.isnan(own) & np.isnan(want))).any():
+            return f"from the same bits, the steps in front of layer {name} compute something else"
+    left, right = judge.logits[sample].astype(np.float64), recorded.logits[sample].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        apart = ~((np.abs(left - right) <= tolerance) | (left == right) | (np.isnan(left) & np.isnan(right)))
+    return (
+        "from the same bits, the steps behind the last binary layer compute something else"
+        if apart.any()
+        else ""
+    )
