@@ -120,6 +120,8 @@ def export(
     if (float_layers == "int8") != (calibration is not None):
         raise UserError("int8 float layers and calibration images go together; give both, or neither")
     if isinstance(source, str | Path):
+        if Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
+            raise UserError(f"{path} is the checkpoint itself; name another file for the model")
         network = load_checkpoint(source, arch)
         module, metadata = network.module, checkpoint_metadata(network)
     else:

@@ -1,5 +1,6 @@
 """Inspects a checkpoint: a torch network before it is folded."""
 
+import copy
 import math
 from pathlib import Path
 
@@ -51,7 +52,9 @@ def inspect_network(network: LoadedNetwork, path: Path) -> NetworkSummary:
         network.module(torch.zeros(1, *network.input_shape))
     for handle in handles:
         handle.remove()
-    zeros = sum(entry.zeros for entry in fold_rotations(nn.Sequential(network.module)))
+    # Folding replaces layers in place.
+    folded = nn.Sequential(copy.deepcopy(network.module))
+    zeros = sum(entry.zeros for entry in fold_rotations(folded))
     facts = {
         "input": "N x " + " x ".join(map(str, network.input_shape)),
         "classes": str(network.num_classes),
