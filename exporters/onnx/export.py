@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,9 +53,11 @@ def build_model(
         optimize: Simplify, change the layout and fuse; False leaves the graph as torch exports it.
 
     Raises:
-        UserError: No binary layers, an opset that cannot be written, or a module that cannot be captured.
+        UserError: No binary layers, an opset or input shape that cannot be written, or a module that cannot
+            be captured.
     """
     check_opset(opset)
+    _check_input_shape(metadata.input_shape)
     folded = fold(module)
     graph = export_graph(folded.module, metadata.input_shape, opset)
     if optimize:
@@ -65,6 +68,17 @@ def build_model(
             f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
         )
     return finalize(graph, metadata, opset), folded
+
+
+def _check_input_shape(shape: Any) -> None:
+    if (
+        not isinstance(shape, tuple | list)
+        or len(shape) != 3
+        or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in shape)
+    ):
+        raise UserError(
+            f"the input shape cannot be {shape!r}; pass three integers (C, H, W) from 1 up"
+        )
 
 
 def _optimized(graph: ir.Model, name: str) -> ir.Model:

@@ -27,6 +27,11 @@ def unpack_weight(packed: Tensor, channels: int) -> Tensor:
     return signs.permute(0, 3, 1, 2)
 
 
+def _check_input(x: Tensor, channels: int) -> None:
+    if x.ndim != 4 or x.shape[1] != channels:
+        raise ValueError(f"a binary layer takes [N, {channels}, H, W], not {list(x.shape)}")
+
+
 @torch.library.custom_op("rbnn::binary_conv2d", mutates_args=())
 def binary_conv2d(
     x: Tensor,
@@ -56,7 +61,11 @@ def binary_conv2d(
 
     Returns:
         float32 [N, O, OH, OW].
+
+    Raises:
+        ValueError: x has another shape, or the kernel does not fit into the padded map.
     """
+    _check_input(x, channels)
     # torch's float64 sum has another order than the specification's; after rounding to float32 that
     # shows only where the mean lies within 1e-16 (relative) of a rounding boundary.
     signs = binary_sign(x, sample_mean(x) if threshold == "sample_mean" else 0.0)
@@ -86,6 +95,7 @@ def _(
     groups: int,
     threshold: str,
 ) -> Tensor:
+    _check_input(x, channels)
     attributes = BinaryConv2dAttributes.from_mapping(
         {
             "channels": channels,

@@ -67,3 +67,26 @@ def test_a_failing_optimisation_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UserError, match="--no-simplify") as caught:
         convert(Network(lambda layer, x: layer(x)))
     assert len(str(caught.value)) < LONGEST_MESSAGE
+
+
+def plain(layer: nn.Module, x: Tensor) -> Tensor:
+    return layer(x)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 12, 10), (8, -1, 12), (0, 12, 10), (8, 12), (8, 12.0, 10), 12, None, "8x12x10"]
+)
+def test_an_input_shape_is_three_integers(shape: object) -> None:
+    with pytest.raises(UserError, match="three integers"):
+        convert(Network(plain), shape)
+
+
+def test_an_input_of_other_channels_is_refused() -> None:
+    network = nn.Sequential(RotatedBinaryConv2d(8, 8, 3), RotatedBinaryConv2d(8, 4, 3))
+    with pytest.raises(UserError, match=r"takes \[N, 8, H, W\], not \[\w+, 3, 12, 10\].*right input shape"):
+        convert(network, (3, 12, 10))
+
+
+def test_a_kernel_larger_than_the_map_is_refused() -> None:
+    with pytest.raises(UserError, match="exceeds the padded map"):
+        convert(nn.Sequential(RotatedBinaryConv2d(8, 8, 5)), (8, 4, 4))

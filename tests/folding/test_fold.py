@@ -207,3 +207,10 @@ def test_affine_composition_is_rounded_once() -> None:
     # float64 rounding of a dozen operations
     np.testing.assert_allclose(composed.multiplier * x + composed.offset, want, rtol=1e-13)
     assert composed.rounded()[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 5), (8, 5, 5)])
+def test_folded_layer_refuses_inputs_of_another_shape(shape: tuple[int, ...]) -> None:
+    folded = fold(RotatedBinaryConv2d(8, 4, 3)).module
+    with pytest.raises(ValueError, match=r"takes \[N, 8, H, W\]"):
+        folded(torch.zeros(shape))
