@@ -243,6 +243,22 @@ RBNN_TEST(infinities_nans_and_zeros) {
   }
 }
 
+// A -0.0 is neither below 0 nor below -1: a maximum that takes +0 for the larger zero would change its sign.
+RBNN_TEST(minus_zero_passes_every_activation) {
+  for (const Activation activation : {Activation::kNone, Activation::kHardtanh, Activation::kRelu}) {
+    Case c = make_case(2, 37, 1, 7, 0);
+    c.attributes.threshold = Threshold::kZero;
+    c.attributes.activation = activation;
+    c.x.assign(7 * 7 * 2, 1.0f);
+    c.w.assign(37, 0b01);  // one +1 and one -1: every sum is 0
+    c.scale.assign(37, -1.0f);
+    c.bias.assign(37, -0.0f);
+    c.r.assign(7 * 7 * 37, -0.0f);
+    for (const float y : binary_conv2d(c)) RBNN_CHECK(y == 0.0f && std::signbit(y), "the oracle");
+    check(c);
+  }
+}
+
 RBNN_TEST(refusals) {
   const auto refused = [](const Case& c) {
     try {
@@ -280,6 +296,16 @@ RBNN_TEST(refusals) {
   c = good;
   c.attributes.channels = 1 << 21;
   RBNN_CHECK(refused(c), "sums that float32 does not hold");
+  c = good;
+  c.attributes.pads = {60000000, 0, 0, 0};
+  RBNN_CHECK(refused(c), "an output that is nearly all padding");
+  c = make_case(1, 1, 3, 2048, 1);
+  RBNN_CHECK(!refused(c), "a large map");
+  c.filter = {1, (1 << 24) - 1, 1};
+  RBNN_CHECK(refused(c), "weights that are nearly all gaps");
+  c = make_case(7200, 7200, 3, 1, 1);
+  c.attributes.groups = 7200;
+  RBNN_CHECK(!refused(c), "a large depthwise layer");
 }
 
 }  // namespace rbnn::test

@@ -1,5 +1,6 @@
 #include "ort/attributes.h"
 
+#include <algorithm>
 #include <array>
 #include <stdexcept>
 #include <string>
@@ -35,6 +36,22 @@ std::array<std::int64_t, N> read_ints(const OrtApi& api, const OrtKernelInfo* in
   return values;
 }
 
+// A file's string for a message: ONNX Runtime's callers take messages for UTF-8, and nobody reads megabytes.
+std::string printable(const std::string& text) {
+  constexpr std::size_t kLongest = 40;
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string result;
+  for (std::size_t i = 0; i < std::min(text.size(), kLongest); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte >= 0x20 && byte < 0x7f) {
+      result += text[i];
+    } else {
+      result += {'\\', 'x', kDigits[byte / 16], kDigits[byte % 16]};
+    }
+  }
+  return text.size() > kLongest ? result + "..." : result;
+}
+
 // The index of the attribute's value in `choices`.
 template <std::size_t N>
 std::size_t read_choice(const OrtApi& api, const OrtKernelInfo* info, const char* name, const char* const (&choices)[N]) {
@@ -48,7 +65,7 @@ std::size_t read_choice(const OrtApi& api, const OrtKernelInfo* info, const char
     if (value == choices[i]) return i;
     names += std::string(i == 0 ? "" : ", ") + choices[i];
   }
-  refuse(name, "must be one of " + names + ", but is '" + value + "'");
+  refuse(name, "must be one of " + names + ", but is '" + printable(value) + "'");
 }
 
 template <std::size_t N>

@@ -51,8 +51,8 @@ class BinaryConv2dKernel {
     const std::int64_t outputs = w.dims[0];
     check_dims("scale", scale.dims, {outputs}, "[O]");
     check_dims("bias", bias.dims, {outputs}, "[O]");
-    const std::shared_ptr<const Plan> plan = layer.plan(x.dims[1], x.dims[2]);
-    const Dims y_dims = {x.dims[0], plan->output_height, plan->output_width, outputs};
+    const auto size = output_size(attributes_, FilterShape{outputs, w.dims[1], w.dims[2]}, x.dims[1], x.dims[2]);
+    const Dims y_dims = {x.dims[0], size[0], size[1], outputs};
     checked_product({y_dims[0], y_dims[1], y_dims[2], y_dims[3], sizeof(float)});
     const bool scalar = has_residual && checked_product_of(residual.dims) == 1;
     if (has_residual && !scalar) check_dims("R", residual.dims, y_dims, "[N, OH, OW, O]");
@@ -60,6 +60,7 @@ class BinaryConv2dKernel {
     OrtValue* output = nullptr;
     void* y = nullptr;
     check(api_.KernelContext_GetOutput(context, 0, y_dims.data(), y_dims.size(), &output));
+    if (x.dims[0] == 0) return;
     check(api_.GetTensorMutableData(output, &y));
     const BinaryConv2d::Tensors tensors{static_cast<const float*>(x.data),
                                         static_cast<const float*>(scale.data),
@@ -68,7 +69,7 @@ class BinaryConv2dKernel {
                                         scalar,
                                         static_cast<float*>(y)};
     Pool pool{api_, context, nullptr};
-    layer.run(*plan, static_cast<std::size_t>(x.dims[0]), tensors, {Pool::run, &pool});
+    layer.run(*layer.plan(x.dims[1], x.dims[2]), static_cast<std::size_t>(x.dims[0]), tensors, {Pool::run, &pool});
     check(pool.failure);
   }
 

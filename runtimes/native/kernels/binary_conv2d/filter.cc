@@ -1,6 +1,8 @@
 #include "kernels/binary_conv2d/filter.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 
 #include "kernels/checked.h"
 
@@ -47,6 +49,16 @@ void to_triples(Word* words, std::size_t count) {
   }
 }
 
+// Packing adds gaps and tables. Real layers grow little, or are small; a file must not get gigabytes out of the few
+// megabytes of a W that is nearly all gaps (one bit a kernel row, or one channel a group).
+static void check_packed_size(std::int64_t packed, std::int64_t stored) {
+  constexpr std::int64_t kAlwaysAllowed = std::int64_t{64} << 20, kTimesStored = 16;
+  if (packed > std::max(kAlwaysAllowed, checked_product({kTimesStored, stored}))) {
+    throw std::invalid_argument("BinaryConv2d: a W of " + std::to_string(stored) + " bytes would take " +
+                                std::to_string(packed) + " bytes in memory; make fewer groups or kernel rows");
+  }
+}
+
 Filter::Filter(const Kernel& kernel, const Attributes& attributes, const FilterShape& shape,
                const std::uint8_t* weights)
     : shape_(shape),
@@ -59,6 +71,9 @@ Filter::Filter(const Kernel& kernel, const Attributes& attributes, const FilterS
                                       static_cast<std::int64_t>(layout_.words()),
                                       static_cast<std::int64_t>(kernel.lanes)});
   const auto taps = checked_product({shape.outputs, shape.height + 1, shape.width + 1});
+  check_packed_size(checked_product({words, sizeof(Word)}) + checked_product({taps, sizeof(std::int32_t)}),
+                    checked_product({shape.outputs, shape.height, shape.width,
+                                     static_cast<std::int64_t>(bytes_for_bits(group_channels_))}));
   panels_ = make_aligned_array<Word>(static_cast<std::size_t>(words));
   std::fill_n(panels_.get(), words, Word{0});
   ones_.assign(static_cast<std::size_t>(taps), 0);

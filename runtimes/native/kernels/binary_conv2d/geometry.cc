@@ -71,6 +71,21 @@ Axis::Taps Axis::inside(std::int64_t position, std::int64_t size) const {
   return begin < end ? Taps{begin, end} : Taps{0, 0};
 }
 
+std::array<std::int64_t, 2> output_size(const Attributes& attributes, const FilterShape& shape, std::int64_t height,
+                                        std::int64_t width) {
+  // Tables hold some bytes for each output pixel, so a few bytes of `pads` must not ask for gigabytes.
+  constexpr std::int64_t kAlwaysAllowed = std::int64_t{1} << 22, kTimesInput = 4;
+  const std::array<std::int64_t, 2> size = {vertical_axis(attributes, shape).output_size(height),
+                                            horizontal_axis(attributes, shape).output_size(width)};
+  const std::int64_t pixels = checked_product({size[0], size[1]});
+  if (pixels > std::max(kAlwaysAllowed, checked_product({kTimesInput, height, width}))) {
+    refuse("an output map of " + std::to_string(size[0]) + " x " + std::to_string(size[1]) +
+           " is too large for an input map of " + std::to_string(height) + " x " + std::to_string(width) +
+           ": nearly all of it is padding (attribute 'pads')");
+  }
+  return size;
+}
+
 Axis vertical_axis(const Attributes& a, const FilterShape& shape) {
   return {shape.height, a.strides[0], a.dilations[0], a.pads[0], a.pads[2]};
 }

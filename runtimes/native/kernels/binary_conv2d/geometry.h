@@ -45,6 +45,11 @@ struct Axis {
   Taps inside(std::int64_t position, std::int64_t size) const;
 };
 
+// OH and OW of an input map of this size. Throws std::invalid_argument where the kernel exceeds the padded map, or where
+// the output map is so much larger than the input map that it is nearly all padding (docs/ops/BinaryConv2d.md, Errors).
+std::array<std::int64_t, 2> output_size(const Attributes& attributes, const FilterShape& shape, std::int64_t height,
+                                        std::int64_t width);
+
 Axis vertical_axis(const Attributes& attributes, const FilterShape& shape);
 Axis horizontal_axis(const Attributes& attributes, const FilterShape& shape);
 

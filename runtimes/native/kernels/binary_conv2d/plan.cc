@@ -37,8 +37,9 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   const Axis vertical = vertical_axis(attributes, filter.shape());
   const Axis horizontal = horizontal_axis(attributes, filter.shape());
   const WindowLayout& layout = filter.layout();
-  output_height = vertical.output_size(height);
-  output_width = horizontal.output_size(width);
+  const auto output = output_size(attributes, filter.shape(), height, width);
+  output_height = output[0];
+  output_width = output[1];
   checked_product({output_height, output_width, filter.shape().outputs, sizeof(float)});
   bit_row_words = words_for_bits(static_cast<std::size_t>(checked_product({width, attributes.channels}))) + 1;
 
