@@ -5,6 +5,7 @@ from pathlib import Path
 from rbnn_deploy.errors import UserError
 from runtimes.base import Runtime
 
+MOST_THREADS = 1024  # more than any machine gains from; the limit only keeps nonsense from the system
 RUNTIMES = ("ort", "ort-portable", "numpy")
 
 __all__ = ["RUNTIMES", "Runtime", "load_model"]
@@ -22,12 +23,12 @@ def load_model(path: str | Path, runtime: str = "ort", threads: int | None = Non
 
     Raises:
         UserError: The file is missing, damaged or not a model of images, the runtime is unknown, or the
-            number of threads is below 1.
+            number of threads is not from 1 to 1024.
     """
     if runtime not in RUNTIMES:
         raise UserError(f"there is no runtime {runtime!r}; choose one of {', '.join(RUNTIMES)}")
-    if threads is not None and threads < 1:
-        raise UserError(f"{threads} threads cannot compute anything; give at least 1")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"a model runs on at least 1 thread and at most {MOST_THREADS}, not on {threads}")
     if runtime == "numpy":
         from runtimes.numpy_backend.runtime import NumpyRuntime  # noqa: PLC0415 - loads onnx
 

@@ -52,7 +52,10 @@ def create_session(
                 f"ONNX Runtime cannot load the operator library {path} ({reason(error)}); build it again"
             ) from error
     source = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    # Without its fallback: that prints to standard output, and would only try the same provider again.
+    return onnxruntime.InferenceSession(
+        source, options, providers=["CPUExecutionProvider"], enable_fallback=False
+    )
 
 
 def reason(error: Exception) -> str:
@@ -117,6 +120,10 @@ class OrtRuntime(Runtime):
         """Turns ONNX Runtime's errors about the model into one sentence."""
         try:
             yield
+        except UnicodeDecodeError as error:  # ONNX Runtime quotes names of the file as they are
+            raise UserError(
+                f"ONNX Runtime cannot {verb} {self.path}, which holds names that are no text; export it again"
+            ) from error
         except ERRORS as error:
             text = reason(error)
             if isinstance(error, ort_errors.InvalidProtobuf | ort_errors.NoModel) or "ModelProto" in text:
