@@ -27,6 +27,7 @@ BASELINES = ("fp32", "int8", "portable")
 CALIBRATION_IMAGES = 8
 PROFILED = "profiled"
 WARM_UP_RUNS = 2  # of time_in_rounds
+SETTLE_SECONDS = 0.03  # far longer than ONNX Runtime's threads spin
 Announce = Callable[[str], None]
 
 
@@ -150,6 +151,7 @@ def bench(
             runs,
             each_round=lambda: peaks.append(peak()),
             advance=advance,
+            settle=SETTLE_SECONDS if threads > 1 else 0.0,
         )
         after = read_state()
         rounds = len(peaks)

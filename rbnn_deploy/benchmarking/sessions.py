@@ -47,8 +47,6 @@ def create_session(
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads
     options.log_severity_level = FATAL_ONLY
-    # Threads of a session spin for a while after a run, and would take the cores from the session timed next.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)

@@ -41,6 +41,7 @@ def time_in_rounds(
     rounds: int | None,
     each_round: Callable[[], None] = lambda: None,
     advance: Callable[[int, int], None] = lambda done, total: None,
+    settle: float = 0.0,
 ) -> dict[str, Timing]:
     """Times candidates in rounds A B C, A B C, ...
 
@@ -52,6 +53,8 @@ def time_in_rounds(
         rounds: How many; None for as many as fit into SECONDS.
         each_round: Called once in each round, not timed.
         advance: Told how many rounds of how many are done.
+        settle: Seconds to wait before each candidate, so that the threads of the one before, which spin for a
+            while after a run, leave the cores.
 
     Returns:
         One time a round of each candidate.
@@ -61,13 +64,14 @@ def time_in_rounds(
         for run in candidates.values():
             run()
         once = time.perf_counter() - begin
-    total = choose_rounds(2 * once) if rounds is None else rounds
+    total = choose_rounds(2 * once + settle * len(candidates)) if rounds is None else rounds
     times: dict[str, list[float]] = {name: [] for name in candidates}
     collecting = gc.isenabled()
     gc.disable()
     try:
         for done in range(total):
             for name, run in candidates.items():
+                time.sleep(settle)
                 run()
                 begin = time.perf_counter()
                 run()
