@@ -1,11 +1,16 @@
 """What an exported model says about itself, stored in the ONNX file's metadata properties."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 PREFIX = "rbnn_deploy."
+
+LARGEST_SIZE = 65536  # of one side of the input, in pixels, or of its channels
+LARGEST_INPUT = 2**28  # elements; 1 GiB of float32
+SMALLEST, LARGEST = 1e-30, 1e30  # of means and divisors, in magnitude; float32 holds them all
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,45 @@ class ModelMetadata:
                 if (text := properties.get(PREFIX + name)) is not None
             }
             arguments: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
-            return cls(**arguments)
-        except (TypeError, ValueError):
+            metadata = cls(**arguments)
+        except (TypeError, ValueError, RecursionError):  # of JSON in thousands of brackets
             return None
+        return metadata if _is_whole(metadata) else None
+
+
+def _is_whole(m: ModelMetadata) -> bool:
+    """Tells whether values from somebody else's file are of the types and in the ranges that they must be."""
+    if not (_is_tuple(m.input_shape, 3) and all(_is_size(size) for size in m.input_shape)):
+        return False
+    return (
+        math.prod(m.input_shape) <= LARGEST_INPUT
+        and (m.num_classes is None or (_is_int(m.num_classes) and m.num_classes >= 1))
+        and (m.resize is None or _is_size(m.resize))
+        and (m.mean is None or _is_numbers(m.mean, m.input_shape[0]))
+        and (m.std is None or (_is_numbers(m.std, m.input_shape[0]) and min(m.std) > 0))
+        and (m.class_names is None or _is_names(m.class_names, m.num_classes))
+    )
+
+
+def _is_tuple(value: Any, length: int | None) -> bool:
+    return isinstance(value, tuple) and length in (None, len(value))
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_size(value: Any) -> bool:
+    return _is_int(value) and 1 <= value <= LARGEST_SIZE
+
+
+def _is_numbers(values: Any, length: int) -> bool:
+    # Pixels are float32, so a number must be finite in it; a std that becomes 0 there would divide by 0.
+    return _is_tuple(values, length) and all(
+        isinstance(v, float | int) and not isinstance(v, bool) and (v == 0 or SMALLEST <= abs(v) <= LARGEST)
+        for v in values
+    )
+
+
+def _is_names(values: Any, length: int | None) -> bool:
+    return _is_tuple(values, length) and len(values) > 0 and all(isinstance(name, str) for name in values)

@@ -31,7 +31,9 @@ def run(
     logits = loaded.run(batch).astype(np.float64)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    names = metadata.class_names or tuple(str(i) for i in range(logits.shape[1]))
+    names = metadata.class_names
+    if names is None or len(names) != logits.shape[1]:
+        names = tuple(str(i) for i in range(logits.shape[1]))
     for path, row in zip(images, probabilities, strict=True):
         order = np.argsort(-row, kind="stable")[:TOP]
         typer.echo(f"{path}: " + ", ".join(f"{names[i]} {row[i]:.1%}" for i in order))
