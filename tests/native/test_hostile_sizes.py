@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from native.nodes import ATTRIBUTES, run_node, tensors
+from onnx import TensorProto, helper
 
 from rbnn_deploy.errors import UserError
 from runtimes.onnx_runtime import OrtRuntime
@@ -67,7 +69,7 @@ print(y.shape, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 def test_no_samples_take_no_memory() -> None:
-    # A plan for the map would take 8 bytes for each of its 2^29 pixels, 4 GiB; ONNX Runtime itself takes 30 MiB.
+    # A plan for the map would take 8 bytes for each of its 2^29 pixels, 4 GiB.
     done = subprocess.run(
         [sys.executable, "-c", MEASURED],
         capture_output=True,
@@ -100,9 +102,6 @@ def test_strings_of_a_file_are_shown_as_short_text(value: bytes, shown: str) -> 
 
 
 def test_a_message_that_is_no_text_is_still_one_sentence(tmp_path: Path) -> None:
-    import onnx
-    from onnx import TensorProto, helper
-
     values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1, 2, 2]) for n in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Zqzqzq", ["x"], ["y"])], "g", values[:1], values[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
