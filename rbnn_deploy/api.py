@@ -36,7 +36,7 @@ def require(extra: str, *modules: str) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
-            f"needs {', '.join(missing)}, which is not installed; run: pip install 'rbnn-deploy[{extra}]'"
+            f"not installed: {', '.join(missing)}; run: pip install 'rbnn-deploy[{extra}]'"
         )
 
 

@@ -1,7 +1,10 @@
 """Assembles the commands, and turns exceptions into messages and exit codes."""
 
+import errno
+import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -54,12 +57,30 @@ def main(arguments: list[str] | None = None) -> None:
         app(args=[a for a in arguments if a != "--debug"])
     except UserError as error:
         _fail(str(error), debug)
+    except SystemExit as stop:
+        # A pipe whose reader has gone: typer exits with 1, which is a result of `compare`.
+        if isinstance(stop.__context__, OSError) and stop.__context__.errno == errno.EPIPE:
+            _fail_output(stop.__context__, debug)
+        raise
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            _fail_internally(error, debug)
+        _fail_output(error, debug)
     except Exception as error:
-        detail = (str(error).strip().splitlines() or ["no message"])[0]
-        _fail(
-            f"internal error, {type(error).__name__}: {detail}; report it with the traceback of --debug",
-            debug,
-        )
+        _fail_internally(error, debug)
+
+
+def _fail_output(error: OSError, debug: bool) -> None:
+    """Fails because standard output takes no more."""
+    with suppress(OSError, ValueError):  # ValueError: not a real file, as in a test
+        # What is still in its buffer would fail again when Python exits, with a message of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+    _fail(f"cannot write the output: {error.strerror}; free space or send it elsewhere", debug)
+
+
+def _fail_internally(error: Exception, debug: bool) -> None:
+    detail = (str(error).strip().splitlines() or ["no message"])[0]
+    _fail(f"internal error, {type(error).__name__}: {detail}; report it with the traceback of --debug", debug)
 
 
 def _fail(message: str, debug: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.output import write_json
+from rbnn_deploy.cli.output import check_writable, write_json
 
 
 def bench(
@@ -28,10 +28,13 @@ def bench(
     """Time a deployed model and its layers on this machine, beside float32 and int8 networks."""
     from rbnn_deploy import benchmarking
 
+    if json is not None:
+        check_writable(json, model)
     if plot is not None:
         from rbnn_deploy.benchmarking.plot import check_plot
 
         check_plot(plot)
+        check_writable(plot, model, *([] if json is None else [json]))
     names = [name for part in baseline.split(",") if (name := part.strip()) and name != "none"]
 
     def announce(text: str) -> None:

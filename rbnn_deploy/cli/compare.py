@@ -45,6 +45,10 @@ def compare(
 
     if (data is None) == (random is None):
         raise UserError("name the images with --data, or ask for random inputs with --random, one of the two")
+    if random is not None and samples is not None:
+        raise UserError(
+            "--samples chooses among the images of --data; --random takes its own number, give one"
+        )
     names = tuple(name.strip() for name in runtimes.split(",") if name.strip())
     module = None
     if "torch" in names:

@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.output import write_json
+from rbnn_deploy.cli.output import check_writable, write_json
+from rbnn_deploy.errors import UserError
+
+# torch.save writes a zip file; before version 1.6 it wrote a pickle (protocol 2 or later). No ONNX file starts
+# so, because protobuf would take these bytes for a field that ONNX does not have.
+CHECKPOINT_STARTS = (b"PK", b"\x80")
 
 
 def inspect(
@@ -18,7 +23,9 @@ def inspect(
     """Show per layer what is binary and what is float: shapes, bytes, MACs."""
     from rbnn_deploy.inspecting import inspect_onnx, render
 
-    if file.suffix.lower() == ".onnx":
+    if json is not None:
+        check_writable(json, file)
+    if not _is_checkpoint(file):
         summary = inspect_onnx(file)
     else:
         from rbnn_deploy import api
@@ -30,3 +37,22 @@ def inspect(
     typer.echo(render(summary))
     if json is not None:
         write_json(json, summary.to_json())
+
+
+def _is_checkpoint(file: Path) -> bool:
+    """Tells a checkpoint from an ONNX model by its first bytes, not by its name.
+
+    Raises:
+        UserError: The file cannot be read, or is empty.
+    """
+    if not file.is_file():
+        kind = "is a folder" if file.is_dir() else "does not exist"
+        raise UserError(f"{file} {kind}; name a checkpoint or an .onnx file")
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(2)
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}; check its permissions") from None
+    if not start:
+        raise UserError(f"{file} is empty; train, export or copy it again")
+    return start.startswith(CHECKPOINT_STARTS)

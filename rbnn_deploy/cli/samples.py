@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import typer
 
 from rbnn_deploy.data import load_test_images, preprocessing_of
 from rbnn_deploy.errors import UserError
@@ -44,6 +45,9 @@ def test_samples(model: Path, source: str, limit: int | None) -> Samples:
         source: See `rbnn_deploy.data.load_test_images`.
         limit: How many images; None for all.
 
+    Returns:
+        The samples, without labels where the model does not say which of its classes the data set's are.
+
     Raises:
         UserError: The model has no metadata, or the images cannot be loaded.
     """
@@ -56,8 +60,16 @@ def test_samples(model: Path, source: str, limit: int | None) -> Samples:
             f"{source} has {len(images.class_names)} classes and the model {metadata.num_classes}; "
             "use the data set that it was trained on"
         )
+    labels: npt.NDArray[np.int64] | None = images.labels
+    if metadata.class_names is None and metadata.num_classes not in (None, len(images.class_names)):
+        labels = None
+        typer.echo(
+            f"warning: no accuracy, because {source} has {len(images.class_names)} classes, the model has "
+            f"{metadata.num_classes}, and it does not name them",
+            err=True,
+        )
     prepare = preprocessing_of(metadata)
-    return Samples(len(images), images.labels, lambda: (x for x, _ in images.batches(BATCH, prepare)))
+    return Samples(len(images), labels, lambda: (x for x, _ in images.batches(BATCH, prepare)))
 
 
 def random_samples(model: Path, count: int, seed: int) -> Samples:

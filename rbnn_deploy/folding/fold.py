@@ -3,6 +3,8 @@
 import copy
 from dataclasses import dataclass, replace
 
+import numpy as np
+import torch
 from torch import nn
 
 from rbnn_deploy.errors import UserError
@@ -38,16 +40,32 @@ def fold(module: nn.Module) -> FoldedNetwork:
         module: Any module that contains RotatedBinaryConv2d layers; it is not changed.
 
     Raises:
-        UserError: The module has no binary layer, or a layer's weights are not finite.
+        UserError: The module has no binary layer, or a layer's weights, scale or bias are not finite.
     """
     copied = nn.Sequential(
         copy.deepcopy(module)
     ).eval()  # a wrapper, so that the module itself may be a layer
-    layers = fold_rotations(copied)
+    with np.errstate(all="ignore"):  # what is not finite is refused below, with the layer's name
+        layers = fold_rotations(copied)
     if not layers and not any(isinstance(child, BinaryConv2d) for child in copied.modules()):
         raise UserError(
             f"{type(module).__name__} has no binary layer; build it with layers.RotatedBinaryConv2d"
         )
     folded = copied[0]
+    with np.errstate(all="ignore"):  # what is not finite is refused below, with the layer's name
+        batch_norms = tuple(fold_batch_norms(folded))
+    _check_finite(folded)
     named = tuple(replace(layer, name=layer.name.partition(".")[2]) for layer in layers)
-    return FoldedNetwork(folded, named, tuple(fold_batch_norms(folded)))
+    return FoldedNetwork(folded, named, batch_norms)
+
+
+def _check_finite(folded: nn.Module) -> None:
+    for name, child in folded.named_modules():
+        if isinstance(child, BinaryConv2d) and not all(
+            torch.isfinite(values).all() for values in (child.scale, child.bias)
+        ):
+            where = f"layer {name}" if name else "the layer"
+            raise UserError(
+                f"cannot fold {where}: its scale or bias, with a BatchNorm's that follows, is not finite in "
+                "float32; train it again or mend the checkpoint"
+            )

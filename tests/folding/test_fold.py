@@ -214,3 +214,37 @@ def test_folded_layer_refuses_inputs_of_another_shape(shape: tuple[int, ...]) ->
     folded = fold(RotatedBinaryConv2d(8, 4, 3)).module
     with pytest.raises(ValueError, match=r"takes \[N, 8, H, W\]"):
         folded(torch.zeros(shape))
+
+
+def scaled(alpha: float, dtype: torch.dtype = torch.float32) -> nn.Module:
+    network = nn.Sequential(RotatedBinaryConv2d(4, 4, 3, dtype=dtype), nn.BatchNorm2d(4, dtype=dtype)).eval()
+    network[0].alpha.data[1] = alpha
+    return network
+
+
+def normalised(statistic: str, value: float) -> nn.Module:
+    network = scaled(1.0)
+    getattr(network[1], statistic)[1] = value
+    return network
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "network",
+    [
+        scaled(float("nan")),
+        scaled(float("inf")),
+        scaled(1e39, torch.float64),  # finite, but not in float32
+        normalised("running_mean", float("nan")),
+        normalised("running_var", -1.0),
+    ],
+    ids=["nan", "inf", "overflow", "mean", "variance"],
+)
+def test_scale_and_bias_that_are_not_finite_are_refused(network: nn.Module) -> None:
+    with pytest.raises(UserError, match=r"layer 0: its scale or bias.*not finite"):
+        fold(network)
+
+
+def test_a_single_layer_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(UserError, match=r"the layer: its scale or bias.*not finite"):
+        fold(scaled(float("nan"))[0])
