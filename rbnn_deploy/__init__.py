@@ -7,7 +7,7 @@ neither torch nor onnxscript.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from rbnn_deploy.version import __version__
 
 if TYPE_CHECKING:
     from rbnn_deploy.api import export, load_checkpoint, load_model

@@ -35,9 +35,7 @@ def require(extra: str, *modules: str) -> None:
 
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(
-            f"not installed: {', '.join(missing)}; run: pip install 'rbnn-deploy[{extra}]'"
-        )
+        raise UserError(f"not installed: {', '.join(missing)}; run: pip install 'rbnn-deploy[{extra}]'")
 
 
 def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:

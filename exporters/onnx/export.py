@@ -16,12 +16,12 @@ from exporters.onnx.finalize import check_opset, finalize
 from exporters.onnx.from_torch import export_graph
 from exporters.onnx.optimize import fuse, simplify, tidy, to_channels_last
 from exporters.onnx.quantize import quantize_float_layers
-from rbnn_deploy import __version__
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.folding import FoldedNetwork, fold
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import BINARY_CONV2D
+from rbnn_deploy.version import __version__
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,7 @@ def _check_input_shape(shape: Any) -> None:
         or len(shape) != 3
         or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in shape)
     ):
-        raise UserError(
-            f"the input shape cannot be {shape!r}; pass three integers (C, H, W) from 1 up"
-        )
+        raise UserError(f"the input shape cannot be {shape!r}; pass three integers (C, H, W) from 1 up")
 
 
 def _optimized(graph: ir.Model, name: str) -> ir.Model:

@@ -5,10 +5,10 @@ import onnx
 from onnxscript import ir
 
 from exporters.onnx.functions import INPUTS, binary_conv2d_function, function_opsets
-from rbnn_deploy import __version__
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION
+from rbnn_deploy.version import __version__
 
 OLDEST_OPSET = 18  # BitwiseAnd
 NO_RESIDUAL = "no_residual"
