@@ -5,13 +5,13 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from rbnn_deploy import __version__
 from rbnn_deploy.cli import commands
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.version import __version__
 
 EXIT_DIFFERENCE = 1  # compare found a difference that it could not explain
 EXIT_BAD_INPUT = 2
@@ -48,7 +48,7 @@ commands.register(app)
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits.
 
-    Exit codes: 0 success, 1 an unexplained difference, 2 bad use or input.
+    Exit codes: 0 success, 1 an unexplained difference, 2 bad use or input, or an output that cannot be written.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
@@ -63,27 +63,27 @@ def main(arguments: list[str] | None = None) -> None:
             _fail_output(stop.__context__, debug)
         raise
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None:
-            _fail_internally(error, debug)
-        _fail_output(error, debug)
+        if error.errno == errno.ENOSPC and error.filename is None:  # a stream, as no file has failed
+            _fail_output(error, debug)
+        _fail_internally(error, debug)
     except Exception as error:
         _fail_internally(error, debug)
 
 
-def _fail_output(error: OSError, debug: bool) -> None:
+def _fail_output(error: OSError, debug: bool) -> NoReturn:
     """Fails because standard output takes no more."""
     with suppress(OSError, ValueError):  # ValueError: not a real file, as in a test
         # What is still in its buffer would fail again when Python exits, with a message of its own.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     _fail(f"cannot write the output: {error.strerror}; free space or send it elsewhere", debug)
 
 
-def _fail_internally(error: Exception, debug: bool) -> None:
+def _fail_internally(error: Exception, debug: bool) -> NoReturn:
     detail = (str(error).strip().splitlines() or ["no message"])[0]
     _fail(f"internal error, {type(error).__name__}: {detail}; report it with the traceback of --debug", debug)
 
 
-def _fail(message: str, debug: bool) -> None:
+def _fail(message: str, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
     typer.echo(f"error: {message}", err=True)

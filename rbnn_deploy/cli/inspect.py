@@ -8,8 +8,8 @@ import typer
 from rbnn_deploy.cli.output import check_writable, write_json
 from rbnn_deploy.errors import UserError
 
-# torch.save writes a zip file; before version 1.6 it wrote a pickle (protocol 2 or later). No ONNX file starts
-# so, because protobuf would take these bytes for a field that ONNX does not have.
+# torch.save writes a zip file; before version 1.6 it wrote a pickle (protocol 2 or later). No ONNX
+# file starts so, because protobuf would take these bytes for a field that ONNX does not have.
 CHECKPOINT_STARTS = (b"PK", b"\x80")
 
 
