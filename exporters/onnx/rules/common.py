@@ -65,10 +65,16 @@ def producer(value: ir.Value) -> ir.Node:
 
 
 def static_shape(value: ir.Value | None) -> tuple[int | str, ...] | None:
-    """Returns a value's shape with unknown dimensions as their names; None where unknown."""
+    """Returns a value's shape with open dimensions as their names, "" without one; None where unknown."""
     if value is None or value.shape is None:
         return None
-    return tuple(d if isinstance(d, int) else str(d.value) for d in value.shape)
+    return tuple(d if isinstance(d, int) else d.value or "" for d in value.shape)
+
+
+def same_shape(left: ir.Value, right: ir.Value) -> bool:
+    """Tells whether two values are known to have equal shapes; dimensions without a name equal none."""
+    shape = static_shape(left)
+    return shape is not None and "" not in shape and shape == static_shape(right)
 
 
 def emit(op: Match, op_type: str, *inputs: Any, **keywords: Any) -> ir.Value:

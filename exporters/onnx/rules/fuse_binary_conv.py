@@ -25,6 +25,7 @@ from exporters.onnx.rules.common import (
     emit,
     emit_pattern,
     producer,
+    same_shape,
     static_shape,
     text,
 )
@@ -137,9 +138,10 @@ class FuseResidual(RewriteRuleClassBase):
             return MatchResult().fail("the convolution already has a residual or an activation")
         if r is y:
             return MatchResult().fail("the residual is the convolution's own output")
-        shape = static_shape(y)
-        if shape is None or static_shape(r) != shape:
-            return MatchResult().fail(f"the residual's shape {static_shape(r)} is not the output's {shape}")
+        if not same_shape(r, y):
+            return MatchResult().fail(
+                f"the residual's shape {static_shape(r)} is not known to be the output's {static_shape(y)}"
+            )
         return MatchResult()
 
     def rewrite(self, op: Match, r: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:

@@ -93,21 +93,22 @@ class SinkBelowPad(SinkRule):
 
 
 class SinkBelowConcat(SinkRule):
-    """Rule 3; a first operand in channels-last layout decides."""
+    """Rule 3; one operand in channels-last layout is enough."""
 
     def pattern(self, op: Match, x: ir.Value) -> ir.Value:
         """Matches a Concat."""
-        transposed = op.Transpose(x, perm=list(TO_CHANNELS_FIRST))
-        value: ir.Value = op.Concat(transposed, _allow_other_inputs=True, _outputs=["y"])
+        value: ir.Value = op.Concat(x, _allow_other_inputs=True, _outputs=["y"])
         return value
 
     def check(self, context: Match, x: ir.Value, y: ir.Value) -> MatchResult:
-        """Requires all operands to be computed values of four axes."""
+        """Requires all operands to be computed values of four axes, and a Transpose in front of one."""
         for operand in producer(y).inputs:
             if operand is None or operand.shape is None or operand.shape.rank() != 4:
                 return MatchResult().fail("an operand's rank is not known")
             if constant_array(operand) is not None:
                 return MatchResult().fail("an operand is constant")
+        if not any(operand and is_channels_first_transpose(operand) for operand in producer(y).inputs):
+            return MatchResult().fail("no operand is in channels-last layout")
         return MatchResult()
 
     def rewrite(self, op: Match, x: ir.Value, y: ir.Value) -> ir.Value:
@@ -142,6 +143,8 @@ class DropBeforeReshape(SinkRule):
             or shape[2:] != (1, 1)
         ):
             return MatchResult().fail("the map is not 1 x 1")
+        if self.op_type == "Flatten" and integer(producer(y), "axis", 1) not in (1, -3):
+            return MatchResult().fail("the channels go to the flattened tensor's first axis")
         # A zero in the target shape copies the size of that axis, which differs between the layouts.
         target = constant_array(producer(y).inputs[1]) if self.op_type == "Reshape" else None
         if target is not None and any(size == 0 for size in target[1:]):

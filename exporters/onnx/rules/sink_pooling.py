@@ -8,6 +8,7 @@ ONNX's pooling operators know channels-first only, its reductions any layout:
    [N OH, kh, W C], whose maximum over axis 1 is viewed as [N OH OW, kw, C], whose maximum over axis 1 is
    the result.
    Both views are free, and each maximum runs along contiguous memory.
+4. AveragePool(T(x)) likewise, with means: a mean of means of groups of one size. Its last bits may differ.
 """
 
 import numpy as np
@@ -48,8 +49,32 @@ def _pools_exact_tiles(node: ir.Node, size: tuple[int | str, ...]) -> str:
     return ""
 
 
+def _check_tiles(node: ir.Node) -> MatchResult:
+    shape = static_shape(node.inputs[0])
+    if shape is None or not all(isinstance(extent, int) for extent in shape[1:]):
+        return MatchResult().fail("the map's size is not known")
+    reason = _pools_exact_tiles(node, shape[2:])
+    return MatchResult().fail(reason) if reason else MatchResult()
+
+
+def _reduce_tiles(op: Match, op_type: str, x: ir.Value, node: ir.Node) -> ir.Value:
+    """Builds rules 3 and 4: reduces every window of the pooling `node`, first its rows, then its columns."""
+    shape = static_shape(node.inputs[0])
+    assert shape is not None
+    _, channels, height, width = (d if isinstance(d, int) else -1 for d in shape)
+    kh, kw = ints(node, "kernel_shape")
+    one = constant(op, np.array([1], np.int64))
+
+    def view(value: ir.Value, *sizes: int) -> ir.Value:
+        return emit(op, "Reshape", value, constant(op, np.array(sizes, np.int64)))
+
+    rows = emit(op, op_type, view(x, -1, kh, width * channels), one, keepdims=0)
+    columns = emit(op, op_type, view(rows, -1, kw, channels), one, keepdims=0)
+    return view(columns, -1, height // kh, width // kw, channels)
+
+
 class SinkBelowAveragePool(SinkRule):
-    """Rule 1."""
+    """Rules 1 and 4."""
 
     def __init__(self, op_type: str) -> None:
         super().__init__(f"SinkBelow{op_type}")
@@ -60,18 +85,18 @@ class SinkBelowAveragePool(SinkRule):
         return emit_pattern(op, self.op_type, [op.Transpose(x, perm=list(TO_CHANNELS_FIRST))], outputs=["y"])
 
     def check(self, context: Match, x: ir.Value, y: ir.Value) -> MatchResult:
-        """Requires one window that covers the map."""
-        if self.op_type == "GlobalAveragePool":
-            return MatchResult()
-        node = producer(y)
-        shape = static_shape(node.inputs[0])
-        if shape is None or shape[2:] != ints(node, "kernel_shape"):
-            return MatchResult().fail("the window is not the whole map")
-        reason = _pools_exact_tiles(node, shape[2:])
-        return MatchResult().fail(reason) if reason else MatchResult()
+        """Requires windows that tile a map of known size."""
+        return MatchResult() if self.op_type == "GlobalAveragePool" else _check_tiles(producer(y))
 
     def rewrite(self, op: Match, x: ir.Value, y: ir.Value) -> ir.Value:
-        """Builds the mean over the map."""
+        """Builds the mean over the map, or two means over free views."""
+        shape = static_shape(producer(y).inputs[0])
+        if (
+            shape is not None
+            and self.op_type == "AveragePool"
+            and shape[2:] != ints(producer(y), "kernel_shape")
+        ):
+            return channels_last_output(op, _reduce_tiles(op, "ReduceMean", x, producer(y)), like=y)
         axes = constant(op, np.array(MAP_AXES, np.int64))
         return channels_last_output(op, op.ReduceMean(x, axes, keepdims=1), like=y)
 
@@ -114,26 +139,11 @@ class SinkBelowMaxPool(SinkRule):
 
     def check(self, context: Match, x: ir.Value, y: ir.Value) -> MatchResult:
         """Requires windows that tile a map of known size."""
-        shape = static_shape(producer(y).inputs[0])
-        if shape is None or not all(isinstance(extent, int) for extent in shape[1:]):
-            return MatchResult().fail("the map's size is not known")
-        reason = _pools_exact_tiles(producer(y), shape[2:])
-        return MatchResult().fail(reason) if reason else MatchResult()
+        return _check_tiles(producer(y))
 
     def rewrite(self, op: Match, x: ir.Value, y: ir.Value) -> ir.Value:
         """Builds two maxima over free views."""
-        shape = static_shape(producer(y).inputs[0])
-        assert shape is not None
-        _, channels, height, width = (d if isinstance(d, int) else -1 for d in shape)
-        kh, kw = ints(producer(y), "kernel_shape")
-        one = constant(op, np.array([1], np.int64))
-
-        def view(value: ir.Value, *sizes: int) -> ir.Value:
-            return emit(op, "Reshape", value, constant(op, np.array(sizes, np.int64)))
-
-        rows = op.ReduceMax(view(x, -1, kh, width * channels), one, keepdims=0)
-        columns = op.ReduceMax(view(rows, -1, kw, channels), one, keepdims=0)
-        return channels_last_output(op, view(columns, -1, height // kh, width // kw, channels), like=y)
+        return channels_last_output(op, _reduce_tiles(op, "ReduceMax", x, producer(y)), like=y)
 
 
 def rules() -> list[RewriteRule]:
