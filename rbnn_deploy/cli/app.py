@@ -48,7 +48,7 @@ commands.register(app)
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits.
 
-    Exit codes: 0 success, 1 an unexplained difference, 2 bad use or input, or an output that cannot be written.
+    Exit codes: 0 success, 1 an unexplained difference, 2 bad use, input or output.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
