@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import torch
 from onnxscript import ir
 from torch import nn
 
@@ -58,6 +59,7 @@ def build_model(
     """
     check_opset(opset)
     _check_input_shape(metadata.input_shape)
+    _check_parameters(module)
     folded = fold(module)
     graph = export_graph(folded.module, metadata.input_shape, opset)
     if optimize:
@@ -77,6 +79,15 @@ def _check_input_shape(shape: Any) -> None:
         or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in shape)
     ):
         raise UserError(f"the input shape cannot be {shape!r}; pass three integers (C, H, W) from 1 up")
+
+
+def _check_parameters(module: nn.Module) -> None:
+    for name, parameter in module.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            kind = str(parameter.dtype).removeprefix("torch.")
+            raise UserError(
+                f"parameter {name} is {kind}, not float32; convert the network with .float() first"
+            )
 
 
 def _optimized(graph: ir.Model, name: str) -> ir.Model:

@@ -53,16 +53,22 @@ def _translate_binary_conv2d(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps torch's exporter from printing its progress and its notes about packages that we do not use."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keeps torch's exporter from printing its progress, its notes and, where it fails, whole graphs.
+
+    A dozen loggers of torch and onnxscript take part, so logging as a whole stands still meanwhile.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
 
 
 def _name_float_layers(graph: ir.Graph) -> None:
@@ -91,6 +97,21 @@ def _name_binary_layers(graph: ir.Graph) -> None:
         node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
 
 
+def _check_output(graph: ir.Graph, name: str) -> None:
+    """Refuses what no runtime of ours could return: anything but one float32 tensor with N as first axis."""
+    found = []
+    for value in graph.outputs:
+        dims = ["?"] if value.shape is None else [str(getattr(d, "value", d)) for d in value.shape]
+        found.append((str(value.dtype).lower(), dims))
+    if len(found) == 1 and found[0][0] == "float" and found[0][1][:1] == [BATCH]:
+        return
+    kinds = " and ".join(f"{dtype} [{', '.join(dims)}]" for dtype, dims in found) or "nothing"
+    raise UserError(
+        f"{name} returns {kinds}; its forward method must return one float32 tensor whose first axis is the "
+        f"batch {BATCH}"
+    )
+
+
 def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: int) -> ir.Model:
     """Exports a folded network with a dynamic batch.
 
@@ -100,7 +121,7 @@ def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: in
         opset: Version of ONNX's default domain.
 
     Raises:
-        UserError: torch.export cannot capture the module.
+        UserError: torch.export cannot capture the module, or it does not return one tensor.
     """
     module = module.eval()
     parameter = next(iter([*module.parameters(), *module.buffers()]), None)
@@ -129,6 +150,7 @@ def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: in
         ) from error
     assert program is not None
     model: ir.Model = program.model
+    _check_output(model.graph, type(module).__name__)
     _name_float_layers(model.graph)
     _name_binary_layers(model.graph)
     return model

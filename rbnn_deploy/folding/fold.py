@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import nn
+from torch._dynamo.eval_frame import OptimizedModule
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.folding.batch_norm import BatchNormFold, fold_batch_norms
@@ -42,9 +43,11 @@ def fold(module: nn.Module) -> FoldedNetwork:
     Raises:
         UserError: The module has no binary layer, or a layer's weights, scale or bias are not finite.
     """
-    copied = nn.Sequential(
-        copy.deepcopy(module)
-    ).eval()  # a wrapper, so that the module itself may be a layer
+    # A wrapper, so that the module itself may be a layer.
+    copied = nn.Sequential(copy.deepcopy(unwrapped(module))).eval()
+    for name, child in list(copied.named_modules()):  # shells that change how a module runs, not what it is
+        if child is not (inner := unwrapped(child)):
+            copied.set_submodule(name, inner)
     with np.errstate(all="ignore"):  # what is not finite is refused below, with the layer's name
         layers = fold_rotations(copied)
     if not layers and not any(isinstance(child, BinaryConv2d) for child in copied.modules()):
@@ -57,6 +60,13 @@ def fold(module: nn.Module) -> FoldedNetwork:
     _check_finite(folded)
     named = tuple(replace(layer, name=layer.name.partition(".")[2]) for layer in layers)
     return FoldedNetwork(folded, named, batch_norms)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Returns the module inside torch.compile's and nn.DataParallel's shells."""
+    while isinstance(module, OptimizedModule | nn.DataParallel):
+        module = module._orig_mod if isinstance(module, OptimizedModule) else module.module
+    return module
 
 
 def _check_finite(folded: nn.Module) -> None:

@@ -1,6 +1,9 @@
 """Networks that cannot be exported are refused in one sentence; unusual ones that can be are exported."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 
 from exporters.onnx import build_model, export
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.folding import fold
 from rbnn_deploy.layers import RotatedBinaryConv2d
 from rbnn_deploy.metadata import ModelMetadata
 
@@ -90,3 +94,74 @@ def test_an_input_of_other_channels_is_refused() -> None:
 def test_a_kernel_larger_than_the_map_is_refused() -> None:
     with pytest.raises(UserError, match="exceeds the padded map"):
         convert(nn.Sequential(RotatedBinaryConv2d(8, 8, 5)), (8, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda layer, x: (layer(x), x),
+        lambda layer, x: layer(x).mean(),
+        lambda layer, x: layer(x).mean(0),
+        lambda layer, x: layer(x).argmax(1),
+        lambda layer, x: layer(x).reshape(-1, 10),
+        lambda layer, x: layer(x).double(),
+    ],
+    ids=["two", "0-d", "no batch", "integers", "other first axis", "float64"],
+)
+def test_a_network_returns_one_float32_tensor(forward: Callable[..., object]) -> None:
+    with pytest.raises(UserError, match="must return one float32 tensor"):
+        convert(Network(forward))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_parameters_of_another_type_are_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(UserError, match=r"parameter layer.weight is .*float\(\) first"):
+        convert(Network(plain).to(dtype))
+
+
+def wrapped_inside() -> nn.Module:
+    network = Network(plain)
+    network.layer = torch.compile(network.layer)
+    return network
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda: torch.compile(Network(plain)),
+        lambda: nn.DataParallel(Network(plain)),
+        lambda: nn.DataParallel(torch.compile(Network(plain))),
+        wrapped_inside,
+    ],
+    ids=["compile", "parallel", "both", "inside"],
+)
+def test_shells_around_a_module_are_taken_off(wrap: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    module = wrap()
+    model = convert(module)
+    assert [node.name for node in model.graph.node if node.op_type == "BinaryConv2d"] == ["layer"]
+    assert_computes(model, fold(module).module)
+
+
+def test_a_refusal_is_all_that_is_printed() -> None:
+    # In a process of its own: torch's loggers keep the stderr that they found first.
+    code = """
+from test_refusals import Network, UserError, convert
+for forward in (
+    lambda layer, x: layer(x) if x.sum() > 0 else x,
+    lambda layer, x: layer(x)[: int(x.sum())],
+    lambda layer, x: layer(x)[:, :, :, :9] + x,
+):
+    try:
+        convert(Network(forward))
+    except UserError as error:
+        print(error)
+convert(Network(lambda layer, x: layer(x)), opset=19)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) < LONGEST_MESSAGE
