@@ -15,12 +15,12 @@ from rbnn_deploy.metadata import ModelMetadata
 from runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
 from runtimes.numpy_backend.operators import NEW_OPS
 
-# The evaluator keeps every tensor of the graph until its end: a batch goes through it in blocks of samples.
-BLOCK_VALUES = 1 << 18
-
 
 class NumpyRuntime(Runtime):
     """A model in the bitwise NumPy backend.
+
+    A batch is computed whole, since a model may mix its samples, and the evaluator keeps every tensor of the
+    graph until its end: memory grows with the batch that the caller chooses.
 
     Args:
         path: The .onnx file.
@@ -54,17 +54,13 @@ class NumpyRuntime(Runtime):
         for name in names:
             if name not in self._values:
                 raise UserError(f"{self.path} has no tensor named {name}; look at its graph in Netron")
-        # Only a model of ours with an open N is known to treat samples one by one.
-        if self.metadata is None or self.input_dims[0] is not None:
-            return self._run_block(x, names)
-        if len(x) == 0:  # some of onnx's operators divide by the batch's size
-            one = self._run_block(np.zeros((1, *x.shape[1:]), np.float32), names)
+        # Some of onnx's operators divide by the batch's size; in a model of ours all values start with N.
+        if len(x) == 0 and self.metadata is not None:
+            one = self._evaluate(np.zeros((1, *x.shape[1:]), np.float32), names)
             return {name: value[:0] for name, value in one.items()}
-        size = max(1, BLOCK_VALUES // x[0].size)
-        blocks = [self._run_block(x[start : start + size], names) for start in range(0, len(x), size)]
-        return {name: np.concatenate([block[name] for block in blocks]) for name in names}
+        return self._evaluate(x, names)
 
-    def _run_block(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    def _evaluate(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         try:
             values = self._evaluator.run(list(names), {self.input_name: x})
         except Exception as error:  # the evaluator raises whatever its operators do

@@ -13,7 +13,6 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.operators import BinaryConv2dAttributes
 from runtimes import RUNTIMES, load_model
 from runtimes.numpy_backend.binary_conv2d import binary_conv2d
-from runtimes.numpy_backend.runtime import BLOCK_VALUES
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +69,25 @@ def test_run_with_gives_inputs_values_and_outputs(model_path: Path, runtime: str
         model.run_with(x, ["nothing"])
 
 
-def test_numpy_runs_a_large_batch_in_blocks(model_path: Path) -> None:
-    count = BLOCK_VALUES // (3 * 8 * 8) + 3
-    model, x = load_model(model_path, "numpy"), images(count)
-    found = model.run_with(x, ["b"])["b"]
-    assert len(found) == count
-    # The blocks' first float product is of another size, so its last bits and with them a bit may differ.
-    assert (
-        found == np.concatenate([model.run_with(x[i : i + 1], ["b"])["b"] for i in range(count)])
-    ).mean() > 0.999
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_model_that_mixes_samples_sees_the_whole_batch(tmp_path: Path, runtime: str) -> None:
+    model = onnx.load(write_small_model(tmp_path))
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMean", ["logits", "batch_axis"], ["mean"]),
+            helper.make_node("Sub", ["logits", "mean"], ["centred"]),
+        ]
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.int64), "batch_axis"))
+    model.graph.output[0].name = "centred"
+    path = tmp_path / "centred.onnx"
+    onnx.save(model, path)
+    loaded, x = load_model(path, runtime, threads=1), images(2000)
+    x[:1000] += 1  # so that a part of the batch has another mean than the whole
+    found = loaded.run_with(x, ["logits", "centred"])
+    # A mean of 2000 float32 logits of size 1.
+    want = found["logits"] - found["logits"].mean(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(found["centred"], want, atol=1e-4)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
