@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rbnn_deploy.data import load_test_images, preprocessing_of
+from rbnn_deploy.data import LabelledImages, load_test_images, load_train_images, preprocessing_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting import read_metadata
 from rbnn_deploy.metadata import ModelMetadata
@@ -105,7 +105,7 @@ def export(
         opset: Version of ONNX's default domain, at least 18.
         simplify: Simplify, change to channels-last layout and fuse; False leaves torch's own graph.
         float_layers: "float32", or "int8" to quantise the float layers that get faster by it.
-        calibration: For int8: images that show the range of each activation; see `load_test_images`.
+        calibration: For int8: images that show the range of each activation; see `load_train_images`.
 
     Raises:
         UserError: The checkpoint cannot be loaded, the module cannot be exported, the file cannot be written.
@@ -123,16 +123,26 @@ def export(
         network = load_checkpoint(source, arch)
         module, metadata = network.module, checkpoint_metadata(network)
     else:
-        module = source
+        from rbnn_deploy.folding.fold import unwrapped  # noqa: PLC0415 - imports torch
+
+        module = unwrapped(source)
         if metadata is None:
             if input_shape is None:
                 raise UserError("a module does not tell its input's shape; pass input_shape=(C, H, W)")
             metadata = ModelMetadata(architecture=type(module).__name__, input_shape=input_shape)
     batches = None
     if calibration is not None:
-        images = load_test_images(calibration, CALIBRATION_IMAGES)
+        images = _calibration_images(calibration)
         batches = (x for x, _ in images.batches(CALIBRATION_BATCH, preprocessing_of(metadata)))
     return export_onnx(module, path, metadata, opset=opset, optimize=simplify, calibration=batches)
+
+
+def _calibration_images(source: str | Path) -> LabelledImages:
+    """Loads a few training images, or, where a data set has none, a few of what there is."""
+    try:
+        return load_train_images(source, CALIBRATION_IMAGES)
+    except UserError:
+        return load_test_images(source, CALIBRATION_IMAGES)
 
 
 def load_model(path: str | Path, runtime: str = "ort", threads: int | None = None) -> Runtime:

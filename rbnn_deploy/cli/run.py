@@ -8,6 +8,7 @@ import typer
 from rbnn_deploy.errors import UserError
 
 TOP = 5
+BATCH = 16  # bounds the memory, however many images there are
 
 
 def run(
@@ -27,8 +28,11 @@ def run(
     if metadata is None:
         raise UserError(f"{model} does not say how images become its input; run a file that `export` wrote")
     prepare = preprocessing_of(metadata)
-    batch = np.stack([prepare(load_image(path)) for path in images])
-    logits = loaded.run(batch).astype(np.float64)
+    parts = [
+        loaded.run(np.stack([prepare(load_image(path)) for path in images[start : start + BATCH]]))
+        for start in range(0, len(images), BATCH)
+    ]
+    logits = np.concatenate(parts).astype(np.float64)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
     names = metadata.class_names
