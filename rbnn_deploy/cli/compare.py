@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.output import progress_bar, write_json
+from rbnn_deploy.cli.output import check_writable, progress_bar, write_json
 from rbnn_deploy.errors import UserError
 
 EXIT_DIFFERENCE = 1  # a difference that is not explained
@@ -49,6 +49,8 @@ def compare(
         raise UserError(
             "--samples chooses among the images of --data; --random takes its own number, give one"
         )
+    if json is not None:
+        check_writable(json, model, *([] if checkpoint is None else [checkpoint]))
     names = tuple(name.strip() for name in runtimes.split(",") if name.strip())
     module = None
     if "torch" in names:
