@@ -8,7 +8,7 @@ the same from the same bits.
 
 1. PyTorch is the judge of what a runtime recorded; the NumPy backend is the judge between runtimes.
 2. Only what is binarised is replaced. A residual is the judge's own value, which differs by rounding alone.
-3. A value may differ by 1e-5 of itself or of the layer's root mean square, whichever is larger.
+3. A value may differ by `RELATIVE_MARGIN` of itself or of the layer's root mean square, whichever is larger.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ import numpy.typing as npt
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from rbnn_deploy.comparing.explaining import RELATIVE_MARGIN
 from rbnn_deploy.comparing.layers import BinaryLayer
 from rbnn_deploy.comparing.subjects import Replay, Trace
 from runtimes.numpy_backend.operators import NEW_OPS
 
 Float32 = npt.NDArray[np.float32]
-
-RELATIVE_MARGIN = 1e-5
 
 
 class NumpyJudge:

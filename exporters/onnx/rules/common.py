@@ -8,6 +8,7 @@ from onnxscript import ir
 from onnxscript.rewriter.pattern import RewriteRuleClassBase
 
 TO_CHANNELS_LAST = (0, 2, 3, 1)  # perm of a Transpose from NCHW to NHWC
+MAP_AXES = (1, 2)  # height and width of a channels-last tensor
 TO_CHANNELS_FIRST = (0, 3, 1, 2)  # and back; also: the NHWC axis at which each NCHW axis stands
 
 Match = Any  # onnxscript's pattern builder and rewriter context; both build nodes by attribute access

@@ -12,9 +12,17 @@ import numpy as np
 from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule, RewriteRuleClassBase
 
-from exporters.onnx.rules.common import Match, constant, constant_array, emit, integer, producer, static_shape
+from exporters.onnx.rules.common import (
+    MAP_AXES,
+    Match,
+    constant,
+    constant_array,
+    emit,
+    integer,
+    producer,
+    static_shape,
+)
 
-MAP_AXES = [1, 2]
 LARGEST_MAP = 256  # pixels; beyond, float32 rounding of 1 / P and of the sum would add up
 
 
@@ -29,7 +37,7 @@ class MeanAsProduct(RewriteRuleClassBase):
     def check(self, context: Match, x: ir.Value, axes: ir.Value, y: ir.Value) -> MatchResult:
         """Requires a small map of known size, and its two axes kept."""
         array, shape = constant_array(axes), static_shape(x)
-        if array is None or sorted(int(axis) % 4 for axis in array) != MAP_AXES:
+        if array is None or sorted(int(axis) % 4 for axis in array) != list(MAP_AXES):
             return MatchResult().fail("the axes are not those of the map")
         if integer(producer(y), "keepdims", 1) != 1:
             return MatchResult().fail("the axes are not kept")

@@ -10,6 +10,7 @@ from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule
 
 from exporters.onnx.rules.common import (
+    MAP_AXES,
     TO_CHANNELS_FIRST,
     Match,
     SinkRule,
@@ -23,8 +24,6 @@ from exporters.onnx.rules.common import (
     text,
 )
 from rbnn_deploy.affine import ChannelAffine
-
-MAP_AXES = (1, 2)
 
 
 def batch_norm_affine(node: ir.Node) -> ChannelAffine | None:

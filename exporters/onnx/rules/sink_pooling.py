@@ -16,6 +16,7 @@ from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule
 
 from exporters.onnx.rules.common import (
+    MAP_AXES,
     TO_CHANNELS_FIRST,
     TO_CHANNELS_LAST,
     Match,
@@ -31,8 +32,6 @@ from exporters.onnx.rules.common import (
     static_shape,
     text,
 )
-
-MAP_AXES = (1, 2)  # height and width of a channels-last tensor
 
 
 def _pools_exact_tiles(node: ir.Node, size: tuple[int | str, ...]) -> str:
