@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from rbnn_deploy.cli.output import progress_bar
+from rbnn_deploy.cli.recipe import chosen, with_recipe_options
 from rbnn_deploy.errors import UserError
 
 DIGITS = "digits"
 
 
+@with_recipe_options
 def train(
     arch: Annotated[str, typer.Option(help="Architecture, e.g. cifar10/resnet20_bireal_1w1a.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoints and the log.")],
@@ -24,14 +26,11 @@ def train(
     dataset: Annotated[
         str | None, typer.Option(help="'digits' is built in; other data sets are named with --data.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Length; the paper's if absent.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    initial_angle: Annotated[
-        float | None, typer.Option(help="Where the rotations' angles start; about 0.4 for a short training.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
+    recipe: Annotated[
+        str, typer.Option(help="paper, or short for a training of few epochs; its numbers are below.")
+    ] = "paper",
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    **numbers: Any,
 ) -> None:
     """Train a rotated binary network and write its checkpoint."""
     from rbnn_deploy import api
@@ -46,18 +45,9 @@ def train(
 
     from rbnn_deploy.cli.training import run_training
     from rbnn_deploy.networks import build_network
-    from rbnn_deploy.training import default_recipe, load_training_data
+    from rbnn_deploy.training import get_recipe, load_training_data
 
-    options: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "initial_angle": initial_angle,
-        "seed": seed,
-    }
-    recipe = replace(
-        default_recipe(arch), **{name: value for name, value in options.items() if value is not None}
-    )
+    plan = replace(get_recipe(recipe, arch), **chosen(numbers))
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
@@ -73,8 +63,8 @@ def train(
                 advance(step)
 
         images = load_training_data(source, arch, progress=progress)
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(plan.seed)
     network = build_network(arch, len(images.class_names))
-    history = run_training(network, images, recipe, out, arch, device)
+    history = run_training(network, images, plan, out, arch, device)
     best = max(result.test_accuracy for result in history)
     typer.echo(f"best test accuracy {best:.2%}; next: rbnn-deploy export {out / 'best.pt'} -o model.onnx")

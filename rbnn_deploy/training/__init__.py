@@ -1,17 +1,52 @@
-"""Trains networks of rotated binary convolutions, after the paper's recipe."""
+"""Trains networks of rotated binary convolutions, after the paper's recipe.
 
-from rbnn_deploy.training.data import TrainingData, load_training_data
-from rbnn_deploy.training.recipe import TrainingRecipe, default_recipe
-from rbnn_deploy.training.statistics import rotation_statistics
-from rbnn_deploy.training.trainer import EpochResult, evaluate, train
+The names below are imported when they are first used: a recipe's numbers are options of the command line,
+whose other commands must not load torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rbnn_deploy.training.data import TrainingData, load_training_data
+    from rbnn_deploy.training.evaluation import evaluate
+    from rbnn_deploy.training.recipe import RECIPES, TrainingRecipe, default_recipe, get_recipe
+    from rbnn_deploy.training.results import EpochResult
+    from rbnn_deploy.training.statistics import rotation_statistics
+    from rbnn_deploy.training.trainer import train
 
 __all__ = [
+    "RECIPES",
     "EpochResult",
     "TrainingData",
     "TrainingRecipe",
     "default_recipe",
     "evaluate",
+    "get_recipe",
     "load_training_data",
     "rotation_statistics",
     "train",
 ]
+
+_HOMES = {
+    "RECIPES": "recipe",
+    "EpochResult": "results",
+    "TrainingData": "data",
+    "TrainingRecipe": "recipe",
+    "default_recipe": "recipe",
+    "evaluate": "evaluation",
+    "get_recipe": "recipe",
+    "load_training_data": "data",
+    "rotation_statistics": "statistics",
+    "train": "trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,44 +1,46 @@
 """The numbers of a training: the paper's by default, and what each data set needs in their place."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from rbnn_deploy.errors import UserError
+
+
+def _number(default: Any, explanation: str) -> Any:
+    """Returns a field that explains itself; the command line shows the explanation as an option's help."""
+    return field(default=default, metadata={"help": explanation})
 
 
 @dataclass(frozen=True)
 class TrainingRecipe:
     """How a network is trained; the defaults gave the paper's CIFAR results.
 
-    Attributes:
-        epochs: Length of the training.
-        batch_size: Images a step; the last partial batch of an epoch is left out.
-        learning_rate: Highest learning rate, of SGD.
-        momentum: Of SGD.
-        weight_decay: Of SGD, on every parameter.
-        warmup_epochs: The learning rate rises linearly over these, then falls to 0 as a cosine.
-        t_min: Sharpness t of the sign's gradient at the start, see `SignGradient`.
-        t_max: And at the end.
-        initial_angle: Where every theta starts. None keeps the module's, pi / 2 for a new one: there no
-            gradient reaches the weights and only weight decay moves theta, which takes hundreds of epochs. A
-            short training starts at an angle like 0.4.
-        crop_padding: Images are padded by so many black pixels and cut back at a random place.
-        flip: Whether half of the images are mirrored.
-        seed: Of the order of images and their augmentation.
+    Every field is also an option of `rbnn-deploy train`, with the field's own explanation.
     """
 
-    epochs: int = 1000
-    batch_size: int = 256
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    warmup_epochs: float = 5
-    t_min: float = 1e-2
-    t_max: float = 1e1
-    initial_angle: float | None = None
-    crop_padding: int = 4
-    flip: bool = True
-    seed: int = 0
+    epochs: int = _number(1000, "Length of the training.")
+    batch_size: int = _number(
+        256, "Images a step, over all processes; an epoch's last partial batch is left out."
+    )
+    learning_rate: float = _number(0.1, "Highest learning rate, of SGD.")
+    momentum: float = _number(0.9, "Of SGD.")
+    weight_decay: float = _number(1e-4, "Of SGD, on every parameter.")
+    warmup_epochs: float = _number(
+        5, "The learning rate rises linearly over these, then falls to 0 as a cosine."
+    )
+    t_min: float = _number(1e-2, "Sharpness t of the sign's gradient at the start.")
+    t_max: float = _number(1e1, "And at the end.")
+    # At pi / 2 no gradient reaches the weights and only weight decay moves theta, which takes hundreds of
+    # epochs, so a short training starts elsewhere.
+    initial_angle: float | None = _number(
+        None, "Where every rotation's angle starts; the network's own, pi / 2 for a new one, if absent."
+    )
+    crop_padding: int = _number(
+        4, "Images are padded by so many black pixels and cut back at a random place."
+    )
+    flip: bool = _number(True, "Mirror half of the images.")
+    seed: int = _number(0, "Of new weights, of the order of images and of their augmentation.")
 
     def __post_init__(self) -> None:
         """Checks every number.
@@ -54,10 +56,12 @@ class TrainingRecipe:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise UserError(f"{name} must be above 0, not {value}")
-        for name in ("momentum", "weight_decay", "warmup_epochs", "crop_padding"):
+        for name in ("momentum", "weight_decay", "warmup_epochs", "crop_padding", "seed"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise UserError(f"{name} must not be negative, and is {value}")
+        if self.initial_angle is not None and not math.isfinite(self.initial_angle):
+            raise UserError(f"initial_angle must be a finite number, not {self.initial_angle}")
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Returns the learning rate of a step.
@@ -75,18 +79,48 @@ class TrainingRecipe:
         return self.learning_rate / 2 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
 
 
-_RECIPES = {
-    "cifar10": TrainingRecipe(),
-    "cifar100": TrainingRecipe(),
-    "imagenet": TrainingRecipe(epochs=150, batch_size=512),
-    # Made to take seconds. theta = 0.4 lets weights, rotations and theta learn from the first step, to
-    # 97 or 98 % of the digits, where twelve epochs from pi / 2 reach 59 %.
-    "digits": TrainingRecipe(
-        epochs=15, batch_size=64, warmup_epochs=1, initial_angle=0.4, crop_padding=1, flip=False
-    ),
+def recipe_help() -> dict[str, str]:
+    """Returns the explanation of every field of a recipe."""
+    return {entry.name: entry.metadata["help"] for entry in fields(TrainingRecipe)}
+
+
+PAPER, SHORT = "paper", "short"
+
+# Made to take seconds. theta = 0.4 lets weights, rotations and theta learn from the first step, to
+# 97 or 98 % of the digits, where twelve epochs from pi / 2 reach 59 %.
+_DIGITS = TrainingRecipe(
+    epochs=15, batch_size=64, warmup_epochs=1, initial_angle=0.4, crop_padding=1, flip=False
+)
+# The recipes by name: what a family of networks is trained with, and under "" all others.
+RECIPES: dict[str, dict[str, TrainingRecipe]] = {
+    PAPER: {
+        "": TrainingRecipe(),
+        "imagenet": TrainingRecipe(epochs=150, batch_size=512),
+        "digits": _DIGITS,
+    },
 }
+RECIPES[SHORT] = {
+    family: replace(recipe, epochs=12, warmup_epochs=1, initial_angle=0.4)
+    for family, recipe in RECIPES[PAPER].items()
+} | {"digits": _DIGITS}
+
+
+def get_recipe(name: str, architecture: str) -> TrainingRecipe:
+    """Returns a named recipe for a network.
+
+    Args:
+        name: One of `RECIPES`.
+        architecture: Full name of the network; the recipe follows its family, the first part.
+
+    Raises:
+        UserError: There is no such recipe.
+    """
+    if name not in RECIPES:
+        raise UserError(f"no recipe is called {name!r}; choose one of {', '.join(RECIPES)}")
+    by_family = RECIPES[name]
+    return by_family.get(architecture.partition("/")[0], by_family[""])
 
 
 def default_recipe(architecture: str) -> TrainingRecipe:
-    """Returns the recipe for a network, by the family in its name; the paper's where that is unknown."""
-    return _RECIPES.get(architecture.partition("/")[0], TrainingRecipe())
+    """Returns the paper's recipe for a network, or for the embedded digits one that takes seconds."""
+    return get_recipe(PAPER, architecture)

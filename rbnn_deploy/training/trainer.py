@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,42 +14,17 @@ from torch import Generator, Tensor, nn
 from rbnn_deploy.checkpoint import save_checkpoint
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
-from rbnn_deploy.layers import set_rotation_angle, set_training_progress, update_rotations
+from rbnn_deploy.layers import set_training_progress, update_rotations
 from rbnn_deploy.training.batches import augment, shuffled_batches, to_input
 from rbnn_deploy.training.data import TrainingData
+from rbnn_deploy.training.evaluation import evaluate
+from rbnn_deploy.training.initialise import initialise
+from rbnn_deploy.training.optimizer import build_optimizer, set_learning_rate
 from rbnn_deploy.training.recipe import TrainingRecipe
+from rbnn_deploy.training.results import EpochResult
 from rbnn_deploy.training.statistics import rotation_statistics
 
 LAST, BEST, LOG = "last.pt", "best.pt", "log.jsonl"
-
-_EVALUATION_BATCH = 256
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one epoch came to; one line of the log.
-
-    Attributes:
-        epoch: Epochs done, from 1.
-        loss: Mean cross-entropy over the epoch's steps.
-        train_accuracy: Share of the epoch's augmented images that were classified rightly when trained on.
-        test_accuracy: Share of test images, in evaluation mode after the epoch.
-        learning_rate: Of the last step.
-        t: Sharpness of the sign's gradient.
-        flipped: See `RotationStatistics`; None for a network without binary layers.
-        cosine: Likewise.
-        seconds: Wall time, evaluation included.
-    """
-
-    epoch: int
-    loss: float
-    train_accuracy: float
-    test_accuracy: float
-    learning_rate: float
-    t: float
-    flipped: float | None
-    cosine: float | None
-    seconds: float
 
 
 def train(
@@ -89,11 +64,8 @@ def train(
     folder = None if out is None else _make_folder(Path(out))
     module.to(device)
     data = data.to(device)
-    if recipe.initial_angle is not None:
-        set_rotation_angle(module, recipe.initial_angle)
-    optimizer = torch.optim.SGD(
-        module.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
-    )
+    initialise(module, recipe)
+    optimizer = build_optimizer(module, recipe)
     generator = Generator().manual_seed(recipe.seed)
     name = architecture or type(module).__name__
     history: list[EpochResult] = []
@@ -101,6 +73,7 @@ def train(
         start = time.perf_counter()
         gradient = set_training_progress(module, epoch, recipe.epochs, recipe.t_min, recipe.t_max)
         update_rotations(module)
+        steps = max(len(data.train_labels) // recipe.batch_size, 1)
         loss, train_accuracy = _train_epoch(module, data, recipe, optimizer, generator, epoch, on_step)
         if not math.isfinite(loss):
             raise UserError(f"the training diverged in epoch {epoch + 1}; lower the learning rate")
@@ -111,7 +84,7 @@ def train(
             loss=loss,
             train_accuracy=train_accuracy,
             test_accuracy=test_accuracy,
-            learning_rate=optimizer.param_groups[0]["lr"],
+            learning_rate=recipe.learning_rate_at((epoch + 1) * steps - 1, steps),
             t=gradient.t,
             flipped=None if rotations is None else rotations.flipped,
             cosine=None if rotations is None else rotations.cosine,
@@ -139,18 +112,6 @@ def train(
     return history
 
 
-@torch.no_grad()
-def evaluate(module: nn.Module, data: TrainingData) -> float:
-    """Returns the share of test images that a network classifies rightly; leaves it in evaluation mode."""
-    module.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=data.test_labels.device)
-    for start in range(0, len(data.test_labels), _EVALUATION_BATCH):
-        chosen = slice(start, start + _EVALUATION_BATCH)
-        logits = module(to_input(data.test_pixels[chosen], data.mean, data.std))
-        correct += (logits.argmax(1) == data.test_labels[chosen]).sum()
-    return int(correct) / len(data.test_labels)
-
-
 def _train_epoch(
     module: nn.Module,
     data: TrainingData,
@@ -168,8 +129,7 @@ def _train_epoch(
     loss_sum = torch.zeros((), device=data.train_labels.device)
     correct = torch.zeros_like(loss_sum)
     for step, indices in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate_at(epoch * steps + step, steps)
+        set_learning_rate(optimizer, recipe.learning_rate_at(epoch * steps + step, steps))
         chosen = indices.to(data.train_labels.device)
         pixels = augment(data.train_pixels[chosen], recipe.crop_padding, recipe.flip, generator)
         loss, right = _step(
