@@ -20,6 +20,7 @@
 #include <immintrin.h>
 
 #include "kernels/binary_conv2d/kernel.h"
+#include "kernels/binary_conv2d/tile.h"
 
 namespace rbnn {
 namespace {
@@ -28,13 +29,6 @@ constexpr std::size_t kLanes = 16;
 constexpr std::size_t kTilePixels = 6;
 constexpr std::size_t kTilePanels = 2;
 constexpr std::size_t kFloatsAhead = 512;  // how far the passes over x prefetch; measured, and 256 to 1024 are alike
-
-// A tile's arrays live in registers only if every loop over them is unrolled, and GCC's own limits stop it short of that.
-#if defined(__clang__)
-#define RBNN_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define RBNN_UNROLL _Pragma("GCC unroll 16")
-#endif
 
 constexpr __mmask16 first_lanes(std::size_t count) {
   return static_cast<__mmask16>(count >= kLanes ? 0xffffu : (1u << count) - 1);
@@ -183,42 +177,6 @@ inline void count_triple(const Word* x, __m512i a, __m512i ab, __m512i abc, __m5
 }
 #endif
 
-// A range of pixels, counted through the samples. No division a pixel: it would cost as much as its epilogue.
-struct Cursor {
-  const Pixel* pixel;   // the next one
-  const Pixel* end;     // behind the last one of a sample
-  const Word* windows;  // of the sample
-
-  Cursor(const Product& p, std::size_t index)
-      : pixel(p.pixels + index % p.pixels_per_sample),
-        end(p.pixels + p.pixels_per_sample),
-        windows(p.input + index / p.pixels_per_sample * p.sample_stride) {}
-
-  void advance(const Product& p) {
-    if (++pixel == end) {
-      pixel = p.pixels;
-      windows += p.sample_stride;
-    }
-  }
-};
-
-template <std::size_t kPixels>
-struct Tile {
-  const Word* window[kPixels];
-  const std::int32_t* border_weights[kPixels];
-  float inside[kPixels];
-
-  Tile(const Product& p, Cursor& cursor) {
-    RBNN_UNROLL
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      window[i] = cursor.windows + cursor.pixel->input;
-      border_weights[i] = p.border_weights + cursor.pixel->border * p.border_stride;
-      inside[i] = static_cast<float>(p.inside[cursor.pixel->border]);
-      cursor.advance(p);
-    }
-  }
-};
-
 // Loads and stores of one panel's channels; a panel that is not full is masked.
 template <bool kFull>
 struct Lanes {
@@ -356,13 +314,8 @@ void multiply_panels(const Product& p, std::size_t begin, std::size_t end) {
   }
 }
 
-// Weights stay in the first-level cache while pixels pass: as many panels at once as fit into half of it. Within them,
-// a pixel's outputs are written one after the other, and its residuals read so: memory likes that.
 void multiply(const Product& p) {
-  constexpr std::size_t kWeightBytes = 20 * 1024;
-  const std::size_t panel_bytes = p.runs * p.run_words * kLanes * sizeof(Word);
-  const std::size_t fitting = kWeightBytes / panel_bytes / kTilePanels * kTilePanels;
-  const std::size_t step = fitting == 0 ? kTilePanels : fitting;
+  const std::size_t step = panels_in_cache(p, kLanes, kTilePanels);
   for (std::size_t panel = p.panel_begin; panel < p.panel_end; panel += step) {
     multiply_panels(p, panel, p.panel_end - panel < step ? p.panel_end : panel + step);
   }
