@@ -9,14 +9,15 @@ READY := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 # cmake and ninja come with the environment.
-test test-native bench-native: export PATH := $(CURDIR)/$(BIN):$(PATH)
+test test-native bench-native test-aarch64-kernels: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Wheels for other machines are built in an environment of their own: it holds a C++ compiler for all of them.
 WHEELS := build/wheels-venv
 WHEELS_READY := $(WHEELS)/.ready
 TARGETS := linux-x86_64 linux-aarch64
 
-.PHONY: help setup demo test test-native bench-native wheel wheels test-aarch64 estimate-aarch64 lint format types clean
+.PHONY: help setup demo test test-native bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 \
+	estimate-aarch64 lint format types clean
 
 help:
 	@echo "make demo    train a small network on handwritten digits, export it, run it three ways, compare"
@@ -24,6 +25,7 @@ help:
 	@echo "make test-native   the C++ tests alone, plain and under sanitizers"
 	@echo "make bench-native  single kernels beside this host's peak"
 	@echo "make wheels        a wheel for each of $(TARGETS); make wheel TARGET=... for one"
+	@echo "make test-aarch64-kernels   the C++ tests, compiled for Arm64, on emulated processors"
 	@echo "make test-aarch64  the Arm64 wheel on an emulated Arm64 machine, against this one"
 	@echo "make setup   only the environment     make format  apply ruff's formatting"
 
@@ -67,6 +69,13 @@ wheel: $(WHEELS_READY)
 wheels: $(WHEELS_READY)
 	$(MAKE) wheel TARGET="$(TARGETS)"
 	$(WHEELS)/bin/python -m pytest -p no:cacheprovider -q tests/wheels
+
+# The C++ tests, compiled for Arm64, under QEMU. The program comes first, for .ci/run: `make test` runs it if it is there.
+aarch64-kernels: $(READY) $(WHEELS_READY)
+	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/arm64/kernel_tests.py
+
+test-aarch64-kernels: aarch64-kernels
+	$(BIN)/pytest tests/aarch64/test_kernels.py
 
 # Needs QEMU and debootstrap, and root once for the latter; says so and skips the tests where they are missing.
 test-aarch64: $(READY)

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,12 +18,18 @@ CPUS = ("cortex-a53", "cortex-a72", "cortex-a76")
 Emulate = Callable[..., dict[str, Any]]
 
 
+def load_tool(name: str) -> ModuleType:
+    """Imports a script of tools/arm64, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"arm64_{name}", ROOT / f"tools/arm64/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session", params=CPUS)
 def emulate(request: pytest.FixtureRequest) -> Emulate:
     """Runs `device.py` with arguments on one processor and returns what it prints."""
-    spec = importlib.util.spec_from_file_location("arm64_setup", ROOT / "tools/arm64/setup.py")
-    arm64 = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(arm64)
+    arm64 = load_tool("setup")
     if os.environ.get("RBNN_TEST_AARCH64") != "1":
         pytest.skip("takes minutes; `make test-aarch64` runs it")
     if reason := arm64.missing():

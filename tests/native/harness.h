@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ std::vector<Test>& all_tests();
 
 // Counts and prints a failure of the running test.
 void fail(const char* file, int line, const std::string& what);
+
+// Adds to the digest that is printed at the end: of what every machine must compute alike.
+void digest(std::uint32_t value);
 
 struct Registration {
   Registration(const char* name, void (*run)()) { all_tests().push_back({name, run}); }
