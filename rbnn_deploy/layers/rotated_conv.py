@@ -36,7 +36,8 @@ class RotatedBinaryConv2d(nn.Conv2d):
     In training mode both signs have the gradient of `rbnn_deploy.layers.signs`; w_r is detached, w is not.
     At the initial rotate = pi/2 the factor 1 - s is 0, so neither `weight` nor `rotate` gets a gradient, and
     only weight decay moves `rotate` away: short trainings should start it elsewhere (`set_rotation_angle`).
-    Evaluation mode is not differentiable, and gives a defined result for every input.
+    Evaluation mode is not differentiable, gives a defined result for every input, and convolves integers, which is
+    exact; training mode convolves multiples of alpha and rounds their sums.
 
     Args:
         in_channels: C.
@@ -133,12 +134,14 @@ class RotatedBinaryConv2d(nn.Conv2d):
             binarise = standardized_sign if self.threshold == "sample_mean" else trainable_sign
             activations = binarise(input, self.sign_gradient.for_activations)
             weights = trainable_sign(self._adjusted(standardize(self.weight)), self.sign_gradient)
-        else:
-            # The deviation is positive, so it cancels in the sign; left out, equal activations are no NaN.
-            activations = binary_sign(input, sample_mean(input) if self.threshold == "sample_mean" else 0.0)
-            weights = binary_sign(self.effective_weight()).to(input.dtype)
-        y = F.conv2d(activations, weights, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        return y * self.alpha
+            # Scaled before the convolution, alpha and its gradient cost no pass over the map.
+            weights = weights * self.alpha[..., None]
+            bias = None if self.bias is None else self.bias * self.alpha.flatten()
+            return self._convolve(activations, weights, bias)
+        # The deviation is positive, so it cancels in the sign; left out, equal activations are no NaN.
+        activations = binary_sign(input, sample_mean(input) if self.threshold == "sample_mean" else 0.0)
+        weights = binary_sign(self.effective_weight()).to(input.dtype)
+        return self._convolve(activations, weights, self.bias) * self.alpha
 
     @torch.no_grad()
     def effective_weight(self) -> Tensor:
@@ -163,6 +166,9 @@ class RotatedBinaryConv2d(nn.Conv2d):
     def extra_repr(self) -> str:
         """Returns the constructor's arguments for printing."""
         return f"{super().extra_repr()}, threshold={self.threshold!r}"  # type: ignore[no-untyped-call]
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def _adjusted(self, w: Tensor) -> Tensor:
         """Moves w towards its rotation by |sin(rotate)|; no gradient goes through the rotation itself."""

@@ -54,12 +54,25 @@ def learn_rotation(weight: Tensor, R1: Tensor, R2: Tensor, sweeps: int = SWEEPS)
     Returns:
         The new R1 and R2.
     """
-    X = weight.reshape(-1, R1.shape[0], R2.shape[0])
+    p, q = R1.shape[0], R2.shape[0]
+    # [p, O, q]: as p x Oq it is multiplied from the left, as pO x q from the right, and the sums over channels are
+    # products of the same two views; so every step is one product of matrices, without a copy.
+    X = weight.reshape(-1, p, q).transpose(0, 1).reshape(p, -1)
+    R1_X = R1.T @ X
     for _ in range(sweeps):
-        X_R2 = X @ R2
-        B = binary_sign(R1.T @ X_R2)
-        U, _, Vh = torch.linalg.svd(torch.einsum("oij,okj->ik", B, X_R2))
-        R1 = (U @ Vh).T
-        U, _, Vh = torch.linalg.svd(torch.einsum("oki,okj->ij", X, R1 @ B))
-        R2 = U @ Vh
+        V = (R1_X.view(-1, q) @ R2).view(p, -1)
+        B = torch.copysign(V.new_ones(()), V)  # where V is 0, either sign gives the same overlap
+        D1 = (B @ V.T) @ R1.T  # X R2 is R1 V
+        R1 = _nearest_orthogonal(D1).T
+        R1_X = R1.T @ X
+        R2 = _nearest_orthogonal(R1_X.view(-1, q).T @ B.view(-1, q))
     return R1, R2
+
+
+def _nearest_orthogonal(D: Tensor) -> Tensor:
+    """Returns U V^T of D = U S V^T, which maximises trace(D^T R) over the orthogonal R.
+
+    The decomposition runs on the host: on a GPU one of this size is slower by far.
+    """
+    U, _, Vh = torch.linalg.svd(D.cpu())
+    return (U @ Vh).to(D.device)

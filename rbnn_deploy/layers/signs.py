@@ -140,25 +140,28 @@ def standardized_sign(x: Tensor, gradient: SignGradient) -> Tensor:
 class _StandardizedSign(torch.autograd.Function):
     """The sign of a = (x - mean) / std, over the n values of each sample.
 
-    With d the gradient with respect to a, that of x is (d - mean(d) - a * sum(d * a) / (n - 1)) / std.
+    With d the gradient with respect to a, that of x is (d - mean(d) - a * sum(d * a) / (n - 1)) / std. The map is
+    never divided: c = x - mean is kept, and std goes into the factors, which are one number a sample.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gradient: SignGradient) -> Tensor:
-        centred = x - x.mean(tuple(range(1, x.ndim)), keepdim=True)
-        deviation = _deviation(centred)
-        sign = binary_sign(centred)
+        mean = x.mean(tuple(range(1, x.ndim)), keepdim=True)
+        # With +0 for a mean, x = -0 would be centred to -0, whose sign bit is set.
+        centred = x - torch.where(mean == 0, -0.0, mean)
         ctx.gradient = gradient
-        ctx.save_for_backward(centred.div_(deviation), deviation)
-        return sign
+        ctx.save_for_backward(centred, _deviation(centred))
+        return centred.new_ones(()).copysign(centred)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        a, deviation = ctx.saved_tensors
-        axes = tuple(range(1, a.ndim))
-        d = ctx.gradient(a).mul_(grad_outputs[0])
-        slope = (d * a).sum(axes, keepdim=True) / _freedom(a)
-        return d.sub_(d.mean(axes, keepdim=True)).addcmul_(a, slope, value=-1).div_(deviation), None
+        c, deviation = ctx.saved_tensors
+        t, k = ctx.gradient.t, ctx.gradient.k
+        height, slope = k * math.sqrt(2) * t / deviation, k * (t / deviation) ** 2
+        d = torch.addcmul(height, c.abs(), -slope).clamp_(min=0).mul_(grad_outputs[0])  # d / std
+        projection = torch.linalg.vecdot(d.flatten(1), c.flatten(1)).view_as(deviation)
+        mean = d.mean(tuple(range(1, d.ndim)), keepdim=True)
+        return d.addcmul_(c, projection / (-_freedom(c) * deviation**2)).sub_(mean), None
 
 
 def _freedom(x: Tensor) -> int:
