@@ -2,10 +2,11 @@
 
 usage: python benchmarks/training_step.py [--arch NAME] [--batch N] [--threads T] [--runs N] [--json FILE]
 
-The transcription standardises with torch's own mean and std, keeps every intermediate tensor for autograd, sums
-the rotation's updates in a loop over output channels, and multiplies the map by alpha: the equations of the paper
-as one would first write them. Both sides train the same network from the same weights on the same images, in turns
-within one process. First, one step in float64 must give the same loss and gradients on both sides.
+The transcription standardises with torch's own mean and std, keeps every intermediate tensor for autograd,
+sums the rotation's updates in a loop over output channels, and multiplies the map by alpha: the equations of
+the paper as one would first write them. Both sides train the same network from the same weights on the same
+images, in turns within one process. First, one step in float64 must give the same loss and gradients on both
+sides.
 """
 
 import argparse
@@ -36,7 +37,7 @@ GRADIENT_TOLERANCE = 1e-9
 CHECKED_IMAGES = 32
 
 
-class TranscribedSign(torch.autograd.Function):
+class _TranscribedSign(torch.autograd.Function):
     """sign(x), with max(k * (sqrt(2) * t - |t^2 * x|), 0) in place of its derivative."""
 
     @staticmethod
@@ -62,8 +63,8 @@ class TranscribedConv2d(RotatedBinaryConv2d):
         rotated = (self.R1.t() @ self._matrices(w) @ self.R2).view_as(w)
         w = w + torch.abs(torch.sin(self.rotate)) * (rotated.detach() - w)
         weights, activations = self.sign_gradient, self.sign_gradient.for_activations
-        bw = TranscribedSign.apply(w, weights.t, weights.k)  # type: ignore[no-untyped-call]
-        ba = TranscribedSign.apply(a, activations.t, activations.k)  # type: ignore[no-untyped-call]
+        bw = _TranscribedSign.apply(w, weights.t, weights.k)  # type: ignore[no-untyped-call]
+        ba = _TranscribedSign.apply(a, activations.t, activations.k)  # type: ignore[no-untyped-call]
         y = F.conv2d(ba, bw, self.bias, self.stride, self.padding, self.dilation, self.groups)
         return y * self.alpha
 

@@ -36,8 +36,8 @@ class RotatedBinaryConv2d(nn.Conv2d):
     In training mode both signs have the gradient of `rbnn_deploy.layers.signs`; w_r is detached, w is not.
     At the initial rotate = pi/2 the factor 1 - s is 0, so neither `weight` nor `rotate` gets a gradient, and
     only weight decay moves `rotate` away: short trainings should start it elsewhere (`set_rotation_angle`).
-    Evaluation mode is not differentiable, gives a defined result for every input, and convolves integers, which is
-    exact; training mode convolves multiples of alpha and rounds their sums.
+    Evaluation mode is not differentiable, gives a defined result for every input, and convolves integers,
+    which is exact; training mode convolves multiples of alpha and rounds their sums.
 
     Args:
         in_channels: C.

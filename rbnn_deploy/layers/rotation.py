@@ -16,8 +16,6 @@ import math
 import torch
 from torch import Tensor
 
-from rbnn_deploy.layers.signs import binary_sign
-
 SWEEPS = 3
 
 
@@ -55,8 +53,8 @@ def learn_rotation(weight: Tensor, R1: Tensor, R2: Tensor, sweeps: int = SWEEPS)
         The new R1 and R2.
     """
     p, q = R1.shape[0], R2.shape[0]
-    # [p, O, q]: as p x Oq it is multiplied from the left, as pO x q from the right, and the sums over channels are
-    # products of the same two views; so every step is one product of matrices, without a copy.
+    # [p, O, q]: as p x Oq it is multiplied from the left, as pO x q from the right, and the sums over channels
+    # are products of the same two views; so every step is one product of matrices, without a copy.
     X = weight.reshape(-1, p, q).transpose(0, 1).reshape(p, -1)
     R1_X = R1.T @ X
     for _ in range(sweeps):
@@ -75,4 +73,5 @@ def _nearest_orthogonal(D: Tensor) -> Tensor:
     The decomposition runs on the host: on a GPU one of this size is slower by far.
     """
     U, _, Vh = torch.linalg.svd(D.cpu())
-    return (U @ Vh).to(D.device)
+    nearest: Tensor = U @ Vh
+    return nearest.to(D.device)
