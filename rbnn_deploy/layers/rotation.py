@@ -53,8 +53,8 @@ def learn_rotation(weight: Tensor, R1: Tensor, R2: Tensor, sweeps: int = SWEEPS)
         The new R1 and R2.
     """
     p, q = R1.shape[0], R2.shape[0]
-    # [p, O, q]: as p x Oq it is multiplied from the left, as pO x q from the right, and the sums over channels
-    # are products of the same two views; so every step is one product of matrices, without a copy.
+    # [p, O, q]: as p x Oq it is multiplied from the left, as pO x q from the right, and the sums over
+    # channels are products of the same two views; every step is one product of matrices, without a copy.
     X = weight.reshape(-1, p, q).transpose(0, 1).reshape(p, -1)
     R1_X = R1.T @ X
     for _ in range(sweeps):

@@ -140,8 +140,8 @@ def standardized_sign(x: Tensor, gradient: SignGradient) -> Tensor:
 class _StandardizedSign(torch.autograd.Function):
     """The sign of a = (x - mean) / std, over the n values of each sample.
 
-    With d the gradient with respect to a, that of x is (d - mean(d) - a * sum(d * a) / (n - 1)) / std. The map
-    is never divided: c = x - mean is kept, and std goes into the factors, which are one number a sample.
+    With d the gradient with respect to a, that of x is (d - mean(d) - a * sum(d * a) / (n - 1)) / std. The
+    map is never divided: c = x - mean is kept, and std goes into the factors, which are one number a sample.
     """
 
     @staticmethod

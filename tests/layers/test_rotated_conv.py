@@ -192,7 +192,7 @@ def test_reference_layers(case):
     x = data["input"].requires_grad_()
     y = layer(x)
     y.backward(data["grad_output"])
-    # Training rounds sums of multiples of alpha; evaluation has an integer times alpha, with nothing to round.
+    # Training rounds sums of multiples of alpha; evaluation multiplies an integer by alpha.
     assert relative(y, data["output"]) < 1e-6
     assert torch.equal(layer.eval()(x), data["output"])
     # Float32 sums in another order.
