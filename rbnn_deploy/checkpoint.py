@@ -1,8 +1,8 @@
 """Reads and writes checkpoints in the format of the reference implementation.
 
 A checkpoint is `torch.save` of a dict: `epoch`, `model` (the network's short name), `state_dict`,
-`best_prec1`. Ours add `architecture` (the full name), `mean`, `std` and `class_names`, so that a deployed
-model knows its images.
+`best_prec1`, `parameters`. Ours add `architecture` (the full name), `mean`, `std` and `class_names`, so that
+a deployed model knows its images. The same can be a .safetensors file.
 
 A checkpoint is somebody else's file: it is read with `weights_only=True`, which runs no code, or refused.
 """
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rbnn_deploy import safetensors
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write
 from rbnn_deploy.networks.identify import identify
@@ -62,7 +63,7 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
     """Loads a checkpoint; its architecture and number of classes are read off its tensors.
 
     Args:
-        path: File that `torch.save` wrote: a checkpoint, or a state dict alone.
+        path: File that `torch.save` wrote: a checkpoint, or a state dict alone; or a .safetensors file.
         arch: Name of the network, where the tensors alone do not tell.
 
     Raises:
@@ -71,7 +72,7 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
     """
     path = Path(path)
     data = _read(path)
-    content = _unpickle(path, data)
+    content = safetensors.load(path, data) if safetensors.is_safetensors(data) else _unpickle(path, data)
     try:
         state = _state_dict(content)
         shapes = {key: tuple(value.shape) for key, value in state.items()}
@@ -110,8 +111,8 @@ def save_checkpoint(
     *,
     epoch: int,
     best_accuracy: float,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     class_names: Sequence[str] | None = None,
     **extra: Any,
 ) -> None:
@@ -124,27 +125,77 @@ def save_checkpoint(
             `torch.load` reads it back.
         epoch: Epochs trained.
         best_accuracy: Best top-1 accuracy so far, in percent.
-        mean: Of the images that it was trained on, per channel.
+        mean: Of the images that it was trained on, per channel; None where that is unknown.
         std: Likewise.
-        class_names: Names in logit order.
+        class_names: Names in logit order; likewise.
         **extra: More entries, of types that `weights_only` loads: numbers, strings, tensors, lists, dicts.
 
     Raises:
         UserError: The file cannot be written.
     """
+    state = _on_cpu(module)
     content: dict[str, Any] = {
-        "epoch": epoch,
-        "model": architecture.rpartition("/")[2],
-        "state_dict": module.state_dict(),
-        "best_prec1": best_accuracy,
-        "architecture": architecture,
-        "mean": list(mean),
-        "std": list(std),
+        **_entries(architecture, epoch, best_accuracy, mean, std, class_names),
+        "state_dict": state,
+        # The same tensors once more; torch.save writes them once.
+        "parameters": [state[name] for name, _ in module.named_parameters()],
         **extra,
     }
-    if class_names is not None:
-        content["class_names"] = list(class_names)
     atomic_write(path, lambda temporary: torch.save(content, temporary))
+
+
+def save_safetensors(
+    path: Path,
+    module: nn.Module,
+    architecture: str,
+    *,
+    epoch: int,
+    best_accuracy: float,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> None:
+    """Writes the state dict as a .safetensors file, and the other entries of a checkpoint as its metadata.
+
+    Args:
+        path: See `save_checkpoint`, as for all others.
+        module: The network.
+        architecture: Its name.
+        epoch: Epochs trained.
+        best_accuracy: In percent.
+        mean: Per channel.
+        std: Likewise.
+        class_names: In logit order.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    entries = _entries(architecture, epoch, best_accuracy, mean, std, class_names)
+    safetensors.save(path, _on_cpu(module), entries)
+
+
+def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
+    """Returns a state dict that a machine without a GPU loads, in the layout of new tensors."""
+    return {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+
+
+def _entries(
+    architecture: str,
+    epoch: int,
+    best_accuracy: float,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    class_names: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Returns what a checkpoint says beside its tensors; what is unknown is left out."""
+    lists = {"mean": mean, "std": std, "class_names": class_names}
+    return {
+        "epoch": epoch,
+        "model": architecture.rpartition("/")[2],
+        "best_prec1": best_accuracy,
+        "architecture": architecture,
+        **{name: list(values) for name, values in lists.items() if values is not None},
+    }
 
 
 def _read(path: Path) -> bytes:

@@ -32,7 +32,7 @@ def demo(
     from rbnn_deploy.comparing import compare
     from rbnn_deploy.inspecting import format_bytes
     from rbnn_deploy.networks import build_network
-    from rbnn_deploy.training import default_recipe, load_training_data
+    from rbnn_deploy.training import TrainingOptions, default_recipe, load_training_data
 
     recipe = default_recipe(ARCHITECTURE)
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
@@ -42,7 +42,7 @@ def demo(
     data = load_training_data("digits", ARCHITECTURE)
     torch.manual_seed(recipe.seed)
     network = build_network(ARCHITECTURE)
-    run_training(network, data, recipe, out, ARCHITECTURE, "cpu")
+    run_training(network, data, recipe, out, ARCHITECTURE, TrainingOptions(), overwrite=True)
     checkpoint, model = out / "last.pt", out / "model.onnx"
 
     _title(2, f"rbnn-deploy export {checkpoint} -o {model}")

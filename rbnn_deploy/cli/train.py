@@ -1,22 +1,24 @@
 """`rbnn-deploy train`."""
 
-from dataclasses import replace
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rbnn_deploy.cli.fields import replace_given, with_options_of
 from rbnn_deploy.cli.output import progress_bar
-from rbnn_deploy.cli.recipe import chosen, with_recipe_options
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.training.options import TrainingOptions
+from rbnn_deploy.training.recipe import TrainingRecipe
 
 DIGITS = "digits"
 
 
-@with_recipe_options
+@with_options_of(TrainingOptions, TrainingRecipe)
 def train(
     arch: Annotated[str, typer.Option(help="Architecture, e.g. cifar10/resnet20_bireal_1w1a.")],
-    out: Annotated[Path, typer.Option(help="Folder for the checkpoints and the log.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoints, the log and the state.")],
     data: Annotated[
         str | None,
         typer.Option(
@@ -26,16 +28,16 @@ def train(
     dataset: Annotated[
         str | None, typer.Option(help="'digits' is built in; other data sets are named with --data.")
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
     recipe: Annotated[
         str, typer.Option(help="paper, or short for a training of few epochs; its numbers are below.")
     ] = "paper",
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
-    **numbers: Any,
+    **fields: Any,
 ) -> None:
     """Train a rotated binary network and write its checkpoint."""
     from rbnn_deploy import api
 
-    api.require("train", "torch")
+    api.require("train", "torch", "safetensors")
     source = data if data is not None else dataset
     if source is None:
         raise UserError(f"name the images with --data, or use --dataset {DIGITS}, which is built in")
@@ -46,25 +48,32 @@ def train(
     from rbnn_deploy.cli.training import run_training
     from rbnn_deploy.networks import build_network
     from rbnn_deploy.training import get_recipe, load_training_data
+    from rbnn_deploy.training.parallel import process_group
+    from rbnn_deploy.training.placement import torch_device
 
-    plan = replace(get_recipe(recipe, arch), **chosen(numbers))
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise UserError(f"there is no device {device!r} here; use --device cpu") from None
-    with progress_bar(1000, "reading images") as advance:
+    options = replace_given(TrainingOptions(), fields)
+    numbers = replace_given(get_recipe(recipe, arch), fields)
+    device = torch_device(options)
+    is_main = int(os.environ.get("RANK", "0")) == 0  # as torchrun sets it
+    with progress_bar(1000 if is_main else 0, "reading images") as advance:
         done = 0
 
         def progress(count: int, total: int) -> None:
             nonlocal done
             step = 1000 * count // total - done
             done += step
-            if step:
+            if step and is_main:
                 advance(step)
 
-        images = load_training_data(source, arch, progress=progress)
-    torch.manual_seed(plan.seed)
+        images = load_training_data(source, arch, progress=progress, device=device)
+    torch.manual_seed(numbers.seed)
     network = build_network(arch, len(images.class_names))
-    history = run_training(network, images, plan, out, arch, device)
+    with process_group(device):
+        history = run_training(network, images, numbers, out, arch, options, resume=resume)
+    if not is_main:
+        return
     best = max(result.test_accuracy for result in history)
-    typer.echo(f"best test accuracy {best:.2%}; next: rbnn-deploy export {out / 'best.pt'} -o model.onnx")
+    model = out / "model.onnx"
+    typer.echo(f"best test accuracy {best:.2%}; next:")
+    typer.echo(f"  rbnn-deploy export {out / 'best.pt'} -o {model}")
+    typer.echo(f"  rbnn-deploy compare {model} --checkpoint {out / 'best.pt'} --data {source}")

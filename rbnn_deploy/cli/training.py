@@ -1,48 +1,50 @@
 """Runs a training and shows it line by line; for `train` and `demo`."""
 
-import time
 from pathlib import Path
 
 import typer
 from torch import nn
 
-from rbnn_deploy.training import EpochResult, TrainingData, TrainingRecipe, train
+from rbnn_deploy.training import EpochResult, TrainingOptions, TrainingRecipe, train
+from rbnn_deploy.training.results import Progress
+from rbnn_deploy.training.sources import Data
 
 
 def run_training(
-    network: nn.Module, data: TrainingData, recipe: TrainingRecipe, out: Path, architecture: str, device: str
+    network: nn.Module,
+    data: Data,
+    recipe: TrainingRecipe,
+    out: Path,
+    architecture: str,
+    options: TrainingOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> list[EpochResult]:
-    """Trains a network, one line an epoch on standard output and steps in between on a terminal.
+    """Trains a network, one line an epoch on standard output, and its progress in between on a terminal.
 
     Args:
         network: The network; trained in place.
         data: Its images.
-        recipe: How.
-        out: Folder for checkpoints and log.
+        recipe: What is computed.
+        out: Folder for checkpoints, log and state.
         architecture: Full name of the network.
-        device: Where to train.
+        options: How it is run.
+        resume: See `rbnn_deploy.training.train`.
+        overwrite: Likewise.
 
     Raises:
         UserError: See `rbnn_deploy.training.train`.
     """
-    start = time.monotonic()
     interactive = typer.get_text_stream("stderr").isatty()
 
-    def on_step(epoch: int, step: int, steps: int) -> None:
-        if interactive:
-            done = (epoch - 1 + step / steps) / recipe.epochs
-            left = (time.monotonic() - start) * (1 - done) / done
-            typer.echo(f"\repoch {epoch}, step {step}/{steps}, {left:.0f} s left   ", nl=False, err=True)
+    def on_progress(progress: Progress) -> None:
+        typer.echo(f"\r\033[K{describe_progress(progress)}", nl=False, err=True)
 
     def on_epoch(result: EpochResult) -> None:
         if interactive:
             typer.echo("\r\033[K", nl=False, err=True)
-        flipped = "" if result.flipped is None else f"  flipped by rotation {result.flipped:5.1%}"
-        typer.echo(
-            f"epoch {result.epoch:3d}/{recipe.epochs}  loss {result.loss:.3f}  "
-            f"train {result.train_accuracy:6.2%}  test {result.test_accuracy:6.2%}{flipped}  "
-            f"{result.seconds:.1f} s"
-        )
+        typer.echo(describe_result(result, recipe.epochs))
 
     return train(
         network,
@@ -50,7 +52,44 @@ def run_training(
         recipe,
         out,
         architecture=architecture,
-        device=device,
-        on_step=on_step,
+        options=options,
+        resume=resume,
+        overwrite=overwrite,
         on_epoch=on_epoch,
+        on_progress=on_progress if interactive else None,
+    )
+
+
+def describe_progress(progress: Progress) -> str:
+    """Returns one line about a running epoch."""
+    return (
+        f"epoch {progress.epoch}/{progress.epochs}  step {progress.step}/{progress.steps}  "
+        f"loss {progress.loss:.3f}  train {progress.accuracy:6.2%}  "
+        f"{progress.images_per_second:,.0f} images/s  {describe_duration(progress.seconds_left)} left"
+    )
+
+
+def describe_result(result: EpochResult, epochs: int) -> str:
+    """Returns one line about an epoch that is done."""
+    rotations = ""
+    if result.flipped is not None:
+        rotations = (
+            f"  angle {result.angle_before:.1f} -> {result.angle_after:.1f}°  flipped {result.flipped:5.1%}"
+        )
+    return (
+        f"epoch {result.epoch:3d}/{epochs}  loss {result.loss:.3f}  train {result.train_accuracy:6.2%}  "
+        f"test {result.test_accuracy:6.2%}{rotations}  {result.images_per_second:,.0f} images/s  "
+        f"{describe_duration(result.seconds)}"
+    )
+
+
+def describe_duration(seconds: float) -> str:
+    """Returns a duration in its two largest units."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return (
+        f"{round(seconds) // 60} min {round(seconds) % 60} s"
+        if minutes < 60
+        else (f"{minutes // 60} h {minutes % 60} min")
     )

@@ -8,17 +8,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rbnn_deploy.training.data import TrainingData, load_training_data
+    from rbnn_deploy.training.data import StreamedData, TrainingData, load_training_data
     from rbnn_deploy.training.evaluation import evaluate
+    from rbnn_deploy.training.options import TrainingOptions
     from rbnn_deploy.training.recipe import RECIPES, TrainingRecipe, default_recipe, get_recipe
-    from rbnn_deploy.training.results import EpochResult
+    from rbnn_deploy.training.results import EpochResult, Progress
     from rbnn_deploy.training.statistics import rotation_statistics
     from rbnn_deploy.training.trainer import train
 
 __all__ = [
     "RECIPES",
     "EpochResult",
+    "Progress",
+    "StreamedData",
     "TrainingData",
+    "TrainingOptions",
     "TrainingRecipe",
     "default_recipe",
     "evaluate",
@@ -31,7 +35,10 @@ __all__ = [
 _HOMES = {
     "RECIPES": "recipe",
     "EpochResult": "results",
+    "Progress": "results",
+    "StreamedData": "data",
     "TrainingData": "data",
+    "TrainingOptions": "options",
     "TrainingRecipe": "recipe",
     "default_recipe": "recipe",
     "evaluate": "evaluation",

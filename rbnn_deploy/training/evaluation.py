@@ -1,21 +1,54 @@
 """Accuracy on the test images."""
 
+from collections.abc import Iterable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from rbnn_deploy.training.batches import to_input
-from rbnn_deploy.training.data import TrainingData
+from rbnn_deploy.training.options import TrainingOptions
+from rbnn_deploy.training.parallel import Processes
+from rbnn_deploy.training.recipe import TrainingRecipe
+from rbnn_deploy.training.sources import Batch, Data, open_source
 
-_BATCH = 256
+TOP = 5
 
 
 @torch.no_grad()
-def evaluate(module: nn.Module, data: TrainingData) -> float:
-    """Returns the share of test images that a network classifies rightly; leaves it in evaluation mode."""
+def count_right(module: nn.Module, batches: Iterable[Batch], device: torch.device) -> Tensor:
+    """Counts the images that a network classifies rightly; leaves it in evaluation mode.
+
+    Always in float32: that is what is deployed.
+
+    Args:
+        module: The network.
+        batches: Inputs and labels, on its device.
+        device: That device.
+
+    Returns:
+        int64 [4]: images whose class is the likeliest, is among the `TOP` likeliest, all images, and the
+        number of classes.
+    """
     module.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=data.test_labels.device)
-    for start in range(0, len(data.test_labels), _BATCH):
-        chosen = slice(start, start + _BATCH)
-        logits = module(to_input(data.test_pixels[chosen], data.mean, data.std))
-        correct += (logits.argmax(1) == data.test_labels[chosen]).sum()
-    return int(correct) / len(data.test_labels)
+    counts = torch.zeros(4, dtype=torch.int64, device=device)
+    for x, labels in batches:
+        logits = module(x)
+        ranked = logits.topk(min(TOP, logits.shape[1])).indices == labels[:, None]
+        counts[0] += (logits.argmax(1) == labels).sum()
+        counts[1] += ranked.sum()
+        counts[2] += len(labels)
+        counts[3] = logits.shape[1]
+    return counts
+
+
+def evaluate(module: nn.Module, data: Data) -> float:
+    """Returns the share of test images that a network classifies rightly; leaves it in evaluation mode.
+
+    Args:
+        module: The network, on the CPU.
+        data: See `rbnn_deploy.training.train`.
+    """
+    device = torch.device("cpu")
+    # The number of images a step has nothing to do with the test images, and must not be too large for them.
+    source = open_source(data, TrainingRecipe(batch_size=2), TrainingOptions(), Processes(), device)
+    right, _, count, _ = count_right(module, source.test(), device).tolist()
+    return float(right / count)

@@ -1,166 +1,188 @@
-"""The training loop."""
+"""Trains a network: the entry point."""
 
-import json
-import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import nn
 
-from rbnn_deploy.checkpoint import save_checkpoint
-from rbnn_deploy.errors import UserError
-from rbnn_deploy.files import atomic_write_bytes
-from rbnn_deploy.layers import set_training_progress, update_rotations
-from rbnn_deploy.training.batches import augment, shuffled_batches, to_input
-from rbnn_deploy.training.data import TrainingData
-from rbnn_deploy.training.evaluation import evaluate
+from rbnn_deploy.checkpoint import save_checkpoint, save_safetensors
 from rbnn_deploy.training.initialise import initialise
-from rbnn_deploy.training.optimizer import build_optimizer, set_learning_rate
+from rbnn_deploy.training.loop import Loop
+from rbnn_deploy.training.optimizer import build_optimizer
+from rbnn_deploy.training.options import TrainingOptions
+from rbnn_deploy.training.parallel import Processes, process_group, synchronised_batch_norm
+from rbnn_deploy.training.placement import memory_format, torch_device
 from rbnn_deploy.training.recipe import TrainingRecipe
-from rbnn_deploy.training.results import EpochResult
-from rbnn_deploy.training.statistics import rotation_statistics
-
-LAST, BEST, LOG = "last.pt", "best.pt", "log.jsonl"
+from rbnn_deploy.training.results import EpochResult, Progress
+from rbnn_deploy.training.run_folder import BEST, LAST, SAFETENSORS, TENSORBOARD, RunFolder
+from rbnn_deploy.training.sources import Data, Source, open_source
+from rbnn_deploy.training.state import Identity, State
+from rbnn_deploy.training.step import Step
+from rbnn_deploy.training.tensorboard import open_writer, write_result
 
 
 def train(
     module: nn.Module,
-    data: TrainingData,
-    recipe: TrainingRecipe,
+    data: Data,
+    recipe: TrainingRecipe | None = None,
     out: str | Path | None = None,
     *,
     architecture: str | None = None,
-    device: str | torch.device = "cpu",
-    on_step: Callable[[int, int, int], None] | None = None,
+    options: TrainingOptions | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
     on_epoch: Callable[[EpochResult], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> list[EpochResult]:
     """Trains a network.
 
+    Started by torchrun in several processes, all of them must call it alike; they then train one network.
+
     Args:
-        module: The network; it is trained in place, moved to `device`, and left in evaluation mode.
-        data: Training and test images.
-        recipe: How.
-        out: Folder for `last.pt` and `best.pt` (checkpoints, written after every epoch) and `log.jsonl` (the
-            recipe, then one line an epoch); None writes nothing.
+        module: The network, any module; it is trained in place, moved to the options' device, and left in
+            evaluation mode. Its logits are [N, classes].
+        data: What `load_training_data` returned; or a pair (train_loader, test_loader) of anything that has a
+            length and yields batches (float input, int64 labels), such as torch.utils.data.DataLoader.
+        recipe: What is computed; None is the paper's. Loaders have a batch size and an augmentation of their
+            own, whatever it says.
+        out: Folder for `last.pt` and `best.pt` (checkpoints, written after every epoch, and beside them
+            the same weights as .safetensors), `log.jsonl` (the recipe, then one line an epoch) and `state.pt`
+            (to resume from); None writes nothing.
         architecture: Name of the network in its checkpoints; None takes the module's class.
-        device: Where to train.
-        on_step: Called after every step with the epoch (from 1), steps done in it, and steps of an epoch.
-        on_epoch: Called after every epoch.
+        options: How it is run; None is on the CPU.
+        resume: Continue the training in `out`, if there is one: on a CPU with the same bits as without the
+            interruption.
+        overwrite: Begin again, whatever `out` holds.
+        on_epoch: Called after every epoch, in the main process.
+        on_progress: Called about once a second, in the main process.
 
     Returns:
-        One result per epoch.
+        One result per epoch, those before an interruption included.
 
     Raises:
-        UserError: There are fewer than two images, the training diverged, or `out` cannot be written; what
-            was written before stays.
+        UserError: There are too few images, the training diverged, `out` holds another training or cannot be
+            written; what was written before stays.
     """
-    device = torch.device(device)
-    if len(data.train_labels) < 2:
-        raise UserError("there are fewer than 2 training images; add some")
-    folder = None if out is None else _make_folder(Path(out))
-    module.to(device)
-    data = data.to(device)
-    initialise(module, recipe)
-    optimizer = build_optimizer(module, recipe)
-    generator = Generator().manual_seed(recipe.seed)
+    recipe = recipe or TrainingRecipe()
+    options = options or TrainingOptions()
+    device = torch_device(options)
     name = architecture or type(module).__name__
-    history: list[EpochResult] = []
-    for epoch in range(recipe.epochs):
-        start = time.perf_counter()
-        gradient = set_training_progress(module, epoch, recipe.epochs, recipe.t_min, recipe.t_max)
-        update_rotations(module)
-        steps = max(len(data.train_labels) // recipe.batch_size, 1)
-        loss, train_accuracy = _train_epoch(module, data, recipe, optimizer, generator, epoch, on_step)
-        if not math.isfinite(loss):
-            raise UserError(f"the training diverged in epoch {epoch + 1}; lower the learning rate")
-        test_accuracy = evaluate(module, data)
-        rotations = rotation_statistics(module)
-        result = EpochResult(
-            epoch=epoch + 1,
-            loss=loss,
-            train_accuracy=train_accuracy,
-            test_accuracy=test_accuracy,
-            learning_rate=recipe.learning_rate_at((epoch + 1) * steps - 1, steps),
-            t=gradient.t,
-            flipped=None if rotations is None else rotations.flipped,
-            cosine=None if rotations is None else rotations.cosine,
-            seconds=time.perf_counter() - start,
+    with process_group(device) as processes, synchronised_batch_norm(module, options.sync_batch_norm):
+        source = open_source(data, recipe, options, processes, device)
+        identity = Identity(
+            architecture=name,
+            recipe=recipe,
+            data=source.digest(),
+            classes=None if source.class_names is None else len(source.class_names),
+            steps=source.steps,
+            processes=processes.world_size,
         )
-        is_best = all(test_accuracy > earlier.test_accuracy for earlier in history)
-        history.append(result)
+        folder = None if out is None else RunFolder(Path(out))
+        state = None
         if folder is not None:
-            best = max(entry.test_accuracy for entry in history)
-            for file in (LAST, BEST) if is_best else (LAST,):
-                save_checkpoint(
-                    folder / file,
-                    module,
-                    name,
-                    epoch=epoch + 1,
-                    best_accuracy=100 * best,
-                    mean=data.mean,
-                    std=data.std,
-                    class_names=data.class_names,
-                )
-            _write_log(folder / LOG, name, recipe, history)
-        if on_epoch is not None:
-            on_epoch(result)
+            state = processes.from_main(lambda: folder.open(identity, resume, overwrite))
+        with _in_layout(module.to(device), memory_format(options, device)):
+            initialise(module, recipe)
+            optimizer = build_optimizer(module, recipe)
+            step = Step.of(module, optimizer, options, processes, device)
+            loop = Loop(module, step, source, recipe, processes)
+            if state is not None:
+                loop.restore(state)
+            recorder = _Recorder(folder, identity, options, processes, module, source, loop, on_epoch)
+            loop.run(
+                recorder.save_state,
+                options.checkpoint_every,
+                recorder.finish_epoch,
+                on_progress if processes.is_main else None,
+            )
     module.eval()
-    return history
+    return loop.history
 
 
-def _train_epoch(
-    module: nn.Module,
-    data: TrainingData,
-    recipe: TrainingRecipe,
-    optimizer: torch.optim.Optimizer,
-    generator: Generator,
-    epoch: int,
-    on_step: Callable[[int, int, int], None] | None,
-) -> tuple[float, float]:
-    """Runs one epoch's steps; returns the mean loss and the share of images classified rightly."""
-    module.train()
-    batches = list(shuffled_batches(len(data.train_labels), recipe.batch_size, generator))
-    steps = len(batches)
-    # Summed on the device: reading a number back would make the host wait for every step.
-    loss_sum = torch.zeros((), device=data.train_labels.device)
-    correct = torch.zeros_like(loss_sum)
-    for step, indices in enumerate(batches):
-        set_learning_rate(optimizer, recipe.learning_rate_at(epoch * steps + step, steps))
-        chosen = indices.to(data.train_labels.device)
-        pixels = augment(data.train_pixels[chosen], recipe.crop_padding, recipe.flip, generator)
-        loss, right = _step(
-            module, optimizer, to_input(pixels, data.mean, data.std), data.train_labels[chosen]
-        )
-        loss_sum += loss
-        correct += right
-        if on_step is not None:
-            on_step(epoch + 1, step + 1, steps)
-    return float(loss_sum) / steps, float(correct) / sum(len(indices) for indices in batches)
+class _Recorder:
+    """Writes what the main process of a training writes."""
+
+    def __init__(
+        self,
+        folder: RunFolder | None,
+        identity: Identity,
+        options: TrainingOptions,
+        processes: Processes,
+        module: nn.Module,
+        source: Source,
+        loop: Loop,
+        on_epoch: Callable[[EpochResult], None] | None,
+    ) -> None:
+        self._is_main = processes.is_main
+        self._folder = folder if self._is_main else None
+        self._identity, self._options = identity, options
+        self._module, self._source, self._loop, self._on_epoch = module, source, loop, on_epoch
+        self._writer = None
+        if self._folder is not None:
+            self._writer = open_writer(self._folder.path / TENSORBOARD, options.tensorboard, loop.epoch)
+
+    def save_state(self, state: State) -> None:
+        if self._folder is not None:
+            self._folder.write_state({"identity": self._identity.to_dict(), **state})
+
+    def finish_epoch(self, result: EpochResult) -> None:
+        if self._folder is not None:
+            self._save_checkpoints()
+            head = {
+                "architecture": self._identity.architecture,
+                "recipe": asdict(self._identity.recipe),
+                "options": asdict(self._options),
+                "processes": self._identity.processes,
+            }
+            self._folder.write_log(head, [asdict(entry) for entry in self._loop.history])
+        if self._writer is not None:
+            write_result(self._writer, result)
+        if self._is_main and self._on_epoch is not None:
+            self._on_epoch(result)
+
+    def _save_checkpoints(self) -> None:
+        assert self._folder is not None
+        *earlier, last = self._loop.history
+        best = max(entry.test_accuracy for entry in self._loop.history)
+        top5 = [entry.test_top5_accuracy for entry in self._loop.history]
+        extra = {} if None in top5 else {"best_prec5": 100 * max(value or 0.0 for value in top5)}
+        is_best = all(last.test_accuracy > entry.test_accuracy for entry in earlier)
+        for file in (LAST, BEST) if is_best else (LAST,):
+            path = self._folder.path / file
+            save_checkpoint(
+                path,
+                self._module,
+                self._identity.architecture,
+                epoch=last.epoch,
+                best_accuracy=100 * best,
+                mean=self._source.mean,
+                std=self._source.std,
+                class_names=self._source.class_names,
+                **extra,
+            )
+            save_safetensors(
+                path.with_suffix(SAFETENSORS),
+                self._module,
+                self._identity.architecture,
+                epoch=last.epoch,
+                best_accuracy=100 * best,
+                mean=self._source.mean,
+                std=self._source.std,
+                class_names=self._source.class_names,
+            )
 
 
-def _step(
-    module: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, labels: Tensor
-) -> tuple[Tensor, Tensor]:
-    optimizer.zero_grad(set_to_none=True)
-    logits = module(x)
-    loss = F.cross_entropy(logits, labels)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss.detach(), (logits.argmax(1) == labels).sum()
-
-
-def _make_folder(folder: Path) -> Path:
+@contextmanager
+def _in_layout(module: nn.Module, layout: torch.memory_format) -> Iterator[None]:
+    """Keeps the weights in a layout while the network is trained."""
+    if layout == torch.contiguous_format:
+        yield
+        return
+    module.to(memory_format=layout)  # type: ignore[call-overload]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another") from None
-    return folder
-
-
-def _write_log(path: Path, name: str, recipe: TrainingRecipe, history: list[EpochResult]) -> None:
-    lines = [{"architecture": name, "recipe": asdict(recipe)}, *(asdict(result) for result in history)]
-    atomic_write_bytes(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        yield
+    finally:
+        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

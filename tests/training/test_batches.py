@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from rbnn_deploy.data import normalise
-from rbnn_deploy.training.batches import augment, shuffled_batches, to_input
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.training.batches import BatchSizes, EpochDraws, augment, to_input
 
 
 def images(count=40, height=6, width=5, channels=3):
@@ -13,7 +14,7 @@ def images(count=40, height=6, width=5, channels=3):
 
 def test_every_augmented_image_is_a_cut_of_its_own_padded_image():
     pixels, padding = images(), 2
-    got = augment(pixels, padding, True, torch.Generator().manual_seed(1))
+    got = augment(pixels, padding, EpochDraws.of(40, 1, 0, padding, True))
     assert got.dtype == torch.uint8
     found = []
     for image, cut in zip(pixels.numpy(), got.numpy(), strict=True):
@@ -33,25 +34,45 @@ def test_every_augmented_image_is_a_cut_of_its_own_padded_image():
 
 def test_nothing_to_augment():
     pixels = images()
-    assert torch.equal(augment(pixels, 0, False, torch.Generator()), pixels)
+    assert torch.equal(augment(pixels, 0, EpochDraws.of(40, 0, 0, 0, False)), pixels)
 
 
-def test_the_seed_decides():
-    first, again, other = (augment(images(), 4, True, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
+def test_seed_and_epoch_decide():
+    def drawn(seed, epoch):
+        draws = EpochDraws.of(100, seed, epoch, 4, True)
+        assert sorted(draws.order.tolist()) == list(range(100))
+        return (*draws.order.tolist(), *draws.top.tolist(), *draws.left.tolist(), *draws.mirrored.tolist())
+
+    assert drawn(1, 2) == drawn(1, 2)
+    assert len({drawn(seed, epoch) for seed in (0, 1, 2, 2**32) for epoch in (0, 1)}) == 8
 
 
 def test_the_input_is_what_a_deployed_model_gets():
     pixels = images()
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    assert np.array_equal(to_input(pixels, mean, std).numpy(), normalise(pixels.numpy(), mean, std))
+    expected = normalise(pixels.numpy(), mean, std)
+    tensors = [torch.tensor(values)[:, None, None] for values in (mean, std)]
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = to_input(pixels, *tensors, layout)
+        assert x.is_contiguous(memory_format=layout)
+        assert np.array_equal(x.numpy(), expected)
 
 
-@pytest.mark.parametrize(("count", "size", "lengths"), [(10, 3, [3, 3, 3]), (4, 4, [4]), (3, 8, [3])])
-def test_batches_hold_an_image_at_most_once(count, size, lengths):
-    batches = list(shuffled_batches(count, size, torch.Generator().manual_seed(0)))
-    assert [len(batch) for batch in batches] == lengths
-    indices = torch.cat(batches).tolist()
-    assert len(set(indices)) == len(indices)
-    assert set(indices) <= set(range(count))
+@pytest.mark.parametrize(
+    ("count", "size", "processes", "steps", "own"),
+    [(10, 3, 1, 3, 3), (4, 4, 1, 1, 4), (3, 8, 1, 1, 3), (50, 12, 3, 4, 4), (9, 16, 2, 1, 4)],
+)
+def test_the_processes_share_every_batch(count, size, processes, steps, own):
+    sizes = BatchSizes.of(count, size, processes)
+    assert (sizes.steps, sizes.own, sizes.whole) == (steps, own, own * processes)
+    order = list(range(count))
+    taken = [order[sizes.share(step, rank)] for step in range(steps) for rank in range(processes)]
+    assert [len(part) for part in taken] == [own] * (steps * processes)
+    assert [position for part in taken for position in part] == order[: steps * own * processes]
+
+
+def test_unequal_shares_and_tiny_ones_are_refused():
+    with pytest.raises(UserError, match="multiple of 3"):
+        BatchSizes.of(100, 10, 3)
+    with pytest.raises(UserError, match="fewer than 2 training images"):
+        BatchSizes.of(5, 8, 4)

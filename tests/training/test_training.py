@@ -13,6 +13,7 @@ from rbnn_deploy.layers import RotatedBinaryConv2d, binary_layers, set_rotation_
 from rbnn_deploy.networks import build_network
 from rbnn_deploy.training import (
     TrainingData,
+    TrainingOptions,
     TrainingRecipe,
     default_recipe,
     evaluate,
@@ -51,7 +52,7 @@ def network():
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "new" / "folder"
-    module, steps, epochs = network(), [], []
+    module, epochs = network(), []
     start = {name: value.clone() for name, value in module.state_dict().items()}
     history = train(
         module,
@@ -59,10 +60,10 @@ def trained(data, tmp_path_factory):
         SHORT,
         out,
         architecture=DIGITS,
-        on_step=lambda *step: steps.append(step),
+        options=TrainingOptions(tensorboard=False),
         on_epoch=epochs.append,
     )
-    return module, start, history, out, steps, epochs
+    return module, start, history, out, epochs
 
 
 def test_it_learns(trained, data):
@@ -84,9 +85,10 @@ def test_everything_learns_rotations_included(trained):
 
 
 def test_callbacks_and_schedule(trained):
-    _, _, history, _, steps, epochs = trained
-    assert steps == [(epoch, step, 10) for epoch in (1, 2, 3, 4) for step in range(1, 11)]
+    _, _, history, _, epochs = trained
     assert epochs == history
+    assert [result.epoch for result in history] == [1, 2, 3, 4]
+    assert [result.k for result in history] == [max(1 / result.t, 1) for result in history]
     assert [result.t for result in history] == pytest.approx([1e-2, 10**-1.25, 10**-0.5, 10**0.25])
 
 
@@ -111,9 +113,15 @@ def test_the_best_checkpoint_has_the_best_accuracy(trained, data):
 def test_the_log_holds_recipe_and_results(trained):
     _, _, history, out, *_ = trained
     head, *lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    assert head == {"architecture": DIGITS, "recipe": dataclasses.asdict(SHORT)}
+    assert head == {
+        "architecture": DIGITS,
+        "recipe": dataclasses.asdict(SHORT),
+        "options": dataclasses.asdict(TrainingOptions(tensorboard=False)),
+        "processes": 1,
+    }
     assert lines == [dataclasses.asdict(result) for result in history]
-    assert sorted(path.name for path in out.iterdir()) == ["best.pt", "last.pt", "log.jsonl"]
+    weights = [f"{name}.{suffix}" for name in ("best", "last") for suffix in ("pt", "safetensors")]
+    assert sorted(path.name for path in out.iterdir()) == [*weights, "log.jsonl", "state.pt"]
 
 
 def test_the_same_seed_gives_the_same_network(data):
@@ -176,10 +184,18 @@ def test_statistics_of_known_weights():
     plain = rotation_statistics(layer)
     assert plain.flipped == 0
     # Uniform weights: E|w| / sqrt(E w^2) = sqrt(3) / 2; 64 channels of 576 weights leave 0.1 % of noise.
-    assert plain.cosine == pytest.approx(math.sqrt(3) / 2, rel=5e-3)
+    assert plain.cosine_before == plain.cosine_after == pytest.approx(math.sqrt(3) / 2, rel=5e-3)
+    assert plain.angle_before == plain.angle_after == pytest.approx(30, abs=0.5)
+    assert plain.sine == 0
     set_rotation_angle(layer, math.pi / 2)
     # A random rotation flips every other sign; 36864 weights leave 0.3 % of noise.
-    assert rotation_statistics(layer).flipped == pytest.approx(0.5, abs=0.02)
+    rotated = rotation_statistics(layer)
+    assert rotated.flipped == pytest.approx(0.5, abs=0.02)
+    assert rotated.sine == pytest.approx(1)
+    # Rotated at random, they are normally distributed: E|w| / sqrt(E w^2) = sqrt(2 / pi).
+    assert rotated.cosine_after == pytest.approx(math.sqrt(2 / math.pi), rel=5e-3)
+    layer.update_rotation()
+    assert rotation_statistics(layer).angle_after < rotated.angle_after
 
 
 def test_data_of_a_folder(tmp_path):

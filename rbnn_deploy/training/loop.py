@@ -1,0 +1,208 @@
+"""The training loop: epochs of steps, with everything that must survive an interruption in one place."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from rbnn_deploy.layers import binary_layers, set_training_progress, update_rotations
+from rbnn_deploy.training.evaluation import TOP, count_right
+from rbnn_deploy.training.meter import Meter, Reporter, check_finite
+from rbnn_deploy.training.optimizer import set_learning_rate
+from rbnn_deploy.training.parallel import Processes
+from rbnn_deploy.training.recipe import TrainingRecipe
+from rbnn_deploy.training.results import EpochResult, Progress
+from rbnn_deploy.training.sources import Batch, Source
+from rbnn_deploy.training.state import State, load_module, random_states, set_random_states
+from rbnn_deploy.training.statistics import rotation_statistics
+from rbnn_deploy.training.step import Step
+
+
+class Loop:
+    """A training between its first and its last step.
+
+    Args:
+        module: The network, on the device, initialised.
+        step: Its training step.
+        source: Its batches.
+        recipe: Its numbers.
+        processes: Who trains.
+
+    Attributes:
+        epoch: Epochs done.
+        history: One result per epoch done.
+    """
+
+    def __init__(
+        self, module: nn.Module, step: Step, source: Source, recipe: TrainingRecipe, processes: Processes
+    ) -> None:
+        self.epoch = 0
+        self.history: list[EpochResult] = []
+        self._module, self._step, self._source = module, step, source
+        self._recipe, self._processes = recipe, processes
+        self._steps_done = 0  # in the present epoch
+        self._seconds = 0.0  # that it took before it was interrupted
+        self._meter = Meter(step.device)
+        self._random_at_start: dict[str, torch.Tensor] = {}
+        self._random_now: dict[str, torch.Tensor] | None = None
+
+    def run(
+        self,
+        save: Callable[[State], None],
+        checkpoint_every: int | None,
+        on_epoch: Callable[[EpochResult], None],
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        """Trains to the end.
+
+        Args:
+            save: Called by every process with the state, at the start, after every epoch and in between.
+            checkpoint_every: Steps of an epoch between two calls in between; None for none.
+            on_epoch: Called by every process after every epoch, before `save`.
+            on_progress: Called about once a second.
+
+        Raises:
+            UserError: The training diverged.
+        """
+        steps = self._source.steps
+        reporter = Reporter(
+            on_progress, self._recipe.epochs, steps, self._processes.world_size, self._step.device
+        )
+        if self.epoch == 0 and self._steps_done == 0:
+            self._random_at_start = random_states(self._processes, self._step.device)
+            save(self._state(time.perf_counter()))
+        with _fast_convolutions():
+            while self.epoch < self._recipe.epochs:
+                begun = time.perf_counter() - self._seconds
+                recipe, epoch = self._recipe, self.epoch
+                gradient = set_training_progress(
+                    self._module, epoch, recipe.epochs, recipe.t_min, recipe.t_max
+                )
+                if self._steps_done == 0:
+                    self._begin_epoch()
+                self._module.train()
+                reporter.begin_epoch(self._meter)
+                for x, labels in self._batches():
+                    done = epoch * steps + self._steps_done
+                    set_learning_rate(self._step.optimizer, recipe.learning_rate_at(done, steps))
+                    self._meter.add(*self._step(x, labels), len(labels))
+                    self._steps_done += 1
+                    reporter.step(self._meter, epoch, self._steps_done)
+                    if (
+                        checkpoint_every
+                        and self._steps_done % checkpoint_every == 0
+                        and self._steps_done < steps
+                    ):
+                        self._check_values()
+                        save(self._state(begun))
+                self._check_values()  # which waits for the last step
+                rate = reporter.images_per_second(self._meter.images)
+                result = self._finish_epoch(gradient.t, gradient.k, rate, begun)
+                on_epoch(result)
+                save(self._state(time.perf_counter()))
+
+    def restore(self, state: State) -> None:
+        """Continues from a state that `run` saved; the module and the optimizer take their part of it.
+
+        Raises:
+            UserError: It belongs to another network.
+        """
+        load_module(self._module, self._step.optimizer, state)
+        self.epoch, self._steps_done, self._seconds = state["epoch"], state["step"], state["seconds"]
+        self.history = [EpochResult(**result) for result in state["history"]]
+        self._meter.totals.copy_(state["totals"][self._processes.rank])
+        self._meter.images = state["images"]
+        self._random_at_start, now = state["random_at_start"], state["random_now"]
+        # In mid-epoch, the source first takes what the steps done took from the epoch's beginning on.
+        begin = self._random_at_start if self._steps_done else now
+        set_random_states(begin, self._processes, self._step.device)
+        self._random_now = now if self._steps_done else None
+
+    def _begin_epoch(self) -> None:
+        """Learns the rotations, once for all processes: an SVD need not give the same bits everywhere."""
+        if self._processes.is_main:
+            update_rotations(self._module)
+        self._processes.broadcast(
+            [R for _, layer in binary_layers(self._module) for R in (layer.R1, layer.R2)]
+        )
+        self._meter.reset()
+        self._random_at_start = random_states(self._processes, self._step.device)
+
+    def _batches(self) -> Iterator[Batch]:
+        """Returns what is left of the epoch's batches, and leaves the generators as they were then."""
+        batches = self._source.train(self.epoch, self._steps_done)
+        if self._random_now is not None:
+            set_random_states(self._random_now, self._processes, self._step.device)
+            self._random_now = None
+        return batches
+
+    def _check_values(self) -> None:
+        """Stops before numbers that are not finite are saved.
+
+        Raises:
+            UserError: The sum of losses, or a parameter, is not finite.
+        """
+        parameters = torch.stack([p.detach().isfinite().all() for p in self._module.parameters()]).all()
+        loss = float(self._meter.totals[0])
+        check_finite(loss if bool(parameters) else float("nan"), self.epoch)
+
+    def _finish_epoch(self, t: float, k: float, rate: float, begun: float) -> EpochResult:
+        if self._processes.world_size > 1:  # running means and variances; the rotations are the same already
+            self._processes.broadcast(list(self._module.buffers()))
+        totals = self._processes.gather(self._meter.totals).sum(0).tolist()
+        images = self._meter.images * self._processes.world_size
+        counts = count_right(self._module, self._source.test(), self._step.device)
+        counts = self._processes.gather(counts)
+        right, right5, tested, _ = counts.sum(0).tolist()
+        rotations = rotation_statistics(self._module)
+        measures = dict.fromkeys(
+            ("flipped", "cosine_before", "cosine_after", "angle_before", "angle_after", "sine")
+        )
+        steps = self._source.steps
+        result = EpochResult(
+            epoch=self.epoch + 1,
+            loss=totals[0] / images,
+            train_accuracy=totals[1] / images,
+            test_accuracy=right / max(tested, 1),
+            test_top5_accuracy=right5 / max(tested, 1) if int(counts[:, 3].max()) > TOP else None,
+            learning_rate=self._recipe.learning_rate_at((self.epoch + 1) * steps - 1, steps),
+            t=t,
+            k=k,
+            **(measures if rotations is None else asdict(rotations)),
+            images_per_second=rate,
+            seconds=time.perf_counter() - begun,
+        )
+        self.history.append(result)
+        self.epoch += 1
+        self._steps_done, self._seconds = 0, 0.0
+        self._meter.reset()
+        return result
+
+    def _state(self, begun: float) -> State:
+        """Returns everything that the rest of the training depends on; all processes must call it."""
+        return {
+            "epoch": self.epoch,
+            "step": self._steps_done,
+            "seconds": time.perf_counter() - begun,
+            "history": [asdict(result) for result in self.history],
+            "module": self._module.state_dict(),
+            "optimizer": self._step.optimizer.state_dict(),
+            "totals": self._processes.gather(self._meter.totals).cpu(),
+            "images": self._meter.images,
+            "random_at_start": self._random_at_start,
+            "random_now": random_states(self._processes, self._step.device),
+        }
+
+
+@contextmanager
+def _fast_convolutions() -> Iterator[None]:
+    """Lets cuDNN time its kernels and keep the fastest: a training's shapes do not change."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

@@ -1,0 +1,72 @@
+"""One training step, and what it is wrapped in: mixed precision, compilation, several processes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from rbnn_deploy.training.options import TrainingOptions
+from rbnn_deploy.training.parallel import Processes
+from rbnn_deploy.training.placement import amp_type
+
+
+@dataclass(frozen=True)
+class Step:
+    """Forward, backward and the optimizer's step; nothing in it makes the host wait for the device.
+
+    Attributes:
+        forward: The module, wrapped.
+        optimizer: Of its parameters.
+        device: Where they are.
+        amp: What autocast computes in; None for float32 throughout.
+    """
+
+    forward: Any
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+    amp: torch.dtype | None
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        options: TrainingOptions,
+        processes: Processes,
+        device: torch.device,
+    ) -> "Step":
+        """Wraps a module; its own parameters, on `device`, are those that are trained."""
+        forward: Any = module
+        if processes.world_size > 1:
+            forward = DistributedDataParallel(
+                module,
+                device_ids=[device] if device.type == "cuda" else None,
+                # The loop copies rotations and running statistics once an epoch, not in every step.
+                broadcast_buffers=False,
+                gradient_as_bucket_view=True,
+            )
+        if options.compile:
+            forward = torch.compile(forward)
+        return cls(forward, optimizer, device, amp_type(options))
+
+    def backward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the gradients of a batch's mean cross-entropy, averaged over the processes.
+
+        Returns:
+            The loss, and the number of images classified rightly; both stay on the device.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, self.amp, enabled=self.amp is not None):
+            logits = self.forward(x)
+            loss = F.cross_entropy(logits, labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    def __call__(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Does a step; see `backward`."""
+        result = self.backward(x, labels)
+        self.optimizer.step()
+        return result
