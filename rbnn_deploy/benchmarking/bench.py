@@ -11,7 +11,7 @@ import onnx
 from rbnn_deploy.benchmarking.dequantize import dequantize
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
 from rbnn_deploy.benchmarking.graph import constants, is_binary_conv
-from rbnn_deploy.benchmarking.host import describe_host, read_state
+from rbnn_deploy.benchmarking.host import describe_host, read_clock, read_state
 from rbnn_deploy.benchmarking.layers import profiler_overhead, read_profile, split_times
 from rbnn_deploy.benchmarking.memory import measure_memory
 from rbnn_deploy.benchmarking.report import OURS, BenchReport, Result
@@ -141,6 +141,12 @@ def bench(
         }
         peak = Peak()
         peaks: list[float] = []
+        clocks: list[float | None] = []
+
+        def each_round() -> None:
+            peaks.append(peak())
+            clocks.append(read_clock())
+
         before = read_state()
         announce("timing")
         timings = time_in_rounds(
@@ -149,7 +155,7 @@ def bench(
                 for key, session in {**sessions, PROFILED: profiled}.items()
             },
             runs,
-            each_round=lambda: peaks.append(peak()),
+            each_round=each_round,
             advance=advance,
             settle=SETTLE_SECONDS if threads > 1 else 0.0,
         )
@@ -175,7 +181,7 @@ def bench(
     layers, others = split_times(nodes, overhead, macs, threads * np.array(peaks), producers)
     return BenchReport(
         model=name,
-        host=describe_host(before, after, threads),
+        host=describe_host(before, after, threads, clocks),
         threads=threads,
         batch=batch,
         results=results,

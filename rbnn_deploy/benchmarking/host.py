@@ -5,25 +5,21 @@ import platform
 import shutil
 import struct
 import subprocess
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-CPUINFO = Path("/proc/cpuinfo")
-SYSFS = Path("/sys/devices/system/cpu")
-THERMAL = Path("/sys/class/thermal")
+from rbnn_deploy.benchmarking import processor
+from rbnn_deploy.benchmarking.processor import arm_features, is_emulated, processor_name, read_text
 
-# ARM's numbers of its cores (implementer 0x41), of boards that people run such networks on.
-ARM_CORES = {
-    0xC07: "Cortex-A7", 0xC08: "Cortex-A8", 0xC09: "Cortex-A9", 0xC0F: "Cortex-A15",
-    0xD03: "Cortex-A53", 0xD04: "Cortex-A35", 0xD05: "Cortex-A55", 0xD07: "Cortex-A57",
-    0xD08: "Cortex-A72", 0xD09: "Cortex-A73", 0xD0A: "Cortex-A75", 0xD0B: "Cortex-A76",
-    0xD0C: "Neoverse N1", 0xD0D: "Cortex-A77", 0xD40: "Neoverse V1", 0xD41: "Cortex-A78",
-    0xD42: "Cortex-A78AE", 0xD44: "Cortex-X1", 0xD46: "Cortex-A510", 0xD47: "Cortex-A710",
-    0xD48: "Cortex-X2", 0xD49: "Neoverse N2", 0xD4B: "Cortex-A78C", 0xD4F: "Neoverse V2",
-}  # fmt: skip
 HOT = 80.0  # degrees Celsius, where a Raspberry Pi begins to slow down
 BUSY = 0.5  # runnable processes per core beside this one
+SLOWER = 0.9  # a clock that falls below this share of what it should be is no noise
+HELD_DOWN = ("powersave", "conservative")  # governors
+
+# What a Raspberry Pi's firmware reports: bits for now, and 16 bits higher those for ever since its start.
+FIRMWARE = {0: "too low a voltage", 1: "a capped clock", 2: "throttling", 3: "its soft limit of temperature"}
 
 
 @dataclass(frozen=True)
@@ -34,77 +30,53 @@ class State:
         load: Runnable processes, the average of the last minute.
         megahertz: Clock of the fastest core now.
         celsius: Hottest sensor.
-        throttled: Whether the firmware slowed the processor since boot.
+        throttled: A Raspberry Pi's `get_throttled`: bits of FIRMWARE, now and since it was started.
     """
 
     load: float | None
     megahertz: float | None
     celsius: float | None
-    throttled: bool | None
+    throttled: int | None
 
 
-def _text(path: Path) -> str | None:
+def _system(pattern: str) -> list[Path]:
+    return sorted((processor.ROOT / "sys").glob(pattern))
+
+
+def _largest(pattern: str) -> float | None:
+    """Returns the largest number in files that hold thousandths."""
+    texts = [read_text(path) for path in _system(pattern)]
+    return max((float(text) / 1000 for text in texts if text and text.lstrip("-").isdigit()), default=None)
+
+
+def read_clock() -> float | None:
+    """Reads the clock of the fastest core in MHz; None where the system does not tell."""
+    return _largest("devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
+
+
+def _throttled() -> int | None:
+    texts = [read_text(path) for path in _system("devices/platform/soc*/soc*:firmware/get_throttled")]
+    if not any(texts) and shutil.which("vcgencmd") is not None:
+        command = ["vcgencmd", "get_throttled"]
+        try:
+            done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=5)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        texts = [done.stdout.strip().partition("=")[2]]
     try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _numbers(paths: list[Path]) -> list[float]:
-    texts = [_text(path) for path in paths]
-    return [float(text) for text in texts if text and text.lstrip("-").isdigit()]
-
-
-def _throttled() -> bool | None:
-    if shutil.which("vcgencmd") is None:  # Raspberry Pi's firmware
-        return None
-    try:
-        done = subprocess.run(
-            ["vcgencmd", "get_throttled"], check=True, capture_output=True, text=True, timeout=5
-        )
-        return int(done.stdout.strip().partition("=")[2], 16) != 0
-    except (OSError, ValueError, subprocess.SubprocessError):
+        return next((int(text, 16) for text in texts if text), None)
+    except ValueError:
         return None
 
 
 def read_state() -> State:
     """Reads what changes while a benchmark runs."""
-    clocks = _numbers(sorted(SYSFS.glob("cpu[0-9]*/cpufreq/scaling_cur_freq")))
-    heat = _numbers(sorted(THERMAL.glob("thermal_zone*/temp")))
     return State(
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        megahertz=max(clocks) / 1000 if clocks else None,
-        celsius=max(heat) / 1000 if heat else None,
+        megahertz=read_clock(),
+        celsius=_largest("class/thermal/thermal_zone*/temp"),
         throttled=_throttled(),
     )
-
-
-def _fields(cpuinfo: str) -> dict[str, list[str]]:
-    fields: dict[str, list[str]] = {}
-    for line in cpuinfo.splitlines():
-        name, colon, value = line.partition(":")
-        if colon:
-            fields.setdefault(name.strip(), []).append(value.strip())
-    return fields
-
-
-def processor_name(cpuinfo: str) -> str | None:
-    """Reads the processor's name: x86's own, or that of Arm's cores by their numbers.
-
-    Args:
-        cpuinfo: Text of /proc/cpuinfo.
-    """
-    fields = _fields(cpuinfo)
-    if names := fields.get("model name"):
-        return names[0]
-    parts = fields.get("CPU part", [])
-    cores = []
-    for part in dict.fromkeys(parts):
-        name = ARM_CORES.get(int(part, 16), f"Arm core {part}")
-        cores.append(f"{parts.count(part)} x {name}" if len(parts) > 1 else name)
-    board = fields.get("Model", fields.get("Hardware"))
-    text = " + ".join(cores)
-    return f"{text} ({board[0]})" if text and board else text or (board[0] if board else None)
 
 
 @dataclass(frozen=True)
@@ -117,8 +89,11 @@ class Host:
         cores: Cores that this process may use.
         memory_mb: Main memory in MB (10^6 bytes).
         kernel: Name of the library's kernel that runs.
-        cpu_features: Instruction sets that the library looks for and found.
-        governor: Policy that sets the clock, where the system tells.
+        emulated: Whether another program translates the processor's instructions.
+        cpu_features: Instruction sets that the library looks for and found; on Arm also others that count.
+        governor: Policy that sets the clock, where the system tells; several with "+" between them.
+        full_megahertz: Clock of the fastest core at its best, where the system tells.
+        lowest_megahertz: The lowest that it had while timing, likewise.
         before, after: Its state around the benchmark.
         versions: Of Python, ONNX Runtime, NumPy and the operator library.
         warnings: What makes the figures doubtful; each a sentence.
@@ -129,8 +104,11 @@ class Host:
     cores: int
     memory_mb: float | None
     kernel: str
+    emulated: bool
     cpu_features: tuple[str, ...]
     governor: str | None
+    full_megahertz: float | None
+    lowest_megahertz: float | None
     before: State
     after: State
     versions: dict[str, str]
@@ -141,13 +119,14 @@ class Host:
         return asdict(self)
 
 
-def describe_host(before: State, after: State, threads: int) -> Host:
+def describe_host(before: State, after: State, threads: int, clocks: Sequence[float | None] = ()) -> Host:
     """Describes this machine.
 
     Args:
         before: Its state before the benchmark.
         after: And behind it.
         threads: How many threads the benchmark used.
+        clocks: What `read_clock` gave in between.
 
     Raises:
         UserError: The operator library is not installed.
@@ -158,17 +137,19 @@ def describe_host(before: State, after: State, threads: int) -> Host:
     from runtimes.library import library_info  # noqa: PLC0415
 
     info = library_info()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    governor = _text(SYSFS / "cpu0/cpufreq/scaling_governor")
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
-    return Host(
-        processor=processor_name(_text(CPUINFO) or "") or platform.processor() or "unknown processor",
+    governors = {read_text(path) for path in _system("devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")}
+    host = Host(
+        processor=processor_name(),
         architecture=platform.machine(),
-        cores=cores,
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_mb=None if pages is None else pages / 1e6,
         kernel=info["kernel"],
-        cpu_features=tuple(info["cpu_features"]),
-        governor=governor,
+        emulated=is_emulated(platform.machine()),
+        cpu_features=(*info["cpu_features"], *arm_features()),
+        governor=" + ".join(sorted(name for name in governors if name)) or None,
+        full_megahertz=_largest("devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq"),
+        lowest_megahertz=min((clock for clock in clocks if clock is not None), default=None),
         before=before,
         after=after,
         versions={
@@ -177,29 +158,58 @@ def describe_host(before: State, after: State, threads: int) -> Host:
             "numpy": numpy.__version__,
             "library": info["version"],
         },
-        warnings=tuple(find_doubts(before, after, cores, threads, governor, info["kernel"])),
+        warnings=(),
     )
+    return replace(host, warnings=tuple(find_doubts(host, threads)))
 
 
-def find_doubts(
-    before: State, after: State, cores: int, threads: int, governor: str | None, kernel: str
-) -> list[str]:
-    """Returns sentences on what makes figures doubtful."""
+def _firmware_doubts(before: int | None, after: int | None) -> list[str]:
+    if not after:
+        return []
+    since_start = after >> 16
+    now = after | (since_start & ~((before or 0) >> 16))  # and what was new since the benchmark began
     doubts = []
-    if before.load is not None and before.load > BUSY * cores:
+    for bits, when in ((now, "during the benchmark"), (since_start & ~now, "before, since it was started")):
+        if found := [name for bit, name in FIRMWARE.items() if bits >> bit & 1]:
+            doubts.append(f"the firmware reports {' and '.join(found)} {when}: check cooling and supply")
+    return doubts
+
+
+def _clock_doubts(host: Host) -> list[str]:
+    # The best that x86 announces is one core's turbo, which none holds: there the clock is only described.
+    arm = host.architecture.startswith(("aarch64", "arm"))
+    full, lowest = host.full_megahertz, host.lowest_megahertz
+    if not arm or full is None or lowest is None or lowest >= SLOWER * full:
+        return []
+    remedy = "set the governor to performance, and cool the processor"
+    return [f"the clock fell to {lowest:.0f} of {full:.0f} MHz while timing: {remedy}"]
+
+
+def find_doubts(host: Host, threads: int) -> list[str]:
+    """Returns sentences on what makes figures doubtful.
+
+    Args:
+        host: The machine; its warnings are not read.
+        threads: How many threads the benchmark used.
+    """
+    load, celsius = host.before.load, host.after.celsius
+    doubts = []
+    if host.emulated:
+        doubts.append("the processor is emulated: results are right, but times mean nothing; use a real one")
+    if load is not None and load > BUSY * host.cores:
         doubts.append(
-            f"other programs were running (load {before.load:.1f} on {cores} cores): stop them and repeat"
+            f"other programs were running (load {load:.1f} on {host.cores} cores): stop them and repeat"
         )
-    if threads > cores:
-        doubts.append(f"{threads} threads shared {cores} cores: use at most {cores}")
-    if governor in ("powersave", "conservative"):
-        doubts.append(f"the clock is held down by the governor {governor}: set it to performance")
+    if threads > host.cores:
+        doubts.append(f"{threads} threads shared {host.cores} cores: use at most {host.cores}")
+    if host.governor and (held := [name for name in host.governor.split(" + ") if name in HELD_DOWN]):
+        doubts.append(f"the clock is held down by the governor {held[0]}: set it to performance")
     if struct.calcsize("P") == 4:
         doubts.append("this is a 32-bit Python, which has no fast kernels: install a 64-bit system")
-    if after.celsius is not None and after.celsius >= HOT:
-        doubts.append(f"the processor is at {after.celsius:.0f} degrees and may have slowed down: cool it")
-    if after.throttled:
-        doubts.append("the firmware has slowed the processor since it was started: check cooling and supply")
-    if kernel == "portable":
+    if celsius is not None and celsius >= HOT:
+        doubts.append(f"the processor is at {celsius:.0f} degrees and may have slowed down: cool it")
+    doubts += _clock_doubts(host)
+    doubts += _firmware_doubts(host.before.throttled, host.after.throttled)
+    if host.kernel == "portable":
         doubts.append("the portable kernel runs: this processor has no faster one in this library")
     return doubts

@@ -120,11 +120,15 @@ def _host_lines(host: Host) -> list[str]:
         known = [f"{v:.1f}" if unit != " MHz" else f"{v:.0f}" for v in value if v is not None]
         if known:
             states.append(f"{label} {' -> '.join(known)}{unit}")
+    if host.lowest_megahertz and host.full_megahertz:
+        states.append(f"at least {host.lowest_megahertz:.0f} of {host.full_megahertz:.0f} MHz while timing")
     if host.governor:
         states.append(f"governor {host.governor}")
     versions = ", ".join(f"{name} {version}" for name, version in host.versions.items())
+    emulated = " (emulated)" if host.emulated else ""
     return [
-        f"host: {host.processor}, {host.cores} cores, {host.architecture}; kernel {host.kernel}",
+        f"host: {host.processor}, {host.cores} cores, {host.architecture}{emulated}; kernel {host.kernel}",
+        f"      features {', '.join(host.cpu_features)}",
         f"      {versions}",
         *([f"      {', '.join(states)}"] if states else []),
     ]

@@ -6,53 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rbnn_deploy.benchmarking import host, layers, timing
-from rbnn_deploy.benchmarking.host import State
+from rbnn_deploy.benchmarking import layers, timing
 from rbnn_deploy.benchmarking.memory import peak_kilobytes
-
-RASPBERRY_PI_4 = """processor\t: 0
-CPU implementer\t: 0x41
-CPU part\t: 0xd08
-
-processor\t: 1
-CPU implementer\t: 0x41
-CPU part\t: 0xd08
-
-Revision\t: c03114
-Model\t\t: Raspberry Pi 4 Model B Rev 1.4
-"""
-BIG_LITTLE = "CPU part : 0xd05\nCPU part : 0xd05\nCPU part : 0xd0b\nCPU part : 0xfff\n"
-X86 = "processor\t: 0\nmodel name\t: Some Processor @ 2GHz\nflags\t\t: fpu avx2\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        (RASPBERRY_PI_4, "2 x Cortex-A72 (Raspberry Pi 4 Model B Rev 1.4)"),
-        (BIG_LITTLE, "2 x Cortex-A55 + 1 x Cortex-A76 + 1 x Arm core 0xfff"),
-        (X86, "Some Processor @ 2GHz"),
-        ("", None),
-    ],
-)
-def test_processor_name(text: str, name: str | None) -> None:
-    assert host.processor_name(text) == name
-
-
-def test_doubts_name_what_to_do() -> None:
-    quiet = State(load=0.1, megahertz=2000.0, celsius=50.0, throttled=False)
-    assert host.find_doubts(quiet, quiet, 4, 4, "performance", "avx2") == []
-    hot = State(load=3.0, megahertz=600.0, celsius=84.0, throttled=True)
-    doubts = host.find_doubts(hot, hot, 4, 8, "powersave", "portable")
-    for word in ("load 3.0", "8 threads", "powersave", "84 degrees", "firmware", "portable"):
-        assert sum(word in doubt for doubt in doubts) == 1, word
-    nothing_known = State(None, None, None, None)
-    assert host.find_doubts(nothing_known, nothing_known, 1, 1, None, "avx2") == []
-
-
-def test_state_of_this_machine_is_readable() -> None:
-    state = host.read_state()
-    assert state.load is None or state.load >= 0
-    assert state.celsius is None or -50 < state.celsius < 150
 
 
 def test_rounds_are_in_turns_and_only_the_second_run_counts() -> None:
