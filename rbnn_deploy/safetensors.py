@@ -38,8 +38,8 @@ def save(path: Path, state: Mapping[str, Tensor], entries: Mapping[str, Any]) ->
     metadata = {key: value if key in _STRINGS else json.dumps(value) for key, value in entries.items()}
     # A clone each: shared weights are one tensor under two names, which the format does not have.
     tensors = {key: value.clone() for key, value in state.items()}
-    content = _library().torch.save(tensors, {"format": "pt", **metadata})
-    atomic_write_bytes(path, content)
+    content: bytes = _library().torch.save(tensors, {"format": "pt", **metadata})
+    atomic_write_bytes(path, _with_sorted_metadata(content))
 
 
 def load(path: Path, data: bytes) -> dict[str, Any]:
@@ -61,6 +61,16 @@ def load(path: Path, data: bytes) -> dict[str, Any]:
     except Exception:  # on bytes that it did not write, the library raises nearly anything
         raise UserError(f"{path} is damaged or incomplete; download or copy it again") from None
     return {**entries, **{key: metadata[key] for key in _STRINGS if key in metadata}, "state_dict": state}
+
+
+def _with_sorted_metadata(data: bytes) -> bytes:
+    """Orders the metadata, which the library does at random, so that equal weights are equal files."""
+    length = int.from_bytes(data[:_LENGTH], "little")
+    header = json.loads(data[_LENGTH : _LENGTH + length])
+    header[METADATA] = dict(sorted(header[METADATA].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _LENGTH)  # the tensors begin at a multiple of 8
+    return len(text).to_bytes(_LENGTH, "little") + text + data[_LENGTH + length :]
 
 
 def _library() -> Any:

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training_for_tests import DIGITS, SHORT, digits_network, stripes_data
 
 from rbnn_deploy.checkpoint import load_checkpoint
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.layers import RotatedBinaryConv2d, binary_layers, set_rotation_angle
 from rbnn_deploy.networks import build_network
 from rbnn_deploy.training import (
-    TrainingData,
     TrainingOptions,
-    TrainingRecipe,
     default_recipe,
     evaluate,
     load_training_data,
@@ -22,37 +21,16 @@ from rbnn_deploy.training import (
     train,
 )
 
-DIGITS = "digits/resnet8_1w1a"
-SHORT = TrainingRecipe(
-    epochs=4, batch_size=32, warmup_epochs=1, initial_angle=0.4, crop_padding=1, flip=False
-)
-
-
-def stripes(count):
-    """Images whose class is the direction of their stripes, which a few steps are enough to learn."""
-    generator = torch.Generator().manual_seed(count)
-    labels = torch.arange(count) % 2
-    line = torch.tensor([0, 255] * 4, dtype=torch.uint8)
-    across, along = line[:, None].expand(8, 8), line[None].expand(8, 8)
-    pixels = torch.where(labels[:, None, None] == 0, across, along)
-    noise = torch.randint(0, 40, pixels.shape, dtype=torch.uint8, generator=generator)
-    return (pixels // 2 + noise)[..., None], labels
-
 
 @pytest.fixture(scope="module")
 def data():
-    return TrainingData(*stripes(330), *stripes(64), ("across", "along"), (0.4,), (0.3,))
-
-
-def network():
-    torch.manual_seed(0)
-    return build_network(DIGITS, 2)
+    return stripes_data()
 
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "new" / "folder"
-    module, epochs = network(), []
+    module, epochs = digits_network(), []
     start = {name: value.clone() for name, value in module.state_dict().items()}
     history = train(
         module,
@@ -126,7 +104,7 @@ def test_the_log_holds_recipe_and_results(trained):
 
 def test_the_same_seed_gives_the_same_network(data):
     recipe = dataclasses.replace(SHORT, epochs=1)
-    first, again, other = network(), network(), network()
+    first, again, other = digits_network(), digits_network(), digits_network()
     train(first, data, recipe)
     train(again, data, recipe)
     train(other, data, dataclasses.replace(recipe, seed=1))
@@ -136,13 +114,13 @@ def test_the_same_seed_gives_the_same_network(data):
 
 
 def test_without_a_new_angle_the_modules_stays(data):
-    module = network()
+    module = digits_network()
     train(module, data, dataclasses.replace(SHORT, epochs=1, initial_angle=None, weight_decay=0.0))
     assert all((layer.rotate == math.pi / 2).all() for _, layer in binary_layers(module))
 
 
 def test_a_diverging_training_keeps_what_was_written(data, tmp_path):
-    module = network()
+    module = digits_network()
 
     def poison(result):
         if result.epoch == 1:
@@ -171,10 +149,10 @@ def test_a_network_without_binary_layers(data):
 def test_what_cannot_be_trained_is_refused(data, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot make the folder"):
-        train(network(), data, SHORT, tmp_path / "file" / "run")
+        train(digits_network(), data, SHORT, tmp_path / "file" / "run")
     tiny = dataclasses.replace(data, train_pixels=data.train_pixels[:1], train_labels=data.train_labels[:1])
     with pytest.raises(UserError, match="fewer than 2"):
-        train(network(), tiny, SHORT)
+        train(digits_network(), tiny, SHORT)
 
 
 def test_statistics_of_known_weights():

@@ -1,0 +1,78 @@
+"""What one process of several computes; torchrun starts it.
+
+usage: torchrun --nproc-per-node 2 parallel_for_tests.py OUT
+"""
+
+import copy
+import sys
+
+import torch
+from torch import nn
+from training_for_tests import SHORT, digits_network, stripes_data
+
+from rbnn_deploy.layers import binary_layers, set_training_progress
+from rbnn_deploy.training import TrainingOptions
+from rbnn_deploy.training.initialise import initialise
+from rbnn_deploy.training.loop import Loop
+from rbnn_deploy.training.optimizer import build_optimizer
+from rbnn_deploy.training.parallel import Processes, process_group
+from rbnn_deploy.training.sources import open_source
+from rbnn_deploy.training.step import Step
+
+CPU = torch.device("cpu")
+
+
+def gradients(processes):
+    """Returns the gradients of the second epoch's third step.
+
+    BatchNorm is in evaluation mode: in training mode its statistics are each process's own.
+    """
+    module = digits_network()
+    initialise(module, SHORT)
+    set_training_progress(module, 1, 4)
+    module.train()
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval()
+    step = Step.of(module, build_optimizer(module, SHORT), TrainingOptions(), processes, CPU)
+    source = open_source(stripes_data(), SHORT, TrainingOptions(), processes, CPU)
+    loss, right = step.backward(*next(iter(source.train(1, 2))))
+    values = {name: parameter.grad for name, parameter in module.named_parameters()}
+    loss = processes.gather(loss).mean()
+    return {**values, "loss": loss, "right": processes.gather(right).sum()}
+
+
+def rotations(processes):
+    """Returns the rotations of every process, [processes, ...], before and after they are learned."""
+    module = digits_network()
+    for _, layer in binary_layers(module):  # as if the processes had computed different bits
+        layer.R1[0, 0] += 1e-6 * processes.rank
+    step = Step.of(copy.deepcopy(module), None, TrainingOptions(), Processes(), CPU)
+    source = open_source(stripes_data(), SHORT, TrainingOptions(), processes, CPU)
+
+    def all_of_them():
+        return {
+            f"{name}.{key}": processes.gather(getattr(layer, key))
+            for name, layer in binary_layers(module)
+            for key in ("R1", "R2")
+        }
+
+    before = all_of_them()
+    Loop(module, step, source, SHORT, processes)._begin_epoch()
+    return before, all_of_them()
+
+
+def main():
+    torch.set_num_threads(1)
+    with process_group(CPU) as processes:
+        content = {
+            "world_size": processes.world_size,
+            "shared": gradients(processes),
+            "rotations": rotations(processes),
+        }
+        if processes.is_main:
+            torch.save({**content, "alone": gradients(Processes())}, sys.argv[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Two processes train the network that one does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import parallel_for_tests
+import pytest
+import torch
+import training_for_tests
+from training_for_tests import SHORT, stripes_data
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.training import TrainingOptions
+from rbnn_deploy.training.parallel import Processes
+from rbnn_deploy.training.results import TIMINGS
+from rbnn_deploy.training.sources import open_source
+
+CPU = torch.device("cpu")
+pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch has no Gloo here")
+
+
+def torchrun(*arguments, **environment):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    out = tmp_path_factory.mktemp("parallel") / "results.pt"
+    done = torchrun(parallel_for_tests.__file__, out)
+    assert done.returncode == 0, done.stderr
+    return torch.load(out, weights_only=True)
+
+
+def test_half_the_batch_each_gives_the_same_gradients(results):
+    assert results["world_size"] == 2
+    shared, alone = results["shared"], results["alone"]
+    assert shared.keys() == alone.keys()
+    assert int(shared["right"]) == int(alone["right"])
+    for name, expected in alone.items():
+        # The same float32 terms, added in another order: errors are relative to the largest gradient.
+        torch.testing.assert_close(
+            shared[name], expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()), msg=name
+        )
+
+
+def test_rotations_are_the_main_processes(results):
+    before, after = results["rotations"]
+    assert len(after) == 12
+    assert any(not torch.equal(*values) for values in before.values())
+    for name, values in after.items():
+        assert torch.equal(*values), name
+        assert not torch.equal(values[0], before[name][0]), name
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_the_processes_see_the_images_that_one_sees(world_size):
+    def batches(processes):
+        return list(open_source(stripes_data(), SHORT, TrainingOptions(), processes, CPU).train(3, 7))
+
+    whole = batches(Processes())
+    parts = [batches(Processes(rank, world_size)) for rank in range(world_size)]
+    assert len(whole) == 3
+    for step, (x, labels) in enumerate(whole):
+        assert torch.equal(torch.cat([part[step][0] for part in parts]), x)
+        assert torch.equal(torch.cat([part[step][1] for part in parts]), labels)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_every_test_image_is_in_one_share(world_size):
+    data = stripes_data()
+    seen = (
+        torch.cat(
+            [
+                x
+                for rank in range(world_size)
+                for x, _ in open_source(
+                    data, SHORT, TrainingOptions(), Processes(rank, world_size), CPU
+                ).test()
+            ]
+        )
+        if SHORT.batch_size % world_size == 0
+        else None
+    )
+    if seen is None:
+        with pytest.raises(UserError, match=f"multiple of {world_size}"):
+            open_source(data, SHORT, TrainingOptions(), Processes(0, world_size), CPU)
+        return
+    whole = torch.cat([x for x, _ in open_source(data, SHORT, TrainingOptions(), Processes(), CPU).test()])
+    assert sorted(seen.flatten(1).tolist()) == sorted(whole.flatten(1).tolist())
+
+
+def test_two_processes_train_die_and_resume(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for out, *arguments in ((whole,), (broken, "--kill-at", 15), (broken, "--resume")):
+        done = torchrun(training_for_tests.__file__, out, *arguments)
+        assert (done.returncode == 0) == ("--kill-at" not in arguments), done.stderr
+        if "--kill-at" in arguments:
+            state = torch.load(broken / "state.pt", weights_only=True)
+            assert (state["epoch"], state["step"]) == (1, 3)
+    first, second = (torch.load(out / "last.pt", weights_only=True)["state_dict"] for out in (whole, broken))
+    # Gloo adds two numbers in either order to the same bits.
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+    logs = [
+        [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()] for out in (whole, broken)
+    ]
+    for lines in logs:
+        assert lines[0]["processes"] == 2
+        for line in lines[1:]:
+            del line[TIMINGS[0]], line[TIMINGS[1]]
+    assert logs[0] == logs[1]
+    assert logs[0][-1]["test_accuracy"] > 0.8
+
+
+def test_the_command_under_torchrun(tmp_path):
+    pytest.importorskip("sklearn")
+    arguments = ["-m", "rbnn_deploy", "train", "--arch", training_for_tests.DIGITS, "--dataset", "digits"]
+    arguments += ["--out", tmp_path / "run", "--epochs", 1]
+    done = torchrun(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch   1/1") == 1
+    assert done.stdout.count("rbnn-deploy export") == 1
+    done = torchrun(*arguments)
+    assert done.returncode != 0
+    assert "holds a training already" in done.stderr
