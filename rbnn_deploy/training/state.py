@@ -80,9 +80,10 @@ def random_states(processes: Processes, device: torch.device) -> dict[str, Tenso
 
 def set_random_states(states: Mapping[str, Tensor], processes: Processes, device: torch.device) -> None:
     """Sets PyTorch's generators of this process to what `random_states` returned."""
-    torch.set_rng_state(states["cpu"][processes.rank])
+    # Cloned: of a part of a tensor, torch takes the bytes from the tensor's beginning.
+    torch.set_rng_state(states["cpu"][processes.rank].clone())
     if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"][processes.rank], device)
+        torch.cuda.set_rng_state(states["cuda"][processes.rank].clone(), device)
 
 
 def load_module(module: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:

@@ -45,7 +45,7 @@ class Step:
                 module,
                 device_ids=[device] if device.type == "cuda" else None,
                 # The loop copies rotations and running statistics once an epoch, not in every step.
-                broadcast_buffers=False,
+                forward_sync_buffers=False,
                 gradient_as_bucket_view=True,
             )
         if options.compile:
