@@ -130,13 +130,17 @@ class RotatedBinaryConv2d(nn.Conv2d):
         Returns:
             [N, O, OH, OW].
         """
+        if input.dtype.itemsize < self.weight.dtype.itemsize:  # mixed precision: signs are of whole values
+            input = input.to(self.weight.dtype)  # noqa: A001
         if self.training:
             binarise = standardized_sign if self.threshold == "sample_mean" else trainable_sign
-            activations = binarise(input, self.sign_gradient.for_activations)
-            weights = trainable_sign(self._adjusted(standardize(self.weight)), self.sign_gradient)
-            # Scaled before the convolution, alpha and its gradient cost no pass over the map.
-            weights = weights * self.alpha[..., None]
-            bias = None if self.bias is None else self.bias * self.alpha.flatten()
+            # Autocast would round the rotation's products, and with them flip bits; the convolution may.
+            with torch.autocast(input.device.type, enabled=False):
+                activations = binarise(input, self.sign_gradient.for_activations)
+                weights = trainable_sign(self._adjusted(standardize(self.weight)), self.sign_gradient)
+                # Scaled before the convolution, alpha and its gradient cost no pass over the map.
+                weights = weights * self.alpha[..., None]
+                bias = None if self.bias is None else self.bias * self.alpha.flatten()
             return self._convolve(activations, weights, bias)
         # The deviation is positive, so it cancels in the sign; left out, equal activations are no NaN.
         activations = binary_sign(input, sample_mean(input) if self.threshold == "sample_mean" else 0.0)

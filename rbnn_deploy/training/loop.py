@@ -8,7 +8,7 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from rbnn_deploy.layers import binary_layers, set_training_progress, update_rotations
+from rbnn_deploy.layers import SignGradient, binary_layers, set_training_progress, update_rotations
 from rbnn_deploy.training.evaluation import TOP, count_right
 from rbnn_deploy.training.meter import Meter, Reporter, check_finite
 from rbnn_deploy.training.optimizer import set_learning_rate
@@ -77,32 +77,26 @@ class Loop:
         with _fast_convolutions():
             while self.epoch < self._recipe.epochs:
                 begun = time.perf_counter() - self._seconds
-                recipe, epoch = self._recipe, self.epoch
-                gradient = set_training_progress(
-                    self._module, epoch, recipe.epochs, recipe.t_min, recipe.t_max
-                )
+                gradient = self._set_gradient(self.epoch)
+                self._step.begin_epoch(gradient)
                 if self._steps_done == 0:
                     self._begin_epoch()
                 self._module.train()
                 reporter.begin_epoch(self._meter)
                 for x, labels in self._batches():
-                    done = epoch * steps + self._steps_done
-                    set_learning_rate(self._step.optimizer, recipe.learning_rate_at(done, steps))
+                    done = self.epoch * steps + self._steps_done
+                    set_learning_rate(self._step.optimizer, self._recipe.learning_rate_at(done, steps))
                     self._meter.add(*self._step(x, labels), len(labels))
                     self._steps_done += 1
-                    reporter.step(self._meter, epoch, self._steps_done)
-                    if (
-                        checkpoint_every
-                        and self._steps_done % checkpoint_every == 0
-                        and self._steps_done < steps
-                    ):
+                    reporter.step(self._meter, self.epoch, self._steps_done)
+                    if self._steps_done < steps and self._steps_done % (checkpoint_every or steps) == 0:
                         self._check_values()
                         save(self._state(begun))
                 self._check_values()  # which waits for the last step
                 rate = reporter.images_per_second(self._meter.images)
-                result = self._finish_epoch(gradient.t, gradient.k, rate, begun)
-                on_epoch(result)
+                on_epoch(self._finish_epoch(gradient, rate, begun))
                 save(self._state(time.perf_counter()))
+        self._set_gradient(self._recipe.epochs - 1)  # numbers, where a compiled step had tensors
 
     def restore(self, state: State) -> None:
         """Continues from a state that `run` saved; the module and the optimizer take their part of it.
@@ -120,6 +114,10 @@ class Loop:
         begin = self._random_at_start if self._steps_done else now
         set_random_states(begin, self._processes, self._step.device)
         self._random_now = now if self._steps_done else None
+
+    def _set_gradient(self, epoch: int) -> SignGradient:
+        recipe = self._recipe
+        return set_training_progress(self._module, epoch, recipe.epochs, recipe.t_min, recipe.t_max)
 
     def _begin_epoch(self) -> None:
         """Learns the rotations, once for all processes: an SVD need not give the same bits everywhere."""
@@ -149,7 +147,7 @@ class Loop:
         loss = float(self._meter.totals[0])
         check_finite(loss if bool(parameters) else float("nan"), self.epoch)
 
-    def _finish_epoch(self, t: float, k: float, rate: float, begun: float) -> EpochResult:
+    def _finish_epoch(self, gradient: SignGradient, rate: float, begun: float) -> EpochResult:
         if self._processes.world_size > 1:  # running means and variances; the rotations are the same already
             self._processes.broadcast(list(self._module.buffers()))
         totals = self._processes.gather(self._meter.totals).sum(0).tolist()
@@ -169,8 +167,8 @@ class Loop:
             test_accuracy=right / max(tested, 1),
             test_top5_accuracy=right5 / max(tested, 1) if int(counts[:, 3].max()) > TOP else None,
             learning_rate=self._recipe.learning_rate_at((self.epoch + 1) * steps - 1, steps),
-            t=t,
-            k=k,
+            t=gradient.t,
+            k=gradient.k,
             **(measures if rotations is None else asdict(rotations)),
             images_per_second=rate,
             seconds=time.perf_counter() - begun,

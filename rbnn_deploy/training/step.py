@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from rbnn_deploy.layers import SignGradient
+from rbnn_deploy.training.compiled import CompiledGradient
 from rbnn_deploy.training.options import TrainingOptions
 from rbnn_deploy.training.parallel import Processes
 from rbnn_deploy.training.placement import amp_type
@@ -22,12 +24,14 @@ class Step:
         optimizer: Of its parameters.
         device: Where they are.
         amp: What autocast computes in; None for float32 throughout.
+        compiled: Takes the sign's gradient of every epoch, if the module is compiled.
     """
 
     forward: Any
     optimizer: torch.optim.Optimizer
     device: torch.device
     amp: torch.dtype | None
+    compiled: CompiledGradient | None = None
 
     @classmethod
     def of(
@@ -48,9 +52,15 @@ class Step:
                 forward_sync_buffers=False,
                 gradient_as_bucket_view=True,
             )
+        compiled = None
         if options.compile:
-            forward = torch.compile(forward)
-        return cls(forward, optimizer, device, amp_type(options))
+            forward, compiled = torch.compile(forward), CompiledGradient(module, device)
+        return cls(forward, optimizer, device, amp_type(options), compiled)
+
+    def begin_epoch(self, gradient: SignGradient) -> None:
+        """Takes the sign's gradient that the module's layers have in an epoch."""
+        if self.compiled is not None:
+            self.compiled.set(gradient)
 
     def backward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the gradients of a batch's mean cross-entropy, averaged over the processes.
