@@ -7,11 +7,12 @@ from rbnn_deploy.cli.compare import compare
 from rbnn_deploy.cli.demo import demo
 from rbnn_deploy.cli.export import export
 from rbnn_deploy.cli.inspect import inspect
+from rbnn_deploy.cli.plot import plot
 from rbnn_deploy.cli.run import run
 from rbnn_deploy.cli.train import train
 
 
 def register(app: typer.Typer) -> None:
     """Adds every command to the application, in the order of a model's life."""
-    for command in (train, export, inspect, run, compare, bench, demo):
+    for command in (train, plot, export, inspect, run, compare, bench, demo):
         app.command()(command)

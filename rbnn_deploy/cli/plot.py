@@ -1,0 +1,36 @@
+"""`rbnn-deploy plot`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rbnn_deploy.cli.output import check_writable
+from rbnn_deploy.errors import UserError
+
+
+def plot(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Folders that `train --out` wrote; several are drawn over each other."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The .png file; training.png in the first folder if absent."),
+    ] = None,
+) -> None:
+    """Draw loss, accuracy, angles and flipped signs of a training, or compare several."""
+    from rbnn_deploy import api
+
+    api.require("report", "matplotlib")
+    from rbnn_deploy.training.plot import read_run, write_training_plot
+
+    logs = [read_run(run) for run in runs]
+    target = output
+    if target is None:
+        target = (runs[0] if runs[0].is_dir() else runs[0].parent) / "training.png"
+    if target.suffix.lower() != ".png":
+        raise UserError(f"plot writes PNG images, not {target.name}; name a file that ends in .png")
+    check_writable(target, *runs)
+    write_training_plot(logs, target)
+    typer.echo(f"wrote {target}")

@@ -1,0 +1,27 @@
+"""The example of docs/training.md, as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import rbnn_deploy
+
+PAGE = Path(__file__).parents[2] / "docs" / "training.md"
+
+
+def test_the_example_trains_exports_and_resumes(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxscript")
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    exec(example, namespace)
+    assert len(namespace["history"]) == 3
+    assert re.fullmatch(r"\d+%\n", capsys.readouterr().out)
+    model = rbnn_deploy.load_model("runs/own/model.onnx", runtime="numpy")
+    x = namespace["images"][:8].numpy()
+    expected = namespace["network"](namespace["images"][:8]).argmax(1)
+    assert model.run(x).argmax(1).tolist() == expected.tolist()
+    first = namespace["history"]
+    exec(example, namespace)  # everything is done already
+    assert namespace["history"] == first
