@@ -12,10 +12,17 @@ them. Before ONNX Runtime's static quantiser runs, the graph is arranged for its
    4 C contiguous bytes faster than C.
 3. MatMul and Gemm leave their output in float: the integer product scales it for nothing.
 
+And one thing after it has run:
+
+4. ONNX Runtime gives each reader of a dequantised value a DequantizeLinear of its own: a binary layer that
+   reads the stem as input and as residual would have it converted, and fetched from memory, twice. Flatten
+   and Reshape, two views of the same memory, make one reader of them.
+
 What gets no faster stays in float (`_worthwhile`), such as a
 convolution of 3 x 3 over three channels.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -61,13 +68,36 @@ def quantize_float_layers(
     names = _worthwhile(arranged)
     if not any(node.name in names for node in graph.node if node.op_type in ("Conv", "MatMul", "Gemm")):
         return model
-    return quantize_static(
+    quantized = quantize_static(
         arranged,
         calibration,
         op_types_to_quantize=list(QUANTIZED),
         nodes_to_quantize=names,
         extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]},
     )
+    _dequantize_once(quantized)
+    return quantized
+
+
+def _dequantize_once(model: onnx.ModelProto) -> None:
+    """Puts views behind channels-last values that are dequantised and read twice or more (rule 4), in place."""
+    graph, shapes = model.graph, _shapes(model)
+    producers = {name: node for node in graph.node for name in node.output}
+    readers = Counter(name for node in graph.node for name in node.input)
+    for node in list(graph.node):
+        source = producers.get(node.input[0]) if node.op_type == "Transpose" else None
+        value = node.output[0]
+        shape = shapes.get(value, [])
+        if source is None or source.op_type != "DequantizeLinear" or readers[value] < 2:
+            continue
+        if len(shape) != 3 or not all(shape):
+            continue
+        first, flat, target = f"{value}.dequantized", f"{value}.flat", f"{value}.shape"
+        node.output[0] = first
+        graph.initializer.append(numpy_helper.from_array(np.array([-1, *shape], np.int64), target))
+        index = list(graph.node).index(node) + 1
+        graph.node.insert(index, helper.make_node("Reshape", [flat, target], [value], name=value))
+        graph.node.insert(index, helper.make_node("Flatten", [first], [flat], name=flat, axis=3))
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:

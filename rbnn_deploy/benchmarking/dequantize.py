@@ -3,10 +3,12 @@
 1. DequantizeLinear of a constant is that constant in float32.
 2. QuantizeLinear and DequantizeLinear of an activation are left out. Behind a convolution they also clip to
    the quantised range, which stands for the activation function that the quantiser took in: a Clip.
-3. SpaceToDepth(2) in front of a convolution is taken back: its channels are pairs of rows and columns, which
+3. Reshape of Flatten to the shape that was flattened is left out.
+4. SpaceToDepth(2) in front of a convolution is taken back: its channels are pairs of rows and columns, which
    stride 2 reads as well, and rows and columns of zeros that filled up the pairs are dropped.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from rbnn_deploy.benchmarking.graph import attributes, constants
+from rbnn_deploy.benchmarking.graph import attributes, constants, static_shapes
 
 
 def dequantize(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -24,6 +26,7 @@ def dequantize(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = result.graph
     values = constants(graph)
     producers = {name: node for node in graph.node for name in node.output}
+    shapes = static_shapes(model)
     aliases: dict[str, str] = {}
     nodes: list[onnx.NodeProto] = []
     for node in result.graph.node:
@@ -40,8 +43,12 @@ def dequantize(model: onnx.ModelProto) -> onnx.ModelProto:
                 graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
             else:
                 aliases[node.output[0]] = node.input[0]
+        elif (viewed := _viewed(node, producers, values, shapes)) is not None:
+            aliases[node.output[0]] = aliases.get(viewed, viewed)
         else:
             nodes.append(node)
+    read = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
+    nodes = [node for node in nodes if node.op_type != "Flatten" or node.output[0] in read]
     values = constants(graph)
     nodes = _without_pairs(nodes, values, graph)
     del graph.node[:]
@@ -51,6 +58,21 @@ def dequantize(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.initializer[:]
     graph.initializer.extend(kept)
     return result
+
+
+def _viewed(
+    node: onnx.NodeProto,
+    producers: dict[str, onnx.NodeProto],
+    values: dict[str, npt.NDArray[Any]],
+    shapes: Mapping[str, Sequence[int | None]],
+) -> str | None:
+    """Returns what a Reshape of Flatten is a view of, where it has that value's shape."""
+    before = producers.get(node.input[0]) if node.op_type == "Reshape" else None
+    target = values.get(node.input[1]) if before is not None else None
+    if before is None or before.op_type != "Flatten" or target is None:
+        return None
+    shape = shapes.get(before.input[0])
+    return before.input[0] if shape is not None and list(shape[1:]) == list(target[1:]) else None
 
 
 def _dequantized(node: onnx.NodeProto, values: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:

@@ -145,6 +145,8 @@ def test_all_float_layers_run_on_integers(quantized: onnx.ModelProto, tmp_path: 
     # The functions' two binary convolutions, and the mean; Clip of the stem is the range of its output.
     assert counts["Conv"] + counts["FusedConv"] == 2
     assert counts["MatMul"] == 1
+    # The stem's output is read by the first binary layer, as input and residual, and converted once.
+    assert counts["DequantizeLinear"] == 1
 
 
 def test_stem_is_within_its_quantisation_step(model: onnx.ModelProto, quantized: onnx.ModelProto) -> None:
