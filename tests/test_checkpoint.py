@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rbnn_deploy.checkpoint import load_checkpoint, save_checkpoint
+from rbnn_deploy.checkpoint import load_checkpoint, save_checkpoint, save_safetensors
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.layers import binary_layers
 from rbnn_deploy.layers.signs import sample_mean
@@ -288,3 +288,68 @@ def test_reference_checkpoint_gives_the_references_layers_exactly():
         for name, layer in binary_layers(module):
             x, y = (torch.from_numpy(expected[f"layer/{name}/{end}"]) for end in ("input", "output"))
             assert torch.equal(layer(x), y), name
+
+
+@pytest.fixture
+def safetensors_file(tmp_path, digits):
+    pytest.importorskip("safetensors")
+    path = tmp_path / "digits.safetensors"
+    save_safetensors(path, digits, DIGITS, **ENTRIES, class_names=[f"digit {i} é" for i in range(10)])
+    return path
+
+
+def test_safetensors_come_back(tmp_path, digits, safetensors_file):
+    loaded = load_checkpoint(safetensors_file)
+    assert (loaded.architecture, loaded.num_classes, loaded.epoch) == (DIGITS, 10, 7)
+    assert (loaded.mean, loaded.std) == ((0.25,), (0.5,))
+    assert loaded.class_names == tuple(f"digit {i} é" for i in range(10))
+    for key, value in digits.state_dict().items():
+        assert torch.equal(loaded.module.state_dict()[key], value), key
+    again = tmp_path / "again.safetensors"
+    save_safetensors(again, digits, DIGITS, **ENTRIES, class_names=[f"digit {i} é" for i in range(10)])
+    assert again.read_bytes() == safetensors_file.read_bytes()
+
+
+def test_other_programs_read_the_safetensors(digits, safetensors_file):
+    library = pytest.importorskip("safetensors")
+    with library.safe_open(safetensors_file, "pt") as file:
+        assert set(file.keys()) == digits.state_dict().keys()
+        assert file.metadata()["architecture"] == DIGITS
+        assert file.metadata()["mean"] == "[0.25]"
+        assert torch.equal(file.get_tensor("linear.bias"), digits.linear.bias)
+
+
+def test_safetensors_of_others_need_no_metadata(tmp_path, digits):
+    library = pytest.importorskip("safetensors.torch")
+    path = tmp_path / "plain"
+    library.save_file(digits.state_dict(), path)
+    loaded = load_checkpoint(path)
+    assert (loaded.architecture, loaded.epoch, loaded.class_names) == (DIGITS, None, None)
+
+
+@pytest.mark.parametrize("damage", ["cut", "header", "metadata", "names"])
+def test_damaged_safetensors_are_refused(safetensors_file, damage):
+    data = safetensors_file.read_bytes()
+    changed = {
+        "cut": data[:-100],
+        "header": data[:8] + b"{" + data[20:],
+        "metadata": data.replace(b'"epoch":"7"', b'"epoch":"{"'),
+        "names": data.replace(b'"mean":"[0.25]"', b'"mean":"[null]"'),
+    }[damage]
+    assert changed != data
+    safetensors_file.write_bytes(changed)
+    with pytest.raises(UserError, match=r"damaged|not a checkpoint|must be 1 numbers"):
+        load_checkpoint(safetensors_file)
+
+
+def test_weights_with_two_names_are_saved_under_both(tmp_path):
+    library = pytest.importorskip("safetensors.torch")
+    module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    module[1].weight = module[0].weight
+    save_safetensors(tmp_path / "tied.safetensors", module, "Sequential", epoch=1, best_accuracy=0.0)
+    state = library.load_file(tmp_path / "tied.safetensors")
+    assert torch.equal(state["0.weight"], state["1.weight"])
+    save_checkpoint(tmp_path / "tied.pt", module, "Sequential", epoch=1, best_accuracy=0.0)
+    content = torch.load(tmp_path / "tied.pt", weights_only=True)
+    assert len(content["parameters"]) == 3
+    assert "mean" not in content

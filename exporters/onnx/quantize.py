@@ -80,7 +80,7 @@ def quantize_float_layers(
 
 
 def _dequantize_once(model: onnx.ModelProto) -> None:
-    """Puts views behind channels-last values that are dequantised and read twice or more (rule 4), in place."""
+    """Puts views behind channels-last values that are dequantised and read twice (rule 4), in place."""
     graph, shapes = model.graph, _shapes(model)
     producers = {name: node for node in graph.node for name in node.output}
     readers = Counter(name for node in graph.node for name in node.input)

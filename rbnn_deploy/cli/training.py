@@ -85,11 +85,9 @@ def describe_result(result: EpochResult, epochs: int) -> str:
 
 def describe_duration(seconds: float) -> str:
     """Returns a duration in its two largest units."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return (
-        f"{round(seconds) // 60} min {round(seconds) % 60} s"
-        if minutes < 60
-        else (f"{minutes // 60} h {minutes % 60} min")
-    )
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
