@@ -141,6 +141,9 @@ def build(arch: str, seed: int = 0) -> nn.Module:
     """Builds a network in the middle of a training: a gradient reaches every parameter."""
     torch.manual_seed(seed)
     network = build_network(arch)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 0, 0.2)
     set_rotation_angle(network, 0.4)
     set_training_progress(network, 6, 12)
     return network

@@ -7,6 +7,7 @@ from torch import nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.networks import cifar, digits, imagenet
+from rbnn_deploy.networks.initial import initialise_as_published
 
 Builder = Callable[[int], nn.Module]
 
@@ -99,7 +100,7 @@ def get_architecture(name: str) -> Architecture:
 
 
 def build_network(name: str, num_classes: int | None = None) -> nn.Module:
-    """Builds a network with new weights, in training mode.
+    """Builds a network with new weights, in training mode; see `initialise_as_published` for their values.
 
     Args:
         name: Full name, such as "cifar10/resnet20_bireal_1w1a".
@@ -112,4 +113,5 @@ def build_network(name: str, num_classes: int | None = None) -> nn.Module:
     classes = architecture.family.num_classes if num_classes is None else num_classes
     if classes < 1:
         raise UserError(f"a network needs at least 1 class, not {classes}; give the number of classes")
-    return architecture.builder(classes)
+    network = architecture.builder(classes)
+    return network if architecture.family is DIGITS else initialise_as_published(network)
