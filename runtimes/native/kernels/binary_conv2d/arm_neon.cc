@@ -20,8 +20,8 @@
 // Overflow: a triple moves each byte of a counter by at most 8, so a block of 31 (248) fits. `ones` goes down from 8 a
 // triple by the popcount of ~s, and so ends at the popcount of s. In 16 bits a block is at most 2 * (248 + 2 * 248);
 // a 32-bit lane counts bits of one window, fewer than 2^24.
-// Tail: the last panel's missing channels are 0 in the weights, and its epilogue goes through copies of 8 values;
-// pixels that do not fill a tile are a tile each.
+// Tail: the last panel's missing channels are 0 in the weights, and it goes through copies that are filled up to 8
+// values; pixels that do not fill a tile are a tile each.
 
 #include <arm_neon.h>
 
@@ -34,7 +34,7 @@ constexpr std::size_t kLanes = 8;
 constexpr std::size_t kVectors = kLanes / 4;
 constexpr std::size_t kTilePixels = 3;
 constexpr std::size_t kTriplesPerBlock = 31;
-constexpr std::size_t kBufferTriples = 64;  // of a window: 3 x 3 x 512 bits and more; of 3 pixels 9 KiB
+constexpr std::size_t kBufferTriples = 2 * kTriplesPerBlock;  // of a window: 5952 bits; of 3 pixels 9 KiB
 
 // ---- sum_rows ----
 
@@ -67,30 +67,47 @@ void sum_rows(const float* x, std::size_t rows, std::size_t length, double* sums
 
 // ---- pack_signs ----
 
-// Bits of 16 floats, each as a byte that has either its own bit of the 8 or none.
-inline uint8x16_t compare(const float* x, float32x4_t threshold, uint8x16_t own_bit) {
-  // A comparison with a NaN is false, -1.
-  const uint32x4_t a = vcgeq_f32(vld1q_f32(x), threshold), b = vcgeq_f32(vld1q_f32(x + 4), threshold);
-  const uint32x4_t c = vcgeq_f32(vld1q_f32(x + 8), threshold), d = vcgeq_f32(vld1q_f32(x + 12), threshold);
-  const uint16x8_t ab = vuzp1q_u16(vreinterpretq_u16_u32(a), vreinterpretq_u16_u32(b));
-  const uint16x8_t cd = vuzp1q_u16(vreinterpretq_u16_u32(c), vreinterpretq_u16_u32(d));
-  return vandq_u8(vuzp1q_u8(vreinterpretq_u8_u16(ab), vreinterpretq_u8_u16(cd)), own_bit);
-}
-
 void pack_signs(const float* x, std::size_t count, float threshold, Word* bits) {
   const float32x4_t limit = vdupq_n_f32(threshold);
-  const uint8x16_t own_bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
+  const uint32x4_t own_bit = {0x11111111u, 0x22222222u, 0x44444444u, 0x88888888u};
   std::size_t i = 0;
   for (; i + kWordBits <= count; i += kWordBits) {
-    uint8x16_t sums = vpaddq_u8(compare(x + i, limit, own_bit), compare(x + i + 16, limit, own_bit));
-    sums = vpaddq_u8(sums, sums);
-    sums = vpaddq_u8(sums, sums);  // byte j: the bits of x[8j] to x[8j + 7]
-    *bits++ = vgetq_lane_u32(vreinterpretq_u32_u8(sums), 0);
+    // Nibble n of lane l: all ones where x[4n + l] is +1. (A comparison with a NaN is false, -1.)
+    uint32x4_t nibbles = vcgeq_f32(vld1q_f32(x + i), limit);
+    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 4), limit), 4);
+    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 8), limit), 8);
+    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 12), limit), 12);
+    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 16), limit), 16);
+    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 20), limit), 20);
+    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 24), limit), 24);
+    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 28), limit), 28);
+    *bits++ = vaddvq_u32(vandq_u32(nibbles, own_bit));
   }
   if (i < count) {
     Word word = 0;
     for (std::size_t b = 0; i + b < count; ++b) word |= sign_bit(x[i + b], threshold) << b;
     *bits = word;
+  }
+}
+
+// ---- gather_runs ----
+
+// Runs of whole triples that start at a word, as 32 and more channels have them, in one pass; others as plain C++ does.
+void gather_runs(const Runs& runs) {
+  const Runs r = runs;
+  if (r.position % kWordBits != 0 || r.step % kWordBits != 0 || r.run_bits != r.run_words * kWordBits) {
+    gather_runs_portable(r);
+    return;
+  }
+  const Word* from = r.bits + r.position / kWordBits;
+  Word* to = r.output;
+  for (std::size_t i = 0; i < r.count; ++i, from += r.step / kWordBits, to += r.output_stride) {
+    for (std::size_t k = 0; k < r.run_words; k += 3) {
+      const Word a = from[k], b = a ^ from[k + 1], c = b ^ from[k + 2];
+      to[k] = a;
+      to[k + 1] = b;
+      to[k + 2] = c;
+    }
   }
 }
 
@@ -108,10 +125,9 @@ void broadcast(const Product& p, const Word* const* window, std::size_t first, s
   std::size_t at = first / per_run * p.run_stride + first % per_run * 3, left = per_run - first % per_run;
   for (; count != 0; --count) {
     for (std::size_t i = 0; i < kPixels; ++i, x += 12) {
-      const Word* const triple = window[i] + at;
-      vst1q_u32(x, vld1q_dup_u32(triple));
-      vst1q_u32(x + 4, vld1q_dup_u32(triple + 1));
-      vst1q_u32(x + 8, vmvnq_u32(vld1q_dup_u32(triple + 2)));
+      uint32x4x3_t triple = vld3q_dup_u32(window[i] + at);
+      triple.val[2] = vmvnq_u32(triple.val[2]);
+      vst1q_u32_x3(x, triple);
     }
     at += 3;
     if (--left == 0) {
@@ -159,86 +175,86 @@ inline Counters<kPixels> count(const Word* x, const Word* w, std::size_t n) {
 //
 // [o..] are ones, [t..] twos, both by pixel and vector; v12 to v17 the weights of a triple, [word][vector]; v18 to v20
 // a pixel's three words. The rest are pairs, one for each vector: v21 d1; v23 e, then the majority, which is counted
-// and added during the next pixel; v25 ~s; v27 the majority's counts; v29 those of ~s.
-#define RBNN_PIXEL(pixel, before, load_x, load_second, load_first)                                     \
-  "eor v25.16b, v20.16b, v16.16b\n eor v26.16b, v20.16b, v17.16b\n"                                    \
-  "eor v21.16b, v18.16b, v12.16b\n eor v22.16b, v18.16b, v13.16b\n"                                    \
-  "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n"                                                      \
-  "eor v23.16b, v19.16b, v14.16b\n eor v24.16b, v19.16b, v15.16b\n" load_x                             \
-  "cnt v29.16b, v25.16b\n cnt v30.16b, v26.16b\n" load_second RBNN_ADD(before) load_first             \
-  "bsl v23.16b, v25.16b, v21.16b\n bsl v24.16b, v26.16b, v22.16b\n"                                    \
-  "sub %[o" pixel "0].16b, %[o" pixel "0].16b, v29.16b\n sub %[o" pixel "1].16b, %[o" pixel "1].16b, v30.16b\n"
+// and added during the next pixel; v25 ~s; v27 the majority's counts; v29 those of ~s. v31 is what ones start with.
+#define RBNN_PIXEL(count_before, load_x, load_second, add_before, load_first, subtract)       \
+  "eor v25.16b, v20.16b, v16.16b\n eor v26.16b, v20.16b, v17.16b\n"                                       \
+  "eor v21.16b, v18.16b, v12.16b\n eor v22.16b, v18.16b, v13.16b\n" count_before                         \
+  "eor v23.16b, v19.16b, v14.16b\n eor v24.16b, v19.16b, v15.16b\n" load_x                               \
+  "cnt v29.16b, v25.16b\n cnt v30.16b, v26.16b\n" load_second add_before load_first                      \
+  "bsl v23.16b, v25.16b, v21.16b\n bsl v24.16b, v26.16b, v22.16b\n" subtract
+#define RBNN_COUNT "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n"
 #define RBNN_ADD(pixel) \
   "add %[t" pixel "0].16b, %[t" pixel "0].16b, v27.16b\n add %[t" pixel "1].16b, %[t" pixel "1].16b, v28.16b\n"
+#define RBNN_SUB(pixel) \
+  "sub %[o" pixel "0].16b, %[o" pixel "0].16b, v29.16b\n sub %[o" pixel "1].16b, %[o" pixel "1].16b, v30.16b\n"
+// In the first triple the counts are what the counters become.
+#define RBNN_COUNT_FIRST(pixel) "cnt %[t" pixel "0].16b, v23.16b\n cnt %[t" pixel "1].16b, v24.16b\n"
+#define RBNN_SUB_FIRST(pixel) \
+  "sub %[o" pixel "0].16b, v31.16b, v29.16b\n sub %[o" pixel "1].16b, v31.16b, v30.16b\n"
 // Each load has a pointer of its own, moved at the loop's end: an instruction that moves its pointer stalls the A53.
 #define RBNN_LOAD_X(pointer) "ld1 {v18.16b-v20.16b}, [%[" pointer "]]\n"
 #define RBNN_LOAD_FIRST "ld1 {v12.16b-v14.16b}, [%[first]]\n"
 #define RBNN_LOAD_SECOND "ld1 {v15.16b-v17.16b}, [%[second]]\n"
-#define RBNN_TRIPLE(load_x, load_second, load_first)        \
-  RBNN_PIXEL("0", "2", RBNN_LOAD_X("pixel1"), "", "")       \
-  RBNN_PIXEL("1", "0", RBNN_LOAD_X("pixel2"), "", "")       \
-  RBNN_PIXEL("2", "1", load_x, load_second, load_first)
+#define RBNN_TRIPLE(load_x, load_second, load_first)                                              \
+  RBNN_PIXEL(RBNN_COUNT, RBNN_LOAD_X("pixel1"), "", RBNN_ADD("2"), "", RBNN_SUB("0"))         \
+  RBNN_PIXEL(RBNN_COUNT, RBNN_LOAD_X("pixel2"), "", RBNN_ADD("0"), "", RBNN_SUB("1"))         \
+  RBNN_PIXEL(RBNN_COUNT, load_x, load_second, RBNN_ADD("1"), load_first, RBNN_SUB("2"))
+#define RBNN_ADVANCE                                                                              \
+  "add %[pixel0], %[pixel0], #144\n add %[pixel1], %[pixel1], #144\n add %[pixel2], %[pixel2], #144\n" \
+  "add %[first], %[first], #96\n add %[second], %[second], #96\n"
 template <>
 inline Counters<3> count<3>(const Word* x, const Word* w, std::size_t n) {
-  const Word *pixel0 = x, *pixel1 = x + 12, *pixel2 = x + 24, *first = w, *second = w + 12;
+  // Each triple is loaded during the one before; behind the only one nothing can be, so it is loaded again.
+  const std::size_t next = n > 1;
+  const Word *pixel0 = x + 36 * next, *pixel1 = x + 12, *pixel2 = x + 24;
+  const Word *first = w + 24 * next, *second = first + 12;
   Counters<3> c;
   __asm__ volatile(
-      "dup %[o00].16b, %w[start]\n dup %[o01].16b, %w[start]\n movi %[t00].16b, #0\n movi %[t01].16b, #0\n"
-      "dup %[o10].16b, %w[start]\n dup %[o11].16b, %w[start]\n movi %[t10].16b, #0\n movi %[t11].16b, #0\n"
-      "dup %[o20].16b, %w[start]\n dup %[o21].16b, %w[start]\n movi %[t20].16b, #0\n movi %[t21].16b, #0\n"
-      "movi v23.16b, #0\n movi v24.16b, #0\n"
-      RBNN_LOAD_X("pixel0") RBNN_LOAD_FIRST RBNN_LOAD_SECOND
-      "b 2f\n"
+      "ld1 {v18.16b-v20.16b}, [%[x]]\n ld1 {v12.16b-v14.16b}, [%[w]], #48\n ld1 {v15.16b-v17.16b}, [%[w]]\n"
+      "dup v31.16b, %w[start]\n movi %[t20].16b, #0\n movi %[t21].16b, #0\n"
+      RBNN_PIXEL("", RBNN_LOAD_X("pixel1"), "", "", "", RBNN_SUB_FIRST("0"))
+      RBNN_PIXEL(RBNN_COUNT_FIRST("0"), RBNN_LOAD_X("pixel2"), "", "", "", RBNN_SUB_FIRST("1"))
+      RBNN_PIXEL(RBNN_COUNT_FIRST("1"), RBNN_LOAD_X("pixel0"), RBNN_LOAD_SECOND, "", RBNN_LOAD_FIRST,
+                 RBNN_SUB_FIRST("2"))
+      RBNN_ADVANCE
+      "subs %[n], %[n], #1\n b.eq 3f\n subs %[n], %[n], #1\n b.eq 2f\n"
       "1:\n"
       RBNN_TRIPLE(RBNN_LOAD_X("pixel0"), RBNN_LOAD_SECOND, RBNN_LOAD_FIRST)
-      "add %[pixel1], %[pixel1], #144\n add %[pixel2], %[pixel2], #144\n"
-      "2:\n"
-      "subs %[n], %[n], #1\n add %[pixel0], %[pixel0], #144\n"
-      "add %[first], %[first], #96\n add %[second], %[second], #96\n"
+      "subs %[n], %[n], #1\n"
+      RBNN_ADVANCE
       "b.ne 1b\n"
+      "2:\n"
       RBNN_TRIPLE("", "", "")  // the last triple, behind which nothing can be loaded
-      "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n" RBNN_ADD("2")
+      "3:\n"
+      RBNN_COUNT RBNN_ADD("2")
       : [pixel0] "+r"(pixel0), [pixel1] "+r"(pixel1), [pixel2] "+r"(pixel2), [first] "+r"(first),
-        [second] "+r"(second), [n] "+r"(n),
+        [second] "+r"(second), [n] "+r"(n), [w] "+r"(w),
         [o00] "=&w"(c.ones[0][0]), [o01] "=&w"(c.ones[0][1]), [o10] "=&w"(c.ones[1][0]),
         [o11] "=&w"(c.ones[1][1]), [o20] "=&w"(c.ones[2][0]), [o21] "=&w"(c.ones[2][1]),
         [t00] "=&w"(c.twos[0][0]), [t01] "=&w"(c.twos[0][1]), [t10] "=&w"(c.twos[1][0]),
         [t11] "=&w"(c.twos[1][1]), [t20] "=&w"(c.twos[2][0]), [t21] "=&w"(c.twos[2][1])
-      : [start] "r"(8 * n)
+      : [start] "r"(8 * n), [x] "r"(x)
       : "cc", "memory", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
-        "v25", "v26", "v27", "v28", "v29", "v30");
+        "v25", "v26", "v27", "v28", "v29", "v30", "v31");
   return c;
 }
+#undef RBNN_ADVANCE
 #undef RBNN_TRIPLE
 #undef RBNN_LOAD_SECOND
 #undef RBNN_LOAD_FIRST
 #undef RBNN_LOAD_X
+#undef RBNN_SUB_FIRST
+#undef RBNN_COUNT_FIRST
+#undef RBNN_SUB
 #undef RBNN_ADD
+#undef RBNN_COUNT
 #undef RBNN_PIXEL
 #endif  // RBNN_NO_INLINE_ASSEMBLY
 
-// different[i] += the popcount of window i ^ panel, over `triples` that start at `x` and `w`.
-template <std::size_t kPixels>
-inline void count_blocks(const Word* x, const Word* w, std::size_t triples, uint32x4_t (&different)[kPixels][kVectors]) {
-  while (triples != 0) {
-    const std::size_t block = smaller(kTriplesPerBlock, triples);
-    const Counters<kPixels> c = count<kPixels>(x, w, block);
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        const uint16x8_t pairs = vpadalq_u8(vpadalq_u8(vpaddlq_u8(c.ones[i][v]), c.twos[i][v]), c.twos[i][v]);
-        different[i][v] = vpadalq_u16(different[i][v], pairs);
-      }
-    }
-    x += 12 * kPixels * block;
-    w += 3 * kLanes * block;
-    triples -= block;
-  }
-}
-
-// `value` where it is neither below `lower` nor above `upper`. Not fmax and fmin: fmax(+0, -0) is +0.
+// `value` where it is neither below `lower` nor above `upper`. Not a maximum: that of +0 and -0 is +0, and -0 passes.
+// `upper` is no zero.
 inline float32x4_t clamp(float32x4_t value, float32x4_t lower, float32x4_t upper) {
-  value = vbslq_f32(vcltq_f32(value, lower), lower, value);
-  return vbslq_f32(vcgtq_f32(value, upper), upper, value);
+  return vminq_f32(vbslq_f32(vcltq_f32(value, lower), lower, value), upper);
 }
 
 inline float32x4_t finish(uint32x4_t different, float32x4_t inside, float32x4_t scale, float32x4_t bias,
@@ -251,104 +267,154 @@ inline float32x4_t finish(uint32x4_t different, float32x4_t inside, float32x4_t 
   return vaddq_f32(y, residual);
 }
 
-// A tile's place among the outputs.
+// What a panel's outputs are made of besides bits, at its first channel.
+template <std::size_t kPixels>
+struct Panel {
+  const std::int32_t* border_weights[kPixels];
+  const float *scale, *bias;
+  const float* residual;
+  std::size_t residual_stride;
+  float* output;
+  std::size_t output_stride;
+};
+
+// Some pixels and their windows.
 template <std::size_t kPixels>
 struct Tile {
   const Word* window[kPixels];
   const std::int32_t* border_weights[kPixels];
   float inside[kPixels];
-  std::size_t index;  // of its first pixel
+  std::size_t triples;
+  Word* x;  // the windows if they fit, else where to broadcast them to
+  bool fits;
 };
 
-// The last panel's values of a row of channels: the first `count` of `from`, then 0.
-template <typename T>
-struct Partial {
-  T values[kLanes];
-  Partial(const T* from, std::size_t count) {
-    for (std::size_t l = 0; l < kLanes; ++l) values[l] = l < count ? from[l] : T{0};
-  }
-};
-
-// Counts and finishes one panel's outputs, from channel `o` on; there are `count` of them, kLanes if kFull. `x` holds
-// the windows if they fit, else it is where to broadcast them to.
-template <std::size_t kPixels, bool kFull>
-inline void multiply_panel(const Product& p, const Tile<kPixels>& tile, const Word* w, std::size_t triples, bool fits,
-                           Word* x, std::size_t o, std::size_t count) {
+// Counts and finishes one panel's outputs of a tile.
+template <std::size_t kPixels>
+[[gnu::always_inline]] inline void multiply_panel(const Product& p, const Tile<kPixels>& tile, const Word* w,
+                                                  const Panel<kPixels>& panel) {
   uint32x4_t different[kPixels][kVectors];
-  for (std::size_t i = 0; i < kPixels; ++i) {
-    const std::int32_t* const weights = tile.border_weights[i] + o;
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      const int32x4_t four = kFull ? vld1q_s32(weights + 4 * v) : vld1q_s32(Partial(weights, count).values + 4 * v);
-      different[i][v] = vreinterpretq_u32_s32(four);
+  std::int32_t sums[kPixels][kLanes];  // between blocks, where no register is left for them
+  const std::int32_t* from[kPixels];
+  for (std::size_t i = 0; i < kPixels; ++i) from[i] = panel.border_weights[i];
+  const Word* x = tile.x;
+  for (std::size_t left = tile.triples, buffered = tile.fits ? left : 0;;) {
+    if (buffered == 0) {
+      x = tile.x;
+      buffered = smaller(kBufferTriples, left);
+      broadcast<kPixels>(p, tile.window, tile.triples - left, buffered, tile.x);
     }
-  }
-  if (fits) {
-    count_blocks<kPixels>(x, w, triples, different);
-  } else {
-    for (std::size_t first = 0; first < triples; first += kBufferTriples) {
-      const std::size_t part = smaller(kBufferTriples, triples - first);
-      broadcast<kPixels>(p, tile.window, first, part, x);
-      count_blocks<kPixels>(x, w + first * 3 * kLanes, part, different);
+    const std::size_t block = smaller(kTriplesPerBlock, buffered);
+    const Counters<kPixels> c = count<kPixels>(x, w, block);
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const uint16x8_t pairs = vpadalq_u8(vpadalq_u8(vpaddlq_u8(c.ones[i][v]), c.twos[i][v]), c.twos[i][v]);
+        different[i][v] = vpadalq_u16(vreinterpretq_u32_s32(vld1q_s32(from[i] + 4 * v)), pairs);
+      }
+    }
+    left -= block;
+    if (left == 0) break;
+    buffered -= block;
+    x += 12 * kPixels * block;
+    w += 3 * kLanes * block;
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      for (std::size_t v = 0; v < kVectors; ++v) vst1q_s32(sums[i] + 4 * v, vreinterpretq_s32_u32(different[i][v]));
+      from[i] = sums[i];
     }
   }
 
-  const auto load = [count](const float* from, std::size_t v) {
-    return kFull ? vld1q_f32(from + 4 * v) : vld1q_f32(Partial(from, count).values + 4 * v);
-  };
   const float32x4_t lower = vdupq_n_f32(p.lower), upper = vdupq_n_f32(p.upper);
-  const float* residual = p.residual + tile.index * p.residual_stride + o;
-  float* output = p.output + tile.index * p.output_stride + o;
   float32x4_t scale[kVectors], bias[kVectors];
   for (std::size_t v = 0; v < kVectors; ++v) {
-    scale[v] = load(p.scale + o, v);
-    bias[v] = load(p.bias + o, v);
+    scale[v] = vld1q_f32(panel.scale + 4 * v);
+    bias[v] = vld1q_f32(panel.bias + 4 * v);
   }
-  for (std::size_t i = 0; i < kPixels; ++i, residual += p.residual_stride, output += p.output_stride) {
-    float y[kLanes];
+  const float* residual = panel.residual;
+  float* output = panel.output;
+  for (std::size_t i = 0; i < kPixels; ++i, residual += panel.residual_stride, output += panel.output_stride) {
+    float32x4_t y[kVectors];
     for (std::size_t v = 0; v < kVectors; ++v) {
-      const float32x4_t value =
-          finish(different[i][v], vdupq_n_f32(tile.inside[i]), scale[v], bias[v], load(residual, v));
-      vst1q_f32((kFull ? output : y) + 4 * v, clamp(value, lower, upper));
+      y[v] = finish(different[i][v], vdupq_n_f32(tile.inside[i]), scale[v], bias[v], vld1q_f32(residual + 4 * v));
     }
-    for (std::size_t l = 0; !kFull && l < count; ++l) output[l] = y[l];
+    for (std::size_t v = 0; v < kVectors; ++v) vst1q_f32(output + 4 * v, clamp(y[v], lower, upper));
   }
 }
 
+// The same for the last panel, of which there are `count` channels: through copies that are filled up.
 template <std::size_t kPixels>
-void multiply_pixels(const Product& p, std::size_t index, Word* x) {
-  Tile<kPixels> tile;
-  tile.index = index;
+[[gnu::noinline]] void multiply_partial(const Product& p, const Tile<kPixels>& tile, const Word* w,
+                                        const Panel<kPixels>& panel, std::size_t count) {
+  std::int32_t border_weights[kPixels][kLanes] = {};
+  float scale[kLanes] = {}, bias[kLanes] = {}, residual[kPixels][kLanes] = {}, output[kPixels][kLanes];
+  Panel<kPixels> copy{{}, scale, bias, residual[0], kLanes, output[0], kLanes};
+  for (std::size_t i = 0; i < kPixels; ++i) copy.border_weights[i] = border_weights[i];
+  for (std::size_t l = 0; l < count; ++l) {
+    scale[l] = panel.scale[l];
+    bias[l] = panel.bias[l];
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      border_weights[i][l] = panel.border_weights[i][l];
+      residual[i][l] = panel.residual[i * panel.residual_stride + l];
+    }
+  }
+  multiply_panel<kPixels>(p, tile, w, copy);
   for (std::size_t i = 0; i < kPixels; ++i) {
-    const std::size_t sample = (index + i) / p.pixels_per_sample;
-    const Pixel pixel = p.pixels[index + i - sample * p.pixels_per_sample];
-    tile.window[i] = p.input + sample * p.sample_stride + pixel.input;
+    for (std::size_t l = 0; l < count; ++l) panel.output[i * panel.output_stride + l] = output[i][l];
+  }
+}
+
+// A pixel of some sample.
+struct Place {
+  const Word* input;  // of its sample
+  std::size_t pixel;
+};
+
+// Multiplies kPixels pixels, from `place` on, which it moves behind them; `index` is the first one's.
+template <std::size_t kPixels>
+void multiply_pixels(const Product& p, std::size_t index, Place& place, Word* x) {
+  Tile<kPixels> tile;
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    const Pixel pixel = p.pixels[place.pixel];
+    tile.window[i] = place.input + pixel.input;
     tile.border_weights[i] = p.border_weights + pixel.border * p.border_stride;
     tile.inside[i] = static_cast<float>(p.inside[pixel.border]);
+    if (++place.pixel == p.pixels_per_sample) place = {place.input + p.sample_stride, 0};
   }
-  const std::size_t triples = p.runs * p.run_words / 3, panel_words = triples * 3 * kLanes;
-  const bool fits = triples <= kBufferTriples;
-  if (fits) broadcast<kPixels>(p, tile.window, 0, triples, x);
+  tile.triples = p.runs * p.run_words / 3;
+  tile.x = x;
+  tile.fits = tile.triples <= kBufferTriples;
+  if (tile.fits) broadcast<kPixels>(p, tile.window, 0, tile.triples, x);
 
+  const std::size_t panel_words = tile.triples * 3 * kLanes, end = smaller(p.panel_end * kLanes, p.channels);
   const Word* w = p.panels + p.panel_begin * panel_words;
-  std::size_t o = p.panel_begin * kLanes;
-  const std::size_t end = smaller(p.panel_end * kLanes, p.channels);
-  for (; o + kLanes <= end; o += kLanes, w += panel_words) {
-    multiply_panel<kPixels, true>(p, tile, w, triples, fits, x, o, kLanes);
+  const float* const residual = p.residual + index * p.residual_stride;
+  float* const output = p.output + index * p.output_stride;
+  for (std::size_t o = p.panel_begin * kLanes; o < end; o += kLanes, w += panel_words) {
+    const auto panel = [&] {
+      Panel<kPixels> at{{}, p.scale + o, p.bias + o, residual + o, p.residual_stride, output + o, p.output_stride};
+      for (std::size_t i = 0; i < kPixels; ++i) at.border_weights[i] = tile.border_weights[i] + o;
+      return at;
+    };
+    if (o + kLanes <= end) {
+      multiply_panel<kPixels>(p, tile, w, panel());
+    } else {
+      multiply_partial<kPixels>(p, tile, w, panel(), end - o);
+    }
   }
-  if (o < end) multiply_panel<kPixels, false>(p, tile, w, triples, fits, x, o, end - o);
 }
 
 void multiply(const Product& product) {
   const Product p = product;  // a copy that nothing can point to: the compiler keeps it in registers across the assembly
   alignas(64) Word x[12 * kTilePixels * kBufferTriples];
   std::size_t index = p.pixel_begin;
-  for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) multiply_pixels<kTilePixels>(p, index, x);
-  for (; index < p.pixel_end; ++index) multiply_pixels<1>(p, index, x);
+  const std::size_t sample = index / p.pixels_per_sample;
+  Place place{p.input + sample * p.sample_stride, index - sample * p.pixels_per_sample};
+  for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) multiply_pixels<kTilePixels>(p, index, place, x);
+  for (; index < p.pixel_end; ++index) multiply_pixels<1>(p, index, place, x);
 }
 
 }  // namespace
 
 extern const Kernel kernel_neon;  // const objects are internal without a declaration
-const Kernel kernel_neon = {"neon", kLanes, /*triples=*/true, sum_rows, pack_signs, gather_runs_portable, multiply};
+const Kernel kernel_neon = {"neon", kLanes, /*triples=*/true, sum_rows, pack_signs, gather_runs, multiply};
 
 }  // namespace rbnn
