@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Raspberry Pi 3, 4 and 5.
-CPUS = ("cortex-a53", "cortex-a72", "cortex-a76")
 
 Emulate = Callable[..., dict[str, Any]]
 
@@ -26,6 +24,9 @@ def load_tool(name: str) -> ModuleType:
     return module
 
 
+CPUS = tuple(load_tool("setup").CPUS)
+
+
 @pytest.fixture(scope="session", params=CPUS)
 def emulate(request: pytest.FixtureRequest) -> Emulate:
     """Runs `device.py` with arguments on one processor and returns what it prints."""
@@ -36,10 +37,16 @@ def emulate(request: pytest.FixtureRequest) -> Emulate:
         pytest.skip(f"cannot emulate Arm64 here: {reason}")
 
     def run(*arguments: object) -> dict[str, Any]:
-        path = os.pathsep.join((str(arm64.FOLDER / "site"), str(ROOT / "tests")))
         script = ROOT / "tests/aarch64/device.py"
-        command = arm64.emulated(script, *map(str, arguments), cpu=request.param, PYTHONPATH=path)
-        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        command = [arm64.emulated_python(request.param), script, *map(str, arguments)]
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
+        )
         assert result.returncode == 0, result.stderr
         found = json.loads(result.stdout.splitlines()[-1])
         assert found["machine"] == "aarch64"

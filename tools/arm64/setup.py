@@ -2,10 +2,13 @@
 
     python tools/arm64/setup.py dist/rbnn_deploy-0.1.0-py3-none-manylinux_2_28_aarch64.whl
 
-Writes build/arm64/root (Debian's Python, made once) and build/arm64/site (the wheel and what it depends on,
-made anew where the wheel changed). Needs Linux, root (debootstrap refuses to run without), and two packages
-of Debian or Ubuntu. Neither binfmt_misc nor chroot is used. It shows that results are right on Arm, and
-nothing about Arm's speed.
+Writes build/arm64/root (Debian's Python, made once), build/arm64/site (the wheel and what it depends on,
+made anew where the wheel changed), and a folder for each processor, whose `python` runs on it:
+
+    build/arm64/cortex-a72/python -m rbnn_deploy run model.onnx image.jpg
+
+Needs Linux, root (debootstrap refuses to run without), and two packages of Debian or Ubuntu. Neither
+binfmt_misc nor chroot is used. It shows that results are right on Arm, and nothing about Arm's speed.
 """
 
 import argparse
@@ -26,19 +29,34 @@ TOOLS = {
 }
 GLIBC_FLOORS = range(17, 37)  # manylinux_2_17 to manylinux_2_36, which is bookworm's
 
-# ONNX Runtime reads the cores' identity here and crashes on x86's file. Two of a Cortex-A76: QEMU_CPU decides
-# what can be executed.
+# ONNX Runtime reads the cores' identity in /proc/cpuinfo and crashes on x86's. Part, variant, revision and
+# features of two cores, by what QEMU calls the processor of a Raspberry Pi 3, 4 and 5.
 CORE = """\
+processor\t: {processor}
 BogoMIPS\t: 108.00
-Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
+Features\t: {features}
 CPU implementer\t: 0x41
 CPU architecture: 8
-CPU variant\t: 0x4
-CPU part\t: 0xd0b
-CPU revision\t: 1
+CPU variant\t: 0x{variant}
+CPU part\t: 0x{part}
+CPU revision\t: {revision}
 
 """
-CPUINFO = "".join(f"processor\t: {core}\n{CORE}" for core in range(2))
+V8 = "fp asimd evtstrm crc32 cpuid"
+V82 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
+CPUS = {
+    "cortex-a53": ("d03", 0, 4, V8),
+    "cortex-a72": ("d08", 0, 3, V8),
+    "cortex-a76": ("d0b", 4, 1, V82),
+}
+
+# It names itself as Python's sys.executable (-0), so that a process that Python starts is emulated too.
+PYTHON = """\
+#!/bin/sh
+export QEMU_CPU={cpu} PYTHONHOME="{machine}/usr" PYTHONPATH="{site}${{PYTHONPATH:+:$PYTHONPATH}}"
+export PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1
+exec qemu-aarch64-static -0 "{machine}/python" -L "{machine}" "{machine}/usr/bin/python{version}" "$@"
+"""
 
 
 def missing() -> str | None:
@@ -61,9 +79,26 @@ def make_root(root: Path) -> None:
     for archive in sorted((work / "var/cache/apt/archives").glob("*.deb")):
         subprocess.run(["dpkg", "-x", str(archive), str(work)], check=True)
         archive.unlink()
-    (work / "proc").mkdir(exist_ok=True)
-    (work / "proc/cpuinfo").write_text(CPUINFO)
     work.rename(root)
+
+
+def make_machine(cpu: str) -> None:
+    """Makes the folder of one processor: the root, by links, its own /proc/cpuinfo, and its Python."""
+    machine = FOLDER / cpu
+    shutil.rmtree(machine, ignore_errors=True)
+    (machine / "proc").mkdir(parents=True)
+    for entry in (FOLDER / "root").iterdir():
+        if entry.name != "proc":
+            (machine / entry.name).symlink_to(Path("../root") / entry.name)
+    part, variant, revision, features = CPUS[cpu]
+    cores = [
+        CORE.format(processor=core, features=features, variant=variant, part=part, revision=revision)
+        for core in range(2)
+    ]
+    (machine / "proc/cpuinfo").write_text("".join(cores))
+    python = machine / "python"
+    python.write_text(PYTHON.format(cpu=cpu, machine=machine, site=FOLDER / "site", version=PYTHON_VERSION))
+    python.chmod(0o755)
 
 
 def mirror() -> list[str]:
@@ -89,23 +124,9 @@ def make_site(site: Path, wheel: Path) -> None:
     stamp.write_text(digest)
 
 
-def emulated(*arguments: str | Path, cpu: str = "cortex-a76", **environment: str) -> list[str]:
-    """Returns the command that runs the Arm64 Python.
-
-    Args:
-        *arguments: Of Python.
-        cpu: The processor, as QEMU calls it.
-        **environment: Variables that it sees besides this process's.
-    """
-    variables = {
-        "QEMU_CPU": cpu,
-        "PYTHONPATH": str(FOLDER / "site"),
-        "PYTHONSAFEPATH": "1",  # not this checkout's packages, which the current folder may hold
-        "PYTHONNOUSERSITE": "1",
-    } | environment
-    root = FOLDER / "root"
-    python = ["qemu-aarch64-static", "-L", str(root), str(root / f"usr/bin/python{PYTHON_VERSION}")]
-    return ["env", *(f"{name}={value}" for name, value in variables.items()), *python, *map(str, arguments)]
+def emulated_python(cpu: str) -> Path:
+    """Returns the program that runs the Arm64 Python on a processor of CPUS."""
+    return FOLDER / cpu / "python"
 
 
 def main() -> None:
@@ -123,7 +144,9 @@ def main() -> None:
         make_root(FOLDER / "root")
     make_site(FOLDER / "site", arguments.wheel)
     code = "import onnxruntime, runtimes.library as l; print(onnxruntime.__version__, l.library_info())"
-    subprocess.run(emulated("-c", code), check=True)
+    for cpu in CPUS:
+        make_machine(cpu)
+        subprocess.run([emulated_python(cpu), "-c", code], check=True)
 
 
 if __name__ == "__main__":
