@@ -1,6 +1,7 @@
 """`rbnn-deploy train`."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,14 +56,14 @@ def train(
     numbers = replace_given(get_recipe(recipe, arch), fields)
     device = torch_device(options)
     is_main = int(os.environ.get("RANK", "0")) == 0  # as torchrun sets it
-    with progress_bar(1000 if is_main else 0, "reading images") as advance:
+    with progress_bar(1000, "reading images") if is_main else nullcontext(lambda _: None) as advance:
         done = 0
 
         def progress(count: int, total: int) -> None:
             nonlocal done
             step = 1000 * count // total - done
             done += step
-            if step and is_main:
+            if step:
                 advance(step)
 
         images = load_training_data(source, arch, progress=progress, device=device)

@@ -44,10 +44,10 @@ def evaluate(module: nn.Module, data: Data) -> float:
     """Returns the share of test images that a network classifies rightly; leaves it in evaluation mode.
 
     Args:
-        module: The network, on the CPU.
+        module: The network; where its parameters are, the images are brought.
         data: See `rbnn_deploy.training.train`.
     """
-    device = torch.device("cpu")
+    device = next(module.parameters()).device
     # The number of images a step has nothing to do with the test images, and must not be too large for them.
     source = open_source(data, TrainingRecipe(batch_size=2), TrainingOptions(), Processes(), device)
     right, _, count, _ = count_right(module, source.test(), device).tolist()

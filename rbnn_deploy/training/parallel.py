@@ -103,11 +103,14 @@ def synchronised_batch_norm(module: nn.Module, enabled: bool) -> Iterator[None]:
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.modules.batchnorm._BatchNorm):
-                setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))  # type: ignore[no-untyped-call]
-                replaced.append((parent, name, child))
+                synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(child)  # type: ignore[no-untyped-call]
+                setattr(parent, name, synchronised)
+                replaced.append((parent, name, child, synchronised))
     try:
         yield
     finally:
-        for parent, name, child in replaced:
-            child.train(parent.training)
+        for parent, name, child, synchronised in replaced:
+            for key, value in synchronised.named_buffers():  # they may have been moved to another device
+                setattr(child, key, value)
+            child.train(synchronised.training)
             setattr(parent, name, child)
