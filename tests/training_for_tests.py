@@ -94,14 +94,14 @@ def kill_in_write(count):
     torch.save = counted
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
     parser.add_argument("--kill-at", type=int)
     parser.add_argument("--kill-in-write", type=int)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--loaders", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if arguments.kill_at:
         kill_at(arguments.kill_at)

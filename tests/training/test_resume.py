@@ -18,12 +18,19 @@ from rbnn_deploy.training import TrainingOptions, train
 from rbnn_deploy.training.results import TIMINGS
 
 
-def run(out, *arguments):
-    """Trains in a process of its own; returns how it ended."""
+def run_and_die(out, *arguments):
+    """Trains in a process of its own, which is killed."""
     command = [sys.executable, training_for_tests.__file__, str(out), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.fixture
+def run_here():
+    """Trains in this process: whole, or after another one was killed."""
+    threads = torch.get_num_threads()
+    yield lambda *arguments: training_for_tests.main([str(argument) for argument in arguments])
+    torch.set_num_threads(threads)  # the training has set them to what all others have
 
 
 def log(out):
@@ -48,31 +55,31 @@ def assert_same(first, second):
     assert (first / "last.safetensors").read_bytes() == (second / "last.safetensors").read_bytes()
 
 
-def test_killed_three_times_and_resumed(tmp_path):
+def test_killed_three_times_and_resumed(tmp_path, run_here):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run(whole) == 0
-    assert run(broken, "--kill-at", "15") == -signal.SIGKILL  # of 10 steps an epoch
+    run_here(whole)
+    run_and_die(broken, "--kill-at", "15")  # of 10 steps an epoch
     assert position(broken) == (1, 3)
     assert len(log(broken)) == 2
     # From step 3 of the second epoch: states after its steps 6 and 9, then half of last.pt at its end.
-    assert run(broken, "--resume", "--kill-in-write", "3") == -signal.SIGKILL
+    run_and_die(broken, "--resume", "--kill-in-write", "3")
     assert position(broken) == (1, 9)
     assert len(log(broken)) == 2
     assert list(broken.glob(".last.pt.*.partial"))
     # A step into the third epoch: its state is that of the second's end.
-    assert run(broken, "--resume", "--kill-at", "3") == -signal.SIGKILL
+    run_and_die(broken, "--resume", "--kill-at", "3")
     assert position(broken) == (2, 0)
-    assert run(broken, "--resume") == 0
+    run_here(broken, "--resume")
     assert_same(whole, broken)
     assert sorted(path.name for path in broken.iterdir()) == sorted(path.name for path in whole.iterdir())
 
 
-def test_loaders_and_a_network_that_draw_random_numbers(tmp_path):
+def test_loaders_and_a_network_that_draw_random_numbers(tmp_path, run_here):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run(whole, "--loaders") == 0
-    assert run(broken, "--loaders", "--kill-at", "18") == -signal.SIGKILL
+    run_here(whole, "--loaders")
+    run_and_die(broken, "--loaders", "--kill-at", "18")
     assert position(broken) == (1, 6)
-    assert run(broken, "--loaders", "--resume") == 0
+    run_here(broken, "--loaders", "--resume")
     assert_same(whole, broken)
 
 
