@@ -17,3 +17,7 @@ def initialise(module: nn.Module, recipe: TrainingRecipe) -> None:
     """
     if recipe.initial_angle is not None:
         set_rotation_angle(module, recipe.initial_angle)
+    if recipe.norm_gain is not None:
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                nn.init.constant_(layer.weight, recipe.norm_gain)

@@ -14,6 +14,7 @@ from rbnn_deploy.training.recipe import TrainingRecipe
 
 # Of a binary layer: its weights, its angles theta, its scales alpha; then BatchNorm's, then all others.
 GROUPS = ("binary", "angle", "scale", "norm", "float")
+ADAM_BETA2 = 0.999
 _OF_BINARY_LAYER = {"weight": "binary", "rotate": "angle", "alpha": "scale"}
 
 
@@ -48,6 +49,8 @@ def build_optimizer(module: nn.Module, recipe: TrainingRecipe) -> torch.optim.Op
         for name, parameters in group_parameters(module).items()
         if parameters
     ]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, recipe.learning_rate, (recipe.momentum, ADAM_BETA2))
     return torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum)
 
 

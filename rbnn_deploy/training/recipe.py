@@ -12,6 +12,9 @@ def _number(default: Any, explanation: str) -> Any:
     return field(default=default, metadata={"help": explanation})
 
 
+OPTIMIZERS = ("sgd", "adam")
+
+
 @dataclass(frozen=True)
 class TrainingRecipe:
     """How a network is trained; the defaults gave the paper's CIFAR results.
@@ -23,9 +26,10 @@ class TrainingRecipe:
     batch_size: int = _number(
         256, "Images a step, over all processes; an epoch's last partial batch is left out."
     )
-    learning_rate: float = _number(0.1, "Highest learning rate, of SGD.")
-    momentum: float = _number(0.9, "Of SGD.")
-    weight_decay: float = _number(1e-4, "Of SGD, on every parameter.")
+    optimizer: str = _number("sgd", "sgd or adam.")
+    learning_rate: float = _number(0.1, "Highest learning rate.")
+    momentum: float = _number(0.9, "Of SGD; Adam's first beta.")
+    weight_decay: float = _number(1e-4, "Added to every gradient, times the parameter.")
     warmup_epochs: float = _number(
         5, "The learning rate rises linearly over these, then falls to 0 as a cosine."
     )
@@ -35,6 +39,9 @@ class TrainingRecipe:
     # epochs, so a short training starts elsewhere.
     initial_angle: float | None = _number(
         None, "Where every rotation's angle starts; the network's own, pi / 2 for a new one, if absent."
+    )
+    norm_gain: float | None = _number(
+        None, "Where the gains of every BatchNorm2d start; the network's own, 1e-8 for a new one, if absent."
     )
     crop_padding: int = _number(
         4, "Images are padded by so many black pixels and cut back at a random place."
@@ -60,8 +67,16 @@ class TrainingRecipe:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise UserError(f"{name} must not be negative, and is {value}")
-        if self.initial_angle is not None and not math.isfinite(self.initial_angle):
-            raise UserError(f"initial_angle must be a finite number, not {self.initial_angle}")
+        if self.optimizer not in OPTIMIZERS:
+            raise UserError(
+                f"no optimizer is called {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}"
+            )
+        if self.momentum >= 1:
+            raise UserError(f"momentum must be below 1, not {self.momentum}")
+        for name in ("initial_angle", "norm_gain"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise UserError(f"{name} must be a finite number, not {value}")
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Returns the learning rate of a step.

@@ -53,6 +53,9 @@ def test_every_step_of_a_short_training_has_a_rate(warmup, epochs, steps):
         {"warmup_epochs": -1},
         {"crop_padding": -1},
         {"t_min": 0.0},
+        {"optimizer": "lion"},
+        {"momentum": 1.0},
+        {"norm_gain": math.nan},
     ],
     ids=str,
 )
