@@ -86,7 +86,9 @@ class BinaryConv2dKernel {
       Pool& pool = *static_cast<Pool*>(self);
       if (pool.failure != nullptr) return;
       if (total == 1) return task(data, 0);
-      pool.failure = pool.api.KernelContext_ParallelFor(pool.context, task, total, 0, data);
+      // As many batches as tasks: threads take one after the other. The default is an equal share for each thread, and
+      // all would wait for the one that another program has interrupted.
+      pool.failure = pool.api.KernelContext_ParallelFor(pool.context, task, total, total, data);
     }
   };
 

@@ -13,14 +13,27 @@ namespace {
 // Samples are processed in rounds whose input and windows stay in a second-level cache.
 constexpr std::size_t kRoundBytes = std::size_t{1} << 20;
 
-// Work is cut so that a task is worth the call and a pool of some threads finds enough of them. How it is cut has no
-// influence on the result: sums of rows are per row, and every output is computed on its own.
-constexpr std::size_t kRowsPerTask = 8;
-constexpr std::size_t kPixelsPerTask = 96;
-constexpr std::size_t kEnoughTasks = 16;
+// Work is cut into equal tasks, each worth waking a thread for (a microsecond or more), and enough of them that threads
+// finish together although another program takes one of them for a while. How it is cut has no influence on the result:
+// sums of rows are per row, and every output is computed on its own.
+constexpr std::size_t kFloatsPerTask = std::size_t{1} << 15;  // at least, of a pass over activations
+constexpr std::size_t kMacsPerTask = std::size_t{1} << 20;    // at least, of the product
+constexpr std::size_t kMostTasks = 16;
+constexpr std::size_t kRowsPerStep = 4;  // sum_rows interleaves as many
+constexpr std::size_t kPixelsPerStep = 12;  // tiles of 3, 4 and 6 pixels fill it
+constexpr std::size_t kPixelsPerTask = 48;  // at least: a task fetches its panels' weights anew
 constexpr std::size_t kPanelsPerStep = 2;
 
 constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+constexpr std::size_t count_tasks(std::size_t work, std::size_t work_per_task) {
+  return std::clamp(work / work_per_task, std::size_t{1}, kMostTasks);
+}
+
+// The first of `total` that belongs to part `part` of `parts`, parts being equal but for multiples of `unit`.
+constexpr std::size_t part_begin(std::size_t total, std::size_t part, std::size_t parts, std::size_t unit) {
+  return part == parts ? total : total * part / parts / unit * unit;
+}
 
 FilterShape validated(const FilterShape& shape, const Attributes& attributes) {
   validate(attributes);
@@ -122,9 +135,11 @@ void BinaryConv2d::compute_thresholds(const Round& round, const Parallel& parall
   }
   const auto height = static_cast<std::size_t>(round.plan.height), rows = round.samples * height;
   const auto length = static_cast<std::size_t>(round.plan.width * attributes_.channels);
-  parallel_for(parallel, divide_up(rows, kRowsPerTask), [&](std::size_t task) noexcept {
-    const std::size_t begin = task * kRowsPerTask, count = std::min(kRowsPerTask, rows - begin);
-    kernel_.sum_rows(round.tensors.x + begin * length, count, length, round.row_sums + begin);
+  const std::size_t tasks = std::min(rows, count_tasks(rows * length, kFloatsPerTask));
+  parallel_for(parallel, tasks, [&](std::size_t task) noexcept {
+    const std::size_t begin = part_begin(rows, task, tasks, kRowsPerStep);
+    const std::size_t end = part_begin(rows, task + 1, tasks, kRowsPerStep);
+    kernel_.sum_rows(round.tensors.x + begin * length, end - begin, length, round.row_sums + begin);
   });
   for (std::size_t sample = 0; sample < round.samples; ++sample) {
     double total = 0;
@@ -148,9 +163,12 @@ void BinaryConv2d::compute_windows(const Round& round, const Parallel& parallel)
   };
   const auto for_rows = [&](std::size_t rows_per_sample, auto&& function) {
     const std::size_t rows = round.samples * rows_per_sample;
-    parallel_for(parallel, divide_up(rows, kRowsPerTask), [&](std::size_t task) noexcept {
-      const std::size_t end = std::min(rows, (task + 1) * kRowsPerTask);
-      for (std::size_t i = task * kRowsPerTask; i < end; ++i) function(i / rows_per_sample, i % rows_per_sample);
+    const std::size_t tasks = std::min(rows, count_tasks(rows * length, kFloatsPerTask));
+    parallel_for(parallel, tasks, [&](std::size_t task) noexcept {
+      const std::size_t end = part_begin(rows, task + 1, tasks, 1);
+      for (std::size_t i = part_begin(rows, task, tasks, 1); i < end; ++i) {
+        function(i / rows_per_sample, i % rows_per_sample);
+      }
     });
   };
   if (plan.shared_rows) {  // a window row needs one input row, which no other one needs: one pass does both
@@ -190,17 +208,18 @@ void BinaryConv2d::compute_outputs(const Round& round, const Parallel& parallel)
   product.upper = attributes_.activation == Activation::kHardtanh ? 1.0f : kInfinity;
 
   const std::size_t pixels = round.samples * plan.pixels.size(), panels = filter_.panels_per_group();
-  const std::size_t pixel_tasks = divide_up(pixels, kPixelsPerTask);
-  const std::size_t steps = divide_up(panels, kPanelsPerStep);
-  const std::size_t panel_tasks = std::min(steps, divide_up(kEnoughTasks, pixel_tasks * groups));
-  const std::size_t panels_per_task = divide_up(steps, panel_tasks) * kPanelsPerStep;
+  const std::size_t macs = pixels * outputs * layout.words() * kWordBits;
+  const std::size_t tasks = count_tasks(macs, kMacsPerTask), steps = divide_up(panels, kPanelsPerStep);
+  const std::size_t pixel_tasks = std::clamp(pixels / kPixelsPerTask, std::size_t{1}, tasks);
+  const std::size_t panel_tasks = std::min(steps, divide_up(tasks, pixel_tasks * groups));
   parallel_for(parallel, groups * panel_tasks * pixel_tasks, [&](std::size_t task) noexcept {
     const std::size_t group = task / (panel_tasks * pixel_tasks), channel = group * group_outputs;
     Product part = product;
-    part.pixel_begin = task % pixel_tasks * kPixelsPerTask;
-    part.pixel_end = std::min(pixels, part.pixel_begin + kPixelsPerTask);
-    part.panel_begin = std::min(panels, task / pixel_tasks % panel_tasks * panels_per_task);
-    part.panel_end = std::min(panels, part.panel_begin + panels_per_task);
+    const std::size_t pixel_task = task % pixel_tasks, panel_task = task / pixel_tasks % panel_tasks;
+    part.pixel_begin = part_begin(pixels, pixel_task, pixel_tasks, kPixelsPerStep);
+    part.pixel_end = part_begin(pixels, pixel_task + 1, pixel_tasks, kPixelsPerStep);
+    part.panel_begin = part_begin(panels, panel_task, panel_tasks, kPanelsPerStep);
+    part.panel_end = part_begin(panels, panel_task + 1, panel_tasks, kPanelsPerStep);
     part.input = round.windows + group * plan.group_words;
     part.panels = filter_.group_panels(group);
     part.border_weights = plan.border_weights.data() + channel;

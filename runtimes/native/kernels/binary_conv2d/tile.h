@@ -5,13 +5,7 @@
 #pragma once
 
 #include "kernels/binary_conv2d/kernel.h"
-
-// A tile's arrays live in registers only if every loop over them is unrolled, and GCC's own limits stop it short of that.
-#if defined(__clang__)
-#define RBNN_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define RBNN_UNROLL _Pragma("GCC unroll 16")
-#endif
+#include "kernels/binary_conv2d/unroll.h"
 
 namespace rbnn {
 namespace {

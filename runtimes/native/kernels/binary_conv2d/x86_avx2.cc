@@ -20,6 +20,7 @@
 
 #include "kernels/binary_conv2d/kernel.h"
 #include "kernels/binary_conv2d/tile.h"
+#include "kernels/binary_conv2d/unroll.h"
 
 namespace rbnn {
 namespace {
