@@ -108,7 +108,9 @@ def test_loaders_of_ones_own():
     assert history[-1].test_top5_accuracy is None
 
 
-@pytest.mark.parametrize("data", [None, 3, (iter([]), iter([])), [[1]]], ids=str)
+@pytest.mark.parametrize(
+    "data", [None, 3, (iter([]), iter([])), [[1]]], ids=["none", "number", "no length", "one"]
+)
 def test_what_is_no_data_set(data):
     with pytest.raises(UserError, match="cannot train on a"):
         train(own_network(), data, ONE)
