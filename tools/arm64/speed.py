@@ -60,7 +60,7 @@ def compile_kernel() -> str:
     command += ["-ffp-contract=off", "-g0"]
     output = BUILD / "arm_neon.s"
     output.parent.mkdir(parents=True, exist_ok=True)
-    command += [f"-I{NATIVE}", "-S", "-o", output, NATIVE / "kernels/binary_conv2d/arm_neon.cc"]
+    command += [f"-I{NATIVE}", "-S", "-o", output, NATIVE / "kernels/binary_conv2d/arm_neon_multiply.cc"]
     subprocess.run([*map(str, command)], check=True)
     return output.read_text()
 
