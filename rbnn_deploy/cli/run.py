@@ -6,18 +6,25 @@ from typing import Annotated
 import typer
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.models import EMBEDDED_MODEL
 
 TOP = 5
 BATCH = 16  # bounds the memory, however many images there are
 
 
 def run(
-    model: Annotated[Path, typer.Argument(help="A deployed .onnx file.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[MODEL.onnx] IMAGE...",
+            help="A deployed model and images; without a model, the embedded one for CIFAR-10's classes.",
+        ),
+    ],
     runtime: Annotated[str, typer.Option(help="ort, ort-portable or numpy.")] = "ort",
     threads: Annotated[int | None, typer.Option(help="Computing threads.")] = None,
 ) -> None:
     """Classify images with a deployed model and show the five most probable classes."""
+    model, images = _split(files)
     import numpy as np
 
     from rbnn_deploy import api
@@ -41,3 +48,13 @@ def run(
     for path, row in zip(images, probabilities, strict=True):
         order = np.argsort(-row, kind="stable")[:TOP]
         typer.echo(f"{path}: " + ", ".join(f"{names[i]} {row[i]:.1%}" for i in order))
+
+
+def _split(files: list[Path]) -> tuple[Path, list[Path]]:
+    """Tells the model from the images; the embedded model where none is named."""
+    if files[0].suffix == ".onnx":
+        if len(files) == 1:
+            raise UserError(f"there is no image to classify; name some after {files[0]}")
+        return files[0], files[1:]
+    typer.echo(f"with the embedded model {EMBEDDED_MODEL.stem}, since no .onnx file comes first", err=True)
+    return EMBEDDED_MODEL, files
