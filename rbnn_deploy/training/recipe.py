@@ -102,7 +102,7 @@ def recipe_help() -> dict[str, str]:
 PAPER, SHORT = "paper", "short"
 
 # Made to take seconds. theta = 0.4 lets weights, rotations and theta learn from the first step, to
-# 97 or 98 % of the digits, where twelve epochs from pi / 2 reach 59 %.
+# 97 to 99 % of the digits, where twelve epochs from pi / 2 reach 59 %.
 _DIGITS = TrainingRecipe(
     epochs=15, batch_size=64, warmup_epochs=1, initial_angle=0.4, crop_padding=1, flip=False
 )
