@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -148,31 +149,22 @@ class _Recorder:
         *earlier, last = self._loop.history
         best = max(entry.test_accuracy for entry in self._loop.history)
         top5 = [entry.test_top5_accuracy for entry in self._loop.history]
-        extra = {} if None in top5 else {"best_prec5": 100 * max(value or 0.0 for value in top5)}
+        extra: dict[str, Any] = (
+            {} if None in top5 else {"best_prec5": 100 * max(value or 0.0 for value in top5)}
+        )
         is_best = all(last.test_accuracy > entry.test_accuracy for entry in earlier)
+        entries: dict[str, Any] = {
+            "architecture": self._identity.architecture,
+            "epoch": last.epoch,
+            "best_accuracy": 100 * best,
+            "mean": self._source.mean,
+            "std": self._source.std,
+            "class_names": self._source.class_names,
+        }
         for file in (LAST, BEST) if is_best else (LAST,):
             path = self._folder.path / file
-            save_checkpoint(
-                path,
-                self._module,
-                self._identity.architecture,
-                epoch=last.epoch,
-                best_accuracy=100 * best,
-                mean=self._source.mean,
-                std=self._source.std,
-                class_names=self._source.class_names,
-                **extra,
-            )
-            save_safetensors(
-                path.with_suffix(SAFETENSORS),
-                self._module,
-                self._identity.architecture,
-                epoch=last.epoch,
-                best_accuracy=100 * best,
-                mean=self._source.mean,
-                std=self._source.std,
-                class_names=self._source.class_names,
-            )
+            save_checkpoint(path, self._module, **entries, **extra)
+            save_safetensors(path.with_suffix(SAFETENSORS), self._module, **entries)
 
 
 @contextmanager
