@@ -59,7 +59,7 @@ def learn_rotation(weight: Tensor, R1: Tensor, R2: Tensor, sweeps: int = SWEEPS)
     R1_X = R1.T @ X
     for _ in range(sweeps):
         V = (R1_X.view(-1, q) @ R2).view(p, -1)
-        B = torch.copysign(V.new_ones(()), V)  # where V is 0, either sign gives the same overlap
+        B = V.sign()
         D1 = (B @ V.T) @ R1.T  # X R2 is R1 V
         R1 = _nearest_orthogonal(D1).T
         R1_X = R1.T @ X

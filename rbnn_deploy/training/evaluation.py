@@ -1,6 +1,7 @@
 """Accuracy on the test images."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,19 @@ from rbnn_deploy.training.sources import Batch, Data, open_source
 TOP = 5
 
 
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Keeps cuDNN from rounding what it multiplies to TensorFloat-32, as it does by default."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 @torch.no_grad()
+@_whole_float32()
 def count_right(module: nn.Module, batches: Iterable[Batch], device: torch.device) -> Tensor:
     """Counts the images that a network classifies rightly; leaves it in evaluation mode.
 
