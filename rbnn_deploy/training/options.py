@@ -1,18 +1,13 @@
 """How a training is run: where, how fast, how safely. What it computes is the recipe's."""
 
 import os
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.training.fields import explained, make_plain
 
 AMP = ("bf16",)
 _WORKERS_AT_MOST = 16  # more do not help one process: it has to collect what they make
-
-
-def _option(default: Any, explanation: str) -> Any:
-    """Returns a field that explains itself; the command line shows the explanation as an option's help."""
-    return field(default=default, metadata={"help": explanation})
 
 
 @dataclass(frozen=True)
@@ -22,24 +17,24 @@ class TrainingOptions:
     Every field is also an option of `rbnn-deploy train`, with the field's own explanation.
     """
 
-    device: str = _option("cpu", "cpu, cuda, cuda:1, ...; under torchrun, cuda is each process's own GPU.")
-    amp: str | None = _option(
+    device: str = explained("cpu", "cpu, cuda, cuda:1, ...; under torchrun, cuda is each process's own GPU.")
+    amp: str | None = explained(
         None, "bf16 computes convolutions and other products in bfloat16; signs and rotations stay float32."
     )
-    compile: bool = _option(False, "Compile the training step with torch.compile, which takes a minute.")
-    channels_last: bool | None = _option(
+    compile: bool = explained(False, "Compile the training step with torch.compile, which takes a minute.")
+    channels_last: bool | None = explained(
         None, "Keep activations channels-last; if absent, on CUDA only, as BatchNorm is slow so on CPUs."
     )
-    sync_batch_norm: bool = _option(
+    sync_batch_norm: bool = explained(
         False, "Let BatchNorm take its statistics over all processes, on CUDA; each has its own otherwise."
     )
-    workers: int | None = _option(
+    workers: int | None = explained(
         None, "Processes that read images which do not fit into memory; one a core if absent."
     )
-    checkpoint_every: int | None = _option(
+    checkpoint_every: int | None = explained(
         None, "Also save the state after so many steps of an epoch, not only at its end."
     )
-    tensorboard: bool | None = _option(
+    tensorboard: bool | None = explained(
         None, "Write TensorBoard's files too; if absent, where TensorBoard is installed."
     )
 
@@ -49,6 +44,7 @@ class TrainingOptions:
         Raises:
             UserError: One is outside its domain, or does not go with the device.
         """
+        make_plain(self)  # a torch.device becomes its name
         if self.amp is not None and self.amp not in AMP:
             raise UserError(f"amp cannot be {self.amp!r}; choose {', '.join(AMP)}, or leave it out")
         if self.workers is not None and self.workers < 0:

@@ -1,18 +1,13 @@
 """The numbers of a training: the paper's by default, and what each data set needs in their place."""
 
 import math
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 from rbnn_deploy.errors import UserError
-
-
-def _number(default: Any, explanation: str) -> Any:
-    """Returns a field that explains itself; the command line shows the explanation as an option's help."""
-    return field(default=default, metadata={"help": explanation})
-
+from rbnn_deploy.training.fields import explained, make_plain
 
 OPTIMIZERS = ("sgd", "adam")
+_SEEDS = 2**63  # that PyTorch takes
 
 
 @dataclass(frozen=True)
@@ -22,39 +17,40 @@ class TrainingRecipe:
     Every field is also an option of `rbnn-deploy train`, with the field's own explanation.
     """
 
-    epochs: int = _number(1000, "Length of the training.")
-    batch_size: int = _number(
+    epochs: int = explained(1000, "Length of the training.")
+    batch_size: int = explained(
         256, "Images a step, over all processes; an epoch's last partial batch is left out."
     )
-    optimizer: str = _number("sgd", "sgd or adam.")
-    learning_rate: float = _number(0.1, "Highest learning rate.")
-    momentum: float = _number(0.9, "Of SGD; Adam's first beta.")
-    weight_decay: float = _number(1e-4, "Added to every gradient, times the parameter.")
-    warmup_epochs: float = _number(
+    optimizer: str = explained("sgd", "sgd or adam.")
+    learning_rate: float = explained(0.1, "Highest learning rate.")
+    momentum: float = explained(0.9, "Of SGD; Adam's first beta.")
+    weight_decay: float = explained(1e-4, "Added to every gradient, times the parameter.")
+    warmup_epochs: float = explained(
         5, "The learning rate rises linearly over these, then falls to 0 as a cosine."
     )
-    t_min: float = _number(1e-2, "Sharpness t of the sign's gradient at the start.")
-    t_max: float = _number(1e1, "And at the end.")
+    t_min: float = explained(1e-2, "Sharpness t of the sign's gradient at the start.")
+    t_max: float = explained(1e1, "And at the end.")
     # At pi / 2 no gradient reaches the weights and only weight decay moves theta, which takes hundreds of
     # epochs, so a short training starts elsewhere.
-    initial_angle: float | None = _number(
+    initial_angle: float | None = explained(
         None, "Where every rotation's angle starts; the network's own, pi / 2 for a new one, if absent."
     )
-    norm_gain: float | None = _number(
+    norm_gain: float | None = explained(
         None, "Where the gains of every BatchNorm2d start; the network's own, 1e-8 for a new one, if absent."
     )
-    crop_padding: int = _number(
+    crop_padding: int = explained(
         4, "Images are padded by so many black pixels and cut back at a random place."
     )
-    flip: bool = _number(True, "Mirror half of the images.")
-    seed: int = _number(0, "Of new weights, of the order of images and of their augmentation.")
+    flip: bool = explained(True, "Mirror half of the images.")
+    seed: int = explained(0, "Of new weights, of the order of images and of their augmentation.")
 
     def __post_init__(self) -> None:
         """Checks every number.
 
         Raises:
-            UserError: A number is outside its domain.
+            UserError: A number is none, or outside its domain.
         """
+        make_plain(self)
         if self.epochs < 1:
             raise UserError(f"a training needs at least 1 epoch, not {self.epochs}")
         if self.batch_size < 2:
@@ -71,6 +67,8 @@ class TrainingRecipe:
             raise UserError(
                 f"no optimizer is called {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}"
             )
+        if self.seed >= _SEEDS:
+            raise UserError(f"seed must be below 2^63, not {self.seed}")
         if self.momentum >= 1:
             raise UserError(f"momentum must be below 1, not {self.momentum}")
         for name in ("initial_angle", "norm_gain"):
@@ -121,10 +119,12 @@ RECIPES[SHORT] = {
         epochs=12,
         batch_size=64,
         optimizer="adam",
-        learning_rate=0.003,
+        learning_rate=0.005,
         weight_decay=0.0,
         warmup_epochs=1,
         initial_angle=0.4,
+        norm_gain=0.1,
+        crop_padding=0,
     )
     for family, recipe in RECIPES[PAPER].items()
 } | {"digits": _DIGITS}

@@ -1,9 +1,13 @@
+import json
 import math
+from dataclasses import asdict
 
+import numpy as np
 import pytest
+import torch
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.training import TrainingRecipe, default_recipe
+from rbnn_deploy.training import TrainingOptions, TrainingRecipe, default_recipe
 
 
 def test_the_defaults_are_the_papers():
@@ -56,9 +60,23 @@ def test_every_step_of_a_short_training_has_a_rate(warmup, epochs, steps):
         {"optimizer": "lion"},
         {"momentum": 1.0},
         {"norm_gain": math.nan},
+        {"epochs": 1.5},
+        {"epochs": None},
+        {"learning_rate": "fast"},
+        {"seed": 2**63},
     ],
     ids=str,
 )
 def test_numbers_outside_their_domain_are_refused(wrong):
     with pytest.raises(UserError):
         TrainingRecipe(**wrong)
+
+
+def test_numbers_of_numpy_and_torch_become_pythons():
+    recipe = TrainingRecipe(
+        epochs=np.int64(30), learning_rate=np.float32(0.5), initial_angle=torch.tensor(0.25), seed=np.uint8(3)
+    )
+    assert recipe == TrainingRecipe(epochs=30, learning_rate=0.5, initial_angle=0.25, seed=3)
+    assert json.loads(json.dumps(asdict(recipe))) == asdict(recipe)
+    options = TrainingOptions(device=torch.device("cpu"), checkpoint_every=np.int32(7))
+    assert json.loads(json.dumps(asdict(options))) == asdict(TrainingOptions(checkpoint_every=7))
