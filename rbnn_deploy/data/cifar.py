@@ -1,10 +1,8 @@
 """The original CIFAR-10 and CIFAR-100 downloads: python or binary version, archive or unpacked.
 
-The python version is pickles, and a pickle may run code, so they are read through an unpickler that can make
-NumPy arrays and built-in containers, and nothing else.
+The python version is pickles, and a pickle may run code; see `rbnn_deploy.data.array_pickle`.
 """
 
-import io
 import pickle
 import tarfile
 import zlib
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rbnn_deploy.data.array_pickle import MAX_BYTES, PickledArray, load_array_pickle
 from rbnn_deploy.data.labelled import LabelledImages
 from rbnn_deploy.data.preprocessing import UInt8
 from rbnn_deploy.errors import UserError
@@ -100,7 +99,10 @@ def load_cifar(path: Path, train: bool) -> LabelledImages | None:
 def _folder_reader(folder: Path) -> ReadMember:
     def read(name: str) -> bytes | None:
         file = folder / name
-        return file.read_bytes() if file.is_file() else None
+        if not file.is_file():
+            return None
+        _check_size(str(file), file.stat().st_size)
+        return file.read_bytes()
 
     return read
 
@@ -110,10 +112,19 @@ def _archive_reader(archive: tarfile.TarFile, folder: str) -> ReadMember:
 
     def read(name: str) -> bytes | None:
         member = members.get(f"{folder}/{name}")
-        stream = None if member is None or not member.isfile() else archive.extractfile(member)
+        if member is None or not member.isfile():
+            return None
+        _check_size(f"{name} of {archive.name!r}", member.size)
+        stream = archive.extractfile(member)
         return None if stream is None else stream.read()
 
     return read
+
+
+def _check_size(file: str, size: int) -> None:
+    # A small archive can hold a file that no memory holds.
+    if size > MAX_BYTES:
+        raise UserError(f"{file} is larger than any file of CIFAR; download the data set again")
 
 
 def _load(version: Version, source: str, read: ReadMember, train: bool) -> LabelledImages:
@@ -148,10 +159,11 @@ def _images(version: Version, content: bytes) -> tuple[UInt8, npt.NDArray[np.int
         pixels, labels = records[:, version.labels :], records[:, version.labels - 1].astype(np.int64)
     else:
         values = _unpickle(content)
-        pixels, labels = values[b"data"], np.asarray(values[version.key + b"s"], np.int64)
-        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        data, labels = values[b"data"], _labels(values[version.key + b"s"])
+        if not isinstance(data, PickledArray) or data.array.dtype != np.uint8:
             raise ValueError("its images are no bytes")
-    if pixels.shape != (len(labels), PIXELS) or len(labels) == 0:
+        pixels = data.array.view(np.uint8)
+    if labels.ndim != 1 or pixels.shape != (len(labels), PIXELS) or len(labels) == 0:
         raise ValueError("images and labels differ in number")
     if labels.min() < 0 or labels.max() >= version.classes:
         raise ValueError("a label is out of range")
@@ -160,35 +172,22 @@ def _images(version: Version, content: bytes) -> tuple[UInt8, npt.NDArray[np.int
 
 def _class_names(version: Version, content: bytes) -> tuple[str, ...]:
     names = content.split() if version.labels else _unpickle(content)[version.key + b"_names"]
-    result = tuple(name.decode() for name in names)
-    if len(result) != version.classes:
+    if len(names) != version.classes or sum(map(len, names)) > len(content):
         raise ValueError("wrong number of names")
-    return result
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Finds what NumPy arrays are rebuilt with, by its own table and not by importing what the file names."""
-
-    _reconstruct = np.empty(0).__reduce__()[0]
-    _allowed = {  # noqa: RUF012 - it is never changed
-        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        # How Python 3 writes bytes into pickles that Python 2 can read.
-        ("_codecs", "encode"): lambda text, encoding: text.encode("latin1"),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Looks a global up; refuses all that the table does not have."""
-        if (module, name) not in self._allowed:
-            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
-        return self._allowed[module, name]
+    return tuple(name.decode() for name in names)
 
 
 def _unpickle(content: bytes) -> dict[bytes, Any]:
-    # The published files were written by Python 2, whose strings are bytes.
-    values = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+    values = load_array_pickle(content)
     if not isinstance(values, dict):
         raise ValueError("no dict")
     return {key.encode() if isinstance(key, str) else key: value for key, value in values.items()}
+
+
+def _labels(values: Any) -> npt.NDArray[np.int64]:
+    if isinstance(values, PickledArray):
+        return values.array.astype(np.int64)
+    # NumPy would follow lists of lists, which a small file can make as large as it likes.
+    if not all(type(value) is int for value in values):
+        raise ValueError("its labels are no integers")
+    return np.asarray(values, np.int64)

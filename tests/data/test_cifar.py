@@ -68,12 +68,33 @@ def test_every_version_in_every_form(tmp_path, version, form):
             assert np.array_equal(images.read(index), expected)
 
 
-def test_arrays_of_a_new_numpy_are_read_too(tmp_path):
+@pytest.mark.parametrize("protocol", range(5))
+@pytest.mark.parametrize("form", [list, np.asarray])
+def test_arrays_of_a_new_numpy_are_read_too(tmp_path, protocol, form):
     version = VERSIONS[0]
     folder = write(version, tmp_path)
     pixels, labels = content_of(version, version.test)
-    (folder / version.test).write_bytes(pickle.dumps({"data": pixels, "labels": labels.tolist()}))
-    assert np.array_equal(load_test_images(folder).read(0)[..., 0], pixels[0, :1024].reshape(32, 32))
+    values = {"data": np.asfortranarray(pixels), "labels": form(labels.tolist())}
+    (folder / version.test).write_bytes(pickle.dumps(values, protocol))
+    images = load_test_images(folder)
+    assert np.array_equal(images.read(0)[..., 0], pixels[0, :1024].reshape(32, 32))
+    assert images.labels.tolist() == labels.tolist()
+
+
+def test_a_file_larger_than_any_of_cifar_is_not_read(tmp_path):
+    folder = write(VERSIONS[0], tmp_path)
+    with (folder / "test_batch").open("r+b") as file:
+        file.truncate(1 << 29)  # takes no space on the disk
+    with pytest.raises(UserError, match="larger than any file of CIFAR"):
+        load_test_images(folder)
+    member = tarfile.TarInfo("cifar-10-batches-py/test_batch")
+    member.size = 1 << 29
+    path = tmp_path / "cifar-10-python.tar"
+    path.write_bytes(member.tobuf())
+    with path.open("r+b") as file:
+        file.truncate(1 << 29 | 1 << 14)
+    with pytest.raises(UserError, match="larger than any file of CIFAR"):
+        load_test_images(path)
 
 
 class RunsCode:

@@ -1,0 +1,188 @@
+"""Reads pickles of integer arrays and built-in containers without trusting them.
+
+A pickle is a program: it looks objects up by name, calls them and sets their state. NumPy's own objects are
+not for one that somebody else wrote: ndarray.__setstate__ and dtype.__setstate__ take flags that turn bytes
+into pointers. So a pickle gets stand-ins, which keep what they are told and check it, and NumPy makes the
+array from their bytes afterwards.
+"""
+
+import functools
+import io
+import math
+import pickle
+import pickletools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# CIFAR-100's training images, the largest that is published, take 155 MB and 200,000 instructions.
+MAX_BYTES = 1 << 28
+MAX_INSTRUCTIONS = 2_000_000
+
+# How Python 2 and 3 write None, bool, int, bytes, str, tuple, list, dict, and objects by their __reduce__.
+# The others find objects without asking for a name, take classes apart, or read other buffers.
+_INSTRUCTIONS = frozenset(
+    [
+        "PROTO",
+        "FRAME",
+        "STOP",
+        "MARK",
+        "POP",
+        "POP_MARK",
+        "DUP",
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "LONG4",
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINBYTES8",
+        "UNICODE",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE8",
+        "EMPTY_TUPLE",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+        "EMPTY_LIST",
+        "LIST",
+        "APPEND",
+        "APPENDS",
+        "EMPTY_DICT",
+        "DICT",
+        "SETITEM",
+        "SETITEMS",
+        "PUT",
+        "BINPUT",
+        "LONG_BINPUT",
+        "MEMOIZE",
+        "GET",
+        "BINGET",
+        "LONG_BINGET",
+        "GLOBAL",
+        "STACK_GLOBAL",
+        "REDUCE",
+        "BUILD",
+    ]
+)
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+
+_INTEGERS = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8")
+_BYTE_ORDERS = ("|", "<", ">")
+
+
+class PickledArray:
+    """Stands for an ndarray, for its class, and for the function that makes an empty one.
+
+    Attributes:
+        array: What the pickle says; absent until it has said it.
+    """
+
+    array: npt.NDArray[np.integer[Any]]
+
+    def __init__(self, *_: Any) -> None:
+        """Takes the class, shape and type of the empty array, which mean nothing."""
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, is_fortran, content = state
+        if not isinstance(dtype, _PickledType) or type(content) is not bytes:
+            raise pickle.UnpicklingError("an array of anything but integers is not allowed")
+        # Each side first: a product of huge numbers takes huge memory.
+        if not all(type(side) is int and 0 <= side <= len(content) for side in shape) or len(shape) > 2:
+            raise pickle.UnpicklingError("an array of this shape is not allowed")
+        if math.prod(shape) * dtype.value.itemsize != len(content):
+            raise pickle.UnpicklingError("an array whose bytes are too few or too many is not allowed")
+        self.array = np.frombuffer(content, dtype.value).reshape(shape, order="F" if is_fortran else "C")
+
+
+class _PickledType:
+    """Stands for a dtype."""
+
+    value: np.dtype[np.integer[Any]]
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        text = code.decode("ascii") if type(code) is bytes else code
+        if type(text) is not str or text[-2:] not in _INTEGERS or text[:-2] not in ("", *_BYTE_ORDERS):
+            raise pickle.UnpicklingError("an array of anything but integers is not allowed")
+        self._code = text[-2:]
+        self.value = np.dtype(text)
+
+    def __setstate__(self, state: Any) -> None:
+        # (version, byte order, no subtype, names or fields, no size or alignment of its own, no flags)
+        _, order, *rest = state
+        order = order.decode("ascii") if type(order) is bytes else order
+        if order not in _BYTE_ORDERS or rest != [None, None, None, -1, -1, 0]:
+            raise pickle.UnpicklingError("an array of anything but integers is not allowed")
+        self.value = np.dtype(f"{order}{self._code}")
+
+
+def _encode(text: Any, encoding: Any) -> bytes:
+    """Stands for codecs.encode: how Python 3 writes bytes into pickles that Python 2 can read."""
+    if type(text) is not str or encoding not in ("latin1", b"latin1"):
+        raise pickle.UnpicklingError("an encoding other than latin1 is not allowed")
+    return text.encode("latin1")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Finds the stand-ins, by its own table and not by importing what the file names."""
+
+    def __init__(self, content: bytes) -> None:
+        # Python 2's strings are bytes.
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self._found = {
+            ("numpy.core.multiarray", "_reconstruct"): PickledArray,
+            ("numpy._core.multiarray", "_reconstruct"): PickledArray,
+            ("numpy", "ndarray"): PickledArray,
+            ("numpy", "dtype"): _PickledType,
+            # Cached, so that a file cannot make one text into bytes thousands of times. Its own, so that what
+            # a file may do to a function's attributes ends with it.
+            ("_codecs", "encode"): functools.cache(_encode),
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Looks a global up; refuses all that the table does not have."""
+        if (module, name) not in self._found:
+            raise pickle.UnpicklingError(f"{f'{module}.{name}'[:80]!a} is not allowed")
+        return self._found[module, name]
+
+
+def load_array_pickle(content: bytes) -> Any:
+    """Reads a pickle of built-in containers, numbers and strings, and of integer arrays up to two dimensions.
+
+    Args:
+        content: The pickle, of protocol 0 to 4, written by Python 2 or 3.
+
+    Returns:
+        What it holds; `PickledArray` where it has an array, and bytes where Python 2 had a string.
+
+    Raises:
+        pickle.UnpicklingError: It asks for anything else.
+        Exception: Nearly any other, where it is damaged.
+    """
+    _check_instructions(content)
+    return _ArrayUnpickler(content).load()
+
+
+def _check_instructions(content: bytes) -> None:
+    if len(content) > MAX_BYTES:
+        raise pickle.UnpicklingError(f"more than {MAX_BYTES} bytes are not allowed")
+    for count, (instruction, argument, _) in enumerate(pickletools.genops(content)):
+        if instruction.name not in _INSTRUCTIONS:
+            raise pickle.UnpicklingError(f"the instruction {instruction.name} is not allowed")
+        # The unpickler's memo is a list as long as the largest index.
+        if count == MAX_INSTRUCTIONS or (
+            instruction.name in _PUTS and not (type(argument) is int and 0 <= argument <= MAX_INSTRUCTIONS)
+        ):
+            raise pickle.UnpicklingError(f"more than {MAX_INSTRUCTIONS} instructions are not allowed")
