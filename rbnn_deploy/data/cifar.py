@@ -65,6 +65,25 @@ VERSIONS = (
 )
 
 
+@dataclass(frozen=True)
+class _Planes:
+    """Images as the files have them.
+
+    Attributes:
+        pixels: uint8 [n, 3 * 32 * 32] in the order (channel, row, column).
+        source: Where they come from.
+    """
+
+    pixels: UInt8
+    source: str
+
+    def read(self, index: int) -> UInt8:
+        return np.moveaxis(self.pixels[index].reshape(3, SIDE, SIDE), 0, -1)
+
+    def name_of(self, index: int) -> str:
+        return f"image {index} of {self.source}"
+
+
 def load_cifar(path: Path, train: bool) -> LabelledImages | None:
     """Loads a CIFAR download.
 
@@ -77,6 +96,7 @@ def load_cifar(path: Path, train: bool) -> LabelledImages | None:
 
     Raises:
         UserError: It is one, but incomplete or damaged.
+        PermissionError: It may not be read.
     """
     if path.is_dir():
         for version in VERSIONS:
@@ -90,6 +110,8 @@ def load_cifar(path: Path, train: bool) -> LabelledImages | None:
             for version in VERSIONS:
                 if f"{version.folder}/{version.test}" in names:
                     return _load(version, str(path), _archive_reader(archive, version.folder), train)
+    except PermissionError:
+        raise
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error):
         if path.name.startswith("cifar"):
             raise UserError(f"{path} is damaged or incomplete; download it again") from None
@@ -143,13 +165,9 @@ def _load(version: Version, source: str, read: ReadMember, train: bool) -> Label
         for name in (version.train if train else (version.test,))
     ]
     class_names = parse(version.names, lambda content: _class_names(version, content))
-    pixels = np.concatenate([images for images, _ in batches])
-    return LabelledImages(
-        np.concatenate([labels for _, labels in batches]),
-        class_names,
-        lambda index: np.moveaxis(pixels[index].reshape(3, SIDE, SIDE), 0, -1),
-        lambda index: f"image {index} of {source}",
-    )
+    images = _Planes(np.concatenate([pixels for pixels, _ in batches]), source)
+    labels = np.concatenate([labels for _, labels in batches])
+    return LabelledImages(labels, class_names, images.read, images.name_of)
 
 
 def _images(version: Version, content: bytes) -> tuple[UInt8, npt.NDArray[np.int64]]:

@@ -15,17 +15,22 @@ from rbnn_deploy.errors import UserError
 class LabelledImages:
     """Images with labels; nothing is decoded before it is asked for.
 
+    What `read` and `name_of` are given as has to be picklable, for the processes that read images.
+
     Attributes:
         labels: int64 [n], indices into `class_names`.
         class_names: In label order.
         read: Returns image i: a Pillow image, or uint8 [H, W] or [H, W, C].
         name_of: Returns what to call image i in a message.
+        stamp_of: Returns what is known of image i's file without reading it, its name in the data set and its
+            size; None where images are no files.
     """
 
     labels: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
     read: Callable[[int], Image.Image | UInt8]
     name_of: Callable[[int], str]
+    stamp_of: Callable[[int], str] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,11 +50,13 @@ class LabelledImages:
             raise UserError(f"the number of images must be at least 1, not {limit}")
         by_class = np.argsort(self.labels, kind="stable")
         chosen = by_class[np.arange(limit) * len(self) // limit]
+        subset = _Subset(self, chosen)
         return LabelledImages(
             self.labels[chosen],
             self.class_names,
-            lambda index: self.read(int(chosen[index])),
-            lambda index: self.name_of(int(chosen[index])),
+            subset.read,
+            subset.name_of,
+            None if self.stamp_of is None else subset.stamp_of,
         )
 
     def batches(
@@ -91,3 +98,26 @@ class LabelledImages:
             if progress is not None:
                 progress(index + 1, len(self))
         return result
+
+
+@dataclass(frozen=True)
+class _Subset:
+    """Some of a list's images.
+
+    Attributes:
+        whole: All.
+        chosen: int64 [n], which.
+    """
+
+    whole: LabelledImages
+    chosen: npt.NDArray[np.int64]
+
+    def read(self, index: int) -> Image.Image | UInt8:
+        return self.whole.read(int(self.chosen[index]))
+
+    def name_of(self, index: int) -> str:
+        return self.whole.name_of(int(self.chosen[index]))
+
+    def stamp_of(self, index: int) -> str:
+        assert self.whole.stamp_of is not None
+        return self.whole.stamp_of(int(self.chosen[index]))

@@ -15,25 +15,42 @@ Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 
 _MODES = {1: "L", 3: "RGB"}
+# Pillow looks at a file's content and not at its name, and gives some formats (EPS) to programs outside.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 
-def load_image(path: str | Path) -> Image.Image:
+def load_image(path: str | Path, formats: Sequence[str] = FORMATS) -> Image.Image:
     """Reads and decodes an image file.
 
+    Args:
+        path: The file.
+        formats: What it may be, whatever its name, as Pillow calls them.
+
     Raises:
-        UserError: The file is missing, or no image that Pillow reads, or has more than 8 bits a channel.
+        UserError: The file is missing, or no whole image of these formats, or has more than 8 bits a channel.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=tuple(formats)) as image:
             image.load()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path of the image") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no whole image"
-        raise UserError(f"cannot read image {path}: {reason}; replace or remove it") from None
+        raise unreadable(path, error, formats) from None
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         raise UserError(f"{path} has more than 8 bits a channel; save it with 8")
     return image
+
+
+def unreadable(path: str | Path, error: Exception, formats: Sequence[str] = FORMATS) -> UserError:
+    """Makes one sentence of what went wrong with an image file."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return UserError(
+        f"cannot read image {path}: {reason or f'it is no whole {_listed(formats)}'}; replace or remove it"
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def normalise(

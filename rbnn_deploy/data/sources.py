@@ -37,7 +37,7 @@ def load_test_images(
 def load_train_images(
     source: str | Path, limit: int | None = None, class_names: Sequence[str] | None = None
 ) -> LabelledImages:
-    """Loads the training images of a data set; see `load_test_images`, with `train/<class>/` for folders.
+    """Loads the training images of a data set; see `load_test_images`; folders need a `train/<class>/`.
 
     Raises:
         UserError: See `load_test_images`.
@@ -48,23 +48,30 @@ def load_train_images(
 def _load(
     source: str | Path, train: bool, limit: int | None, class_names: Sequence[str] | None
 ) -> LabelledImages:
+    try:
+        images = _open(source, train)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot read {error.filename or source}: {reason}; check its permissions") from None
+    return (images if class_names is None else _relabel(images, class_names)).subset(limit)
+
+
+def _open(source: str | Path, train: bool) -> LabelledImages:
     path = Path(source)
     if path.is_dir():
         wanted, others = (TRAIN_FOLDERS, TEST_FOLDERS) if train else (TEST_FOLDERS, TRAIN_FOLDERS)
         found = load_cifar(path, train)
-        images = load_folder(path, wanted, others) if found is None else found
-    elif path.exists():
+        return load_folder(path, wanted, others, flat=not train) if found is None else found
+    if path.exists():
         found = load_cifar(path, train)
         if found is None:
             raise UserError(
                 f"{path} is no whole CIFAR archive; unpack it and name the folder, or name another data set"
             )
-        images = found
-    elif str(source) == DIGITS:
-        images = load_digits(train)
-    else:
-        raise UserError(f"{path} does not exist; name a folder of images, a CIFAR download, or {DIGITS!r}")
-    return (images if class_names is None else _relabel(images, class_names)).subset(limit)
+        return found
+    if str(source) == DIGITS:
+        return load_digits(train)
+    raise UserError(f"{path} does not exist; name a folder of images, a CIFAR download, or {DIGITS!r}")
 
 
 def _relabel(images: LabelledImages, class_names: Sequence[str]) -> LabelledImages:

@@ -87,6 +87,27 @@ def test_other_channel_counts_are_refused():
         preprocess(noise(8, 8), (4, 8, 8))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP"])
+def test_formats_that_are_read(tmp_path, kind):
+    image = Image.fromarray(np.full((4, 5, 3), 200, np.uint8))
+    image.save(tmp_path / "image", kind)
+    assert load_image(tmp_path / "image").size == (5, 4)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "ICNS"])
+def test_formats_that_are_not(tmp_path, kind):
+    Image.fromarray(np.full((16, 16, 3), 200, np.uint8)).save(tmp_path / "image.png", kind)
+    with pytest.raises(UserError, match=r"it is no whole PNG, JPEG, BMP, GIF, PPM, TIFF or WEBP; replace"):
+        load_image(tmp_path / "image.png")
+
+
+def test_a_photo_with_a_preview_is_a_jpeg(tmp_path):
+    # Cameras put several pictures into a JPEG file, which Pillow calls MPO.
+    first, second = (Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (200, 10))
+    first.save(tmp_path / "image.jpg", "MPO", save_all=True, append_images=[second])
+    assert np.asarray(load_image(tmp_path / "image.jpg", ("PNG", "JPEG"))).mean() > 190
+
+
 def test_load_image_names_what_is_wrong(tmp_path):
     path = tmp_path / "image.png"
     with pytest.raises(UserError, match=r"image\.png does not exist"):

@@ -1,3 +1,8 @@
+import contextlib
+import os
+import pickle
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,6 +50,96 @@ def test_splits_share_their_classes(tmp_path):
     assert test.labels.tolist() == [2]
 
 
+def test_training_images_are_never_the_test_images(tmp_path):
+    save(tmp_path / "ant" / "1.png", 1)
+    assert len(load_test_images(tmp_path)) == 1
+    with pytest.raises(UserError, match=r"has no folder train; add train/<class>/ and test/<class>/$"):
+        load_train_images(tmp_path)
+
+
+@contextlib.contextmanager
+def closed_to_me(path):
+    """Takes all rights to a file or folder away, those of a superuser too; its parents are not asked."""
+    path.chmod(0)
+    user = os.geteuid()
+    with contextlib.chdir(path.parent):
+        if user == 0:
+            Path().chmod(0o755)
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(user)
+            path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("closed", "root"), [("data", "data"), ("data/train", "."), ("data/train/cat", "..")]
+)
+def test_a_folder_that_may_not_be_read(tmp_path, closed, root):
+    for name in ("ant", "cat"):
+        save(tmp_path / "data" / "train" / name / "1.png", 1)
+    with (
+        closed_to_me(tmp_path / closed),
+        pytest.raises(UserError, match=f"cannot read .*{Path(closed).name}.*: Permission denied; check"),
+    ):
+        load_train_images(root)
+
+
+def test_an_archive_that_may_not_be_read(tmp_path):
+    path = tmp_path / "cifar-10-python.tar.gz"
+    path.touch()
+    with (
+        closed_to_me(path),
+        pytest.raises(UserError, match=r"read cifar-10-python.tar.gz: Permission denied"),
+    ):
+        load_test_images(path.name)
+
+
+def test_a_class_whose_name_is_no_text(tmp_path):
+    save(tmp_path / "test" / os.fsdecode(b"caf\xe9") / "1.png", 1)
+    with pytest.raises(UserError, match=r"class folder b'caf\\xe9' in .* is not UTF-8; rename it") as caught:
+        load_test_images(tmp_path)
+    str(caught.value).encode()  # can be printed
+
+
+def test_classes_and_files_in_other_scripts(tmp_path):
+    save(tmp_path / "test" / "café" / "ä.png", 1)
+    (tmp_path / "test" / "café" / os.fsdecode(b"\xff.png")).write_bytes(
+        (tmp_path / "test/café/ä.png").read_bytes()
+    )
+    images = load_test_images(tmp_path)
+    assert images.class_names == ("café",)
+    assert values(images) == [1, 1]
+
+
+def test_images_go_to_other_processes(tmp_path):
+    pytest.importorskip("sklearn")
+    for name in ("ant", "cat"):
+        for index in range(3):
+            save(tmp_path / "test" / name / f"{index}.png", index)
+    for images in (load_test_images(tmp_path), load_test_images(tmp_path, 4), load_test_images("digits", 7)):
+        there = pickle.loads(pickle.dumps(images))
+        assert values(there) == values(images)
+        assert there.labels.tolist() == images.labels.tolist()
+        assert [there.name_of(i) for i in range(len(there))] == [
+            images.name_of(i) for i in range(len(images))
+        ]
+
+
+def test_stamps_are_of_the_file_and_not_of_its_place(tmp_path):
+    for place in ("here", "there"):
+        for name in ("ant", "cat"):
+            save(tmp_path / place / "test" / name / "1.png", 1)
+    here, there = (load_test_images(tmp_path / place) for place in ("here", "there"))
+    size = (tmp_path / "here/test/cat/1.png").stat().st_size
+    assert here.stamp_of(1) == there.stamp_of(1) == f"cat/1.png {size}"
+    assert here.subset(1).stamp_of(0) == here.stamp_of(0) == f"ant/1.png {size}"
+    (tmp_path / "here/test/cat/1.png").unlink()
+    with pytest.raises(UserError, match=r"1\.png: No such file"):
+        here.stamp_of(1)
+
+
 def test_jpeg_files_are_found_in_every_spelling(tmp_path):
     for index, suffix in enumerate((".jpg", ".jpeg", ".JPEG", ".JPG")):
         save(tmp_path / "val" / f"class{index}" / f"image{suffix}", 50)
@@ -71,6 +166,28 @@ def test_an_unreadable_image_is_named_when_it_is_read(tmp_path):
     assert values(images.subset(1)) == [1]
     with pytest.raises(UserError, match=r"b\.png"):
         images.read(1)
+
+
+def test_only_png_and_jpeg_are_read(tmp_path, monkeypatch):
+    # Pillow gives EPS to a program called gs; this one leaves a trace.
+    program, trace = tmp_path / "bin" / "gs", tmp_path / "trace"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {trace}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    folder = tmp_path / "test" / "ant"
+    save(folder / "photo.png", 5)
+    (folder / "eps.png").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    )
+    Image.open(folder / "photo.png").save(folder / "webp.png", "WEBP")
+    Image.open(folder / "photo.png").save(folder / "jpeg.png", "JPEG")
+    images = load_test_images(tmp_path)
+    for index in (0, 3):
+        with pytest.raises(UserError, match=r"\.png: it is no whole PNG or JPEG; replace"):
+            images.read(index)
+    assert [images.read(index).format for index in (1, 2)] == ["JPEG", "PNG"]
+    assert not trace.exists()
 
 
 def test_labels_follow_the_networks_classes(tmp_path):
