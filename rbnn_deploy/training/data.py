@@ -15,6 +15,11 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.networks import Family, get_architecture
 
 MEMORY_SHARE = 0.5
+# What a container sees of its own limit: control groups of version 2 and 1.
+_MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 _DIGESTED_IMAGES = 16  # of a set too large to be read twice
 
 
@@ -85,11 +90,18 @@ class StreamedData:
         return self.train.class_names
 
     def digest(self) -> str:
-        """Returns the SHA-256 of all labels and class names, and of some of the images."""
+        """Returns the SHA-256 of all labels and class names, names and sizes of files, and some images.
 
-        def parts() -> Iterator[memoryview]:
+        Raises:
+            UserError: An image cannot be read.
+        """
+
+        def parts() -> Iterator[memoryview | bytes]:
             for images in (self.train, self.test):
                 yield images.labels.data
+                if images.stamp_of is not None:
+                    for index in range(len(images)):
+                        yield os.fsencode(images.stamp_of(index)) + b"\0"
                 for index in range(0, len(images), max(len(images) // _DIGESTED_IMAGES, 1)):
                     yield fit(images.read(index), self.input_shape).copy().data
 
@@ -106,7 +118,8 @@ def load_training_data(
     """Opens a data set, and decodes it at the size that a network takes if it is to be held in memory.
 
     It is not where the network's family cuts its training images out at random sizes (ImageNet), and where
-    the images would take more than half of the memory of this machine or of the GPU.
+    the images would take more than half of the memory that this machine (or container) has, or that is free
+    on the GPU.
 
     Args:
         source: See `rbnn_deploy.data.load_test_images`.
@@ -116,14 +129,12 @@ def load_training_data(
         device: Where the images will be held; None for the machine's memory.
 
     Raises:
-        UserError: The data set cannot be loaded.
+        UserError: The data set cannot be loaded, or is not for training: one class, or one without images.
     """
     family = get_architecture(architecture).family
-    train, test = load_train_images(source, limit), load_test_images(source, limit)
-    if train.class_names != test.class_names:
-        raise UserError(
-            f"training and test images of {source} have different classes; make their folders agree"
-        )
+    train, test = load_train_images(source), load_test_images(source)
+    _check_classes(source, train)
+    train, test = train.subset(limit), test.subset(limit)
     total = len(train) + len(test)
     if family.resize is not None or not _fits(total, family, device):
         return StreamedData(train, test, family.input_shape, family.resize, family.mean, family.std)
@@ -138,18 +149,40 @@ def load_training_data(
     )
 
 
+def _check_classes(source: str | Path, train: LabelledImages) -> None:
+    if len(train.class_names) < 2:
+        raise UserError(f"{source} has one class only, {train.class_names[0]!r}; add images of others")
+    trained = set(train.labels.tolist())
+    for label, name in enumerate(train.class_names):
+        if label not in trained:
+            raise UserError(
+                f"{source} has no training images of class {name!r}; add some, or remove its test images"
+            )
+
+
 def _fits(images: int, family: Family, device: torch.device | None) -> bool:
     channels, height, width = family.input_shape
     size = images * channels * height * width
     # Every process of this machine that torchrun starts holds the images.
     copies = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // copies
+    memory = _machine_memory() // copies
     if device is not None and device.type == "cuda":
-        memory = min(memory, torch.cuda.get_device_properties(device).total_memory)
+        memory = min(memory, torch.cuda.mem_get_info(device)[0])
     return size <= memory * MEMORY_SHARE
 
 
-def _digest(class_names: tuple[str, ...], parts: Iterator[memoryview]) -> str:
+def _machine_memory() -> int:
+    """Returns the bytes that this machine has, or this container may take of them."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in _MEMORY_LIMITS:
+        try:
+            memory = min(memory, int(file.read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return memory
+
+
+def _digest(class_names: tuple[str, ...], parts: Iterator[memoryview | bytes]) -> str:
     digest = hashlib.sha256("\0".join(class_names).encode())
     for part in parts:
         digest.update(part)

@@ -4,23 +4,27 @@ What is random about an image follows from the seed, the epoch and the image's p
 neither from the worker that reads it nor from the images read before.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from rbnn_deploy.data import LabelledImages
 from rbnn_deploy.data.augmentation import random_resized_crop
 from rbnn_deploy.data.preprocessing import UInt8, fit
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.training.data import StreamedData
 from rbnn_deploy.training.recipe import TrainingRecipe
 
 # What to read: the epoch, the image's position in the epoch's order, and its index in the data set.
 Key = tuple[int, int, int]
-Read = tuple[Tensor, int]
+# An error is handed over as a value: DataLoader would put its worker's traceback into the message.
+Read = tuple[Tensor, int] | UserError
+Batch = tuple[Tensor, Tensor] | UserError
 
 
 class EpochReader:
@@ -41,7 +45,11 @@ class EpochReader:
         self._loader = _loader(_TrainImages(data, recipe), self._batches, workers, device, keep=True)
 
     def read(self, batches: list[list[Key]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields the images and labels of each batch, on the device: uint8 [n, H, W, C] and int64 [n]."""
+        """Yields the images and labels of each batch, on the device: uint8 [n, H, W, C] and int64 [n].
+
+        Raises:
+            UserError: An image cannot be read.
+        """
         self._batches[:] = batches
         yield from _moved(self._loader, self._device)
 
@@ -60,6 +68,9 @@ def read_tests(
 
     Yields:
         uint8 [n, H, W, C] and int64 [n].
+
+    Raises:
+        UserError: An image cannot be read.
     """
     batches = [list(indices[start : start + size]) for start in range(0, len(indices), size)]
     yield from _moved(_loader(_TestImages(data), batches, workers, device, keep=False), device)
@@ -72,11 +83,14 @@ class _TrainImages(Dataset[Read]):
 
     def __getitem__(self, key: Key) -> Read:
         epoch, position, index = key
-        image = self._images.read(index)
-        if self._resize is None:
-            return _read(self._images, index, fit(image, self._shape))
-        rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(epoch, position)))
-        return _read(self._images, index, random_resized_crop(image, self._shape, self._flip, rng))
+
+        def prepare(image: Image.Image | UInt8) -> UInt8:
+            if self._resize is None:
+                return fit(image, self._shape)
+            rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(epoch, position)))
+            return random_resized_crop(image, self._shape, self._flip, rng)
+
+        return _read(self._images, index, prepare)
 
 
 class _TestImages(Dataset[Read]):
@@ -84,12 +98,24 @@ class _TestImages(Dataset[Read]):
         self._images, self._shape, self._resize = data.test, data.input_shape, data.resize
 
     def __getitem__(self, index: int) -> Read:
-        return _read(self._images, index, fit(self._images.read(index), self._shape, self._resize))
+        return _read(self._images, index, lambda image: fit(image, self._shape, self._resize))
 
 
-def _read(images: LabelledImages, index: int, pixels: UInt8) -> Read:
+def _read(images: LabelledImages, index: int, prepare: Callable[[Image.Image | UInt8], UInt8]) -> Read:
+    try:
+        pixels = prepare(images.read(index))
+    except UserError as error:
+        return error
     # A copy, because torch takes neither negative strides nor arrays that cannot be written.
     return torch.from_numpy(pixels.copy()), int(images.labels[index])
+
+
+def _collate(images: list[Read]) -> Batch:
+    for image in images:
+        if isinstance(image, UserError):
+            return image
+    pixels, labels = default_collate(images)
+    return pixels, labels
 
 
 def _loader(
@@ -99,6 +125,7 @@ def _loader(
         images,
         batch_sampler=batches,
         num_workers=workers,
+        collate_fn=_collate,
         pin_memory=device.type == "cuda",
         persistent_workers=keep and workers > 0,
         # Its own, because it draws a number for its workers, and the global one is the user's.
@@ -107,5 +134,8 @@ def _loader(
 
 
 def _moved(loader: DataLoader[Read], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    for pixels, labels in loader:
+    for batch in loader:
+        if isinstance(batch, UserError):
+            raise batch
+        pixels, labels = batch
         yield pixels.to(device, non_blocking=True), labels.to(device, non_blocking=True)

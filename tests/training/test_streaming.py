@@ -1,6 +1,9 @@
 """Images that are read while training."""
 
 import dataclasses
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from rbnn_deploy.training import (
 from rbnn_deploy.training import data as data_module
 from rbnn_deploy.training.parallel import Processes
 from rbnn_deploy.training.sources import open_source
+from rbnn_deploy.training.streaming import read_tests
 
 CPU = torch.device("cpu")
 RECIPE = TrainingRecipe(epochs=1, batch_size=8, warmup_epochs=0, initial_angle=0.4, seed=3)
@@ -124,3 +128,96 @@ def test_the_reading_of_imagenet_needs_no_more_than_its_family():
         IMAGENET,
         "imagenet/resnet34_1w1a",
     ]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_a_worker_cannot_read_is_one_sentence(folder, tmp_path, workers):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    data = dataclasses.replace(load_training_data(tmp_path, IMAGENET), input_shape=(3, 16, 16), resize=20)
+    for split in ("train", "val"):
+        (tmp_path / split / "light" / "2.jpg").write_bytes(b"\xff\xd8 no JPEG")
+    sentence = r"^cannot read image .*/2\.jpg: it is no whole PNG or JPEG; replace or remove it$"
+    with pytest.raises(UserError, match=sentence):
+        batches(data, workers=workers)
+    with pytest.raises(UserError, match=sentence):
+        list(read_tests(data, range(10), 4, workers, CPU))
+
+
+READ_IN_WORKERS = """
+import sys
+import torch
+from rbnn_deploy.training import TrainingOptions, TrainingRecipe, load_training_data
+from rbnn_deploy.training import data as data_module
+from rbnn_deploy.training.parallel import Processes
+from rbnn_deploy.training.sources import open_source
+
+if __name__ == "__main__":
+    torch.multiprocessing.set_start_method(sys.argv[1])
+    data_module.MEMORY_SHARE = 0
+    recipe = TrainingRecipe(epochs=1, batch_size=8, warmup_epochs=0, initial_angle=0.4, seed=3)
+    data = load_training_data(sys.argv[2], "cifar10/resnet20_1w1a", 20)
+    source = open_source(data, recipe, TrainingOptions(workers=1), Processes(), torch.device("cpu"))
+    print(sum(len(labels) for _, labels in source.train(0, 0)))
+"""
+
+
+def test_workers_that_share_no_memory_with_their_parent(folder, tmp_path):
+    # Python 3.14 starts them so on Linux; earlier ones fork.
+    program = tmp_path / "program.py"
+    program.write_text(READ_IN_WORKERS)
+    done = subprocess.run(
+        [sys.executable, program, "forkserver", folder], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["16"], done.stderr
+
+
+def test_the_digest_tells_files_from_others(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "moved")
+    data, moved = (load_training_data(place, IMAGENET) for place in (folder, tmp_path / "moved"))
+    data, moved = (dataclasses.replace(each, input_shape=(3, 16, 16)) for each in (data, moved))
+    digest = data.digest()
+    assert moved.digest() == digest
+    changed = tmp_path / "moved" / "train" / "dark" / "7.jpg"
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(changed)
+    assert moved.digest() != digest
+
+
+def test_a_class_without_training_images_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "val" / "light", tmp_path / "val" / "medium")
+    with pytest.raises(UserError, match=r"no training images of class 'medium'; add some, or remove its"):
+        load_training_data(tmp_path, IMAGENET)
+    shutil.rmtree(tmp_path / "val" / "medium")
+    for split in ("train", "val"):
+        shutil.rmtree(tmp_path / split / "light")
+    with pytest.raises(UserError, match="has one class only, 'dark'; add images of others"):
+        load_training_data(tmp_path, IMAGENET)
+
+
+def test_a_containers_memory_counts_as_the_machines(folder, tmp_path, monkeypatch):
+    def kind():
+        return type(load_training_data(folder, "cifar10/resnet20_1w1a"))
+
+    version2, version1 = tmp_path / "memory.max", tmp_path / "limit_in_bytes"
+    monkeypatch.setattr(data_module, "_MEMORY_LIMITS", (version2, version1))
+    size = 36 * 3 * 32 * 32
+    assert kind() is TrainingData  # neither file is there
+    version2.write_text("max\n")
+    version1.write_text(f"{2**63 - 4096}\n")
+    assert kind() is TrainingData
+    version1.write_text(f"{2 * size}\n")
+    assert kind() is TrainingData
+    version2.write_text(f"{2 * size - 1}\n")
+    assert kind() is StreamedData
+    version2.write_text(f"{2 * size}\n")
+    assert kind() is TrainingData
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert kind() is StreamedData
+
+
+def test_a_gpu_holds_what_is_free_on_it(folder, monkeypatch):
+    size = 36 * 3 * 32 * 32
+    for free, kind in ((2 * size, TrainingData), (2 * size - 1, StreamedData)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 100 * size))
+        data = load_training_data(folder, "cifar10/resnet20_1w1a", device=torch.device("cuda"))
+        assert type(data) is kind
