@@ -159,9 +159,16 @@ class _StandardizedSign(torch.autograd.Function):
         t, k = ctx.gradient.t, ctx.gradient.k
         height, slope = k * math.sqrt(2) * t / deviation, k * (t / deviation) ** 2
         d = torch.addcmul(height, c.abs(), -slope).clamp_(min=0).mul_(grad_outputs[0])  # d / std
-        projection = torch.linalg.vecdot(d.flatten(1), c.flatten(1)).view_as(deviation)
+        projection = torch.linalg.vecdot(_rows(d), _rows(c)).view_as(deviation)
         mean = d.mean(tuple(range(1, d.ndim)), keepdim=True)
         return d.addcmul_(c, projection / (-_freedom(c) * deviation**2)).sub_(mean), None
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Returns the values of each sample in the order of memory, as a view of maps in either layout."""
+    if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        x = x.permute(0, 2, 3, 1)
+    return x.flatten(1)
 
 
 def _freedom(x: Tensor) -> int:

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from rbnn_deploy.layers import signs
 from rbnn_deploy.layers.signs import (
     SignGradient,
     binary_sign,
@@ -92,3 +93,27 @@ def test_the_fused_sign_is_the_composed_one(shape, t):
     got, expected = (torch.autograd.grad(y, x, upstream)[0] for y in (fused, composed))
     # The same derivative in float64, written in two ways.
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_channels_last_maps_have_the_same_gradient_without_a_copy(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 5, 4, 6, dtype=torch.float64, generator=generator)
+    upstream = torch.randn(x.shape, dtype=torch.float64, generator=generator)
+
+    def gradient(layout):
+        own = x.clone(memory_format=layout).requires_grad_()
+        standardized_sign(own, SignGradient(1.0, 1.0)).backward(upstream.contiguous(memory_format=layout))
+        return own.grad
+
+    expected = gradient(torch.contiguous_format)
+    rows, viewed = signs._rows, []
+
+    def record(maps):
+        result = rows(maps)
+        viewed.append(result.data_ptr() == maps.data_ptr())
+        return result
+
+    monkeypatch.setattr(signs, "_rows", record)
+    # float64 sums in another order.
+    torch.testing.assert_close(gradient(torch.channels_last), expected, rtol=1e-12, atol=1e-15)
+    assert viewed == [True, True]
