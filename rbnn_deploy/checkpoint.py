@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from rbnn_deploy import safetensors
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.files import atomic_write
+from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.networks.identify import identify
 
 _PARALLEL_PREFIX = "module."  # nn.DataParallel puts it before every key
@@ -141,7 +141,7 @@ def save_checkpoint(
         "parameters": [state[name] for name, _ in module.named_parameters()],
         **extra,
     }
-    atomic_write(path, lambda temporary: torch.save(content, temporary))
+    atomic_write_bytes(path, saved_bytes(content))
 
 
 def save_safetensors(
@@ -154,6 +154,7 @@ def save_safetensors(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     class_names: Sequence[str] | None = None,
+    **extra: Any,
 ) -> None:
     """Writes the state dict as a .safetensors file, and the other entries of a checkpoint as its metadata.
 
@@ -166,17 +167,32 @@ def save_safetensors(
         mean: Per channel.
         std: Likewise.
         class_names: In logit order.
+        **extra: More entries, of what JSON can hold.
 
     Raises:
         UserError: The file cannot be written.
     """
-    entries = _entries(architecture, epoch, best_accuracy, mean, std, class_names)
+    entries = extra | _entries(architecture, epoch, best_accuracy, mean, std, class_names)
     safetensors.save(path, _on_cpu(module), entries)
 
 
+def saved_bytes(content: Any) -> bytes:
+    """Returns what torch.save writes; told to write a file, it meets a full disk with an internal error."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
 def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
-    """Returns a state dict that a machine without a GPU loads, in the layout of new tensors."""
-    return {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    """Returns a state dict that a machine without a GPU loads, in the layout of new tensors.
+
+    What modules keep beside tensors (`get_extra_state`) is left out: neither format has a place for it.
+    """
+    return {
+        key: value.detach().cpu().contiguous()
+        for key, value in module.state_dict().items()
+        if isinstance(value, Tensor)
+    }
 
 
 def _entries(

@@ -16,7 +16,7 @@ from rbnn_deploy.files import atomic_write_bytes
 METADATA = "__metadata__"
 _LENGTH = 8  # bytes of the header's length, little-endian, with which a file begins
 _STRINGS = ("architecture", "model")
-_JSON = ("epoch", "best_prec1", "mean", "std", "class_names")
+_JSON = ("epoch", "best_prec1", "best_prec5", "mean", "std", "class_names")
 
 
 def is_safetensors(data: bytes) -> bool:

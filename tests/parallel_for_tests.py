@@ -7,11 +7,13 @@ import copy
 import sys
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from training_for_tests import SHORT, digits_network, stripes_data
 
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.layers import binary_layers, set_training_progress
-from rbnn_deploy.training import TrainingOptions
+from rbnn_deploy.training import TrainingOptions, TrainingRecipe, train
 from rbnn_deploy.training.initialise import initialise
 from rbnn_deploy.training.loop import Loop
 from rbnn_deploy.training.optimizer import build_optimizer
@@ -62,6 +64,53 @@ def rotations(processes):
     return before, all_of_them()
 
 
+def loaders(batches, images):
+    """Returns batches of random images."""
+    generator = torch.Generator().manual_seed(images)
+    return [
+        (torch.randn(images, 1, 8, 8, generator=generator), torch.arange(images) % 2) for _ in range(batches)
+    ]
+
+
+def linear(*more):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 2), *more)
+
+
+class WithUnused(nn.Module):
+    """A network that does not use one of its layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = linear(), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.used(x)
+
+
+def refusal(module, data, processes):
+    """Returns what the processes say when they refuse a training, joined."""
+    messages = [None] * processes.world_size
+    try:
+        train(module, data, SHORT)
+        message = "not refused"
+    except UserError as error:
+        message = str(error)
+    torch.distributed.all_gather_object(messages, message)
+    return messages
+
+
+def loss_of_unequal_batches(processes):
+    """Returns the logged loss of 8 images a step in one process and 2 in the other, and the true one."""
+    module = linear()
+    parts = [loaders(4, images) for images in (8, 2)]
+    recipe = TrainingRecipe(epochs=1, warmup_epochs=0, learning_rate=1e-30)
+    (result,) = train(module, (parts[processes.rank], parts[0]), recipe)
+    batches = [batch for part in parts for batch in part]
+    x, labels = (torch.cat(values) for values in zip(*batches, strict=True))
+    return result.loss, float(F.cross_entropy(module(x), labels).detach())
+
+
 def main():
     torch.set_num_threads(1)
     with process_group(CPU) as processes:
@@ -69,6 +118,9 @@ def main():
             "world_size": processes.world_size,
             "shared": gradients(processes),
             "rotations": rotations(processes),
+            "losses": loss_of_unequal_batches(processes),
+            "unequal": refusal(linear(), (loaders(4 + processes.rank, 8), loaders(2, 8)), processes),
+            "unused": refusal(WithUnused(), (loaders(4, 8), loaders(2, 8)), processes),
         }
         if processes.is_main:
             torch.save({**content, "alone": gradients(Processes())}, sys.argv[1])

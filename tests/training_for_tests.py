@@ -40,12 +40,13 @@ def stripes_data():
     return TrainingData(*stripes(330), *stripes(64), ("across", "along"), (0.4,), (0.3,))
 
 
-def stripes_loaders():
-    """The same through PyTorch's loaders, which shuffle with the global random numbers."""
+def stripes_loaders(generator=None):
+    """The same through PyTorch's loaders, which shuffle with the global random numbers, or with their own."""
     sets = [
         TensorDataset(pixels.permute(0, 3, 1, 2) / 255, labels) for pixels, labels in map(stripes, (330, 64))
     ]
-    return DataLoader(sets[0], 32, shuffle=True, drop_last=True), DataLoader(sets[1], 32)
+    train_loader = DataLoader(sets[0], 32, shuffle=True, drop_last=True, generator=generator)
+    return train_loader, DataLoader(sets[1], 32)
 
 
 def digits_network():
@@ -81,17 +82,17 @@ def kill_at(step):
 
 def kill_in_write(count):
     """Lets this process die when it has written the first half of its n-th file."""
-    writes, original = 0, torch.save
+    writes, original = 0, Path.write_bytes
 
-    def counted(content, path):
+    def counted(path, content):
         nonlocal writes
-        original(content, path)
         writes += 1
         if writes == count:
-            os.truncate(path, Path(path).stat().st_size // 2)
+            original(path, content[: len(content) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
+        return original(path, content)
 
-    torch.save = counted
+    Path.write_bytes = counted
 
 
 def main(arguments=None):
@@ -100,7 +101,7 @@ def main(arguments=None):
     parser.add_argument("--kill-at", type=int)
     parser.add_argument("--kill-in-write", type=int)
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--loaders", action="store_true")
+    parser.add_argument("--loaders", choices=["global", "own"], help="whose random numbers shuffle them")
     arguments = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if arguments.kill_at:
@@ -109,7 +110,8 @@ def main(arguments=None):
         kill_in_write(arguments.kill_in_write)
     module, data, name = digits_network(), stripes_data(), DIGITS
     if arguments.loaders:
-        module, data, name = own_network(), stripes_loaders(), None
+        generator = torch.Generator().manual_seed(3) if arguments.loaders == "own" else None
+        module, data, name = own_network(), stripes_loaders(generator), None
     options = TrainingOptions(checkpoint_every=CHECKPOINT_EVERY, tensorboard=False)
     train(module, data, RESUMED, arguments.out, architecture=name, options=options, resume=arguments.resume)
 

@@ -1,8 +1,8 @@
 """The fields of dataclasses as options of a command."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields, replace
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -10,16 +10,23 @@ import typer
 T = TypeVar("T")
 
 
-def with_options_of(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_options_of(
+    *classes: type, notes: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command an option for every field of dataclasses.
 
     Args:
         *classes: Their fields have an explanation in their metadata, under "help".
+        notes: What is added to the explanation of a field, by its name.
 
     Returns:
         A decorator for a command that takes the options as keyword arguments, which typer cannot see; those
         not given are None.
     """
+
+    def describe(entry: Field[Any]) -> str:
+        note = (notes or {}).get(entry.name)
+        return str(entry.metadata["help"]) + (f" ({note})" if note else "")
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command)
@@ -29,7 +36,7 @@ def with_options_of(*classes: type) -> Callable[[Callable[..., None]], Callable[
                 entry.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None,
-                annotation=Annotated[types[entry.name] | None, typer.Option(help=entry.metadata["help"])],
+                annotation=Annotated[types[entry.name] | None, typer.Option(help=describe(entry))],
             )
             for cls, types in ((cls, get_type_hints(cls)) for cls in classes)
             for entry in fields(cls)

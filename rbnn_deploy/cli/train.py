@@ -1,7 +1,9 @@
 """`rbnn-deploy train`."""
 
 import os
+import shlex
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +13,24 @@ from rbnn_deploy.cli.fields import replace_given, with_options_of
 from rbnn_deploy.cli.output import progress_bar
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.training.options import TrainingOptions
-from rbnn_deploy.training.recipe import TrainingRecipe
+from rbnn_deploy.training.recipe import RECIPES, TrainingRecipe
 
 DIGITS = "digits"
 
 
-@with_options_of(TrainingOptions, TrainingRecipe)
+def _recipe_values() -> dict[str, str]:
+    """Returns what the recipes say of each number, for the command's help."""
+    recipes = {recipe: asdict(by_family[""]) for recipe, by_family in RECIPES.items()}
+    notes = {}
+    for name in asdict(TrainingRecipe()):
+        values = {recipe: numbers[name] for recipe, numbers in recipes.items() if numbers[name] is not None}
+        alike = len(values) == len(recipes) and len(set(values.values())) == 1
+        texts = map(str, set(values.values())) if alike else (f"{r}: {value}" for r, value in values.items())
+        notes[name] = ", ".join(texts)
+    return notes
+
+
+@with_options_of(TrainingOptions, TrainingRecipe, notes=_recipe_values())
 def train(
     arch: Annotated[str, typer.Option(help="Architecture, e.g. cifar10/resnet20_bireal_1w1a.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoints, the log and the state.")],
@@ -30,8 +44,15 @@ def train(
         str | None, typer.Option(help="'digits' is built in; other data sets are named with --data.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin again, whatever training --out holds.")
+    ] = False,
     recipe: Annotated[
-        str, typer.Option(help="paper, or short for a training of few epochs; its numbers are below.")
+        str,
+        typer.Option(
+            help="paper, or short for a training of few epochs. It sets the numbers below; beside each are "
+            "those for CIFAR, and other data sets may have others."
+        ),
     ] = "paper",
     **fields: Any,
 ) -> None:
@@ -39,6 +60,10 @@ def train(
     from rbnn_deploy import api
 
     api.require("train", "torch", "safetensors")
+    if data is not None and dataset is not None:
+        raise UserError("--data and --dataset both name the images; give one of them")
+    if resume and overwrite:
+        raise UserError("--resume continues the training that --overwrite would replace; give one of them")
     source = data if data is not None else dataset
     if source is None:
         raise UserError(f"name the images with --data, or use --dataset {DIGITS}, which is built in")
@@ -70,11 +95,20 @@ def train(
     torch.manual_seed(numbers.seed)
     network = build_network(arch, len(images.class_names))
     with process_group(device):
-        history = run_training(network, images, numbers, out, arch, options, resume=resume)
+        if is_main and numbers.warmup_epochs >= numbers.epochs:
+            typer.echo(
+                f"note: the learning rate rises over {numbers.warmup_epochs:g} epochs, so it will not fall "
+                f"in {numbers.epochs}; see --warmup-epochs",
+                err=True,
+            )
+        history = run_training(
+            network, images, numbers, out, arch, options, resume=resume, overwrite=overwrite
+        )
     if not is_main:
         return
     best = max(result.test_accuracy for result in history)
-    model = out / "model.onnx"
+    names = (out / "best.pt", out / "model.onnx", source)
+    checkpoint, model, tested = (shlex.quote(str(name)) for name in names)
     typer.echo(f"best test accuracy {best:.2%}; next:")
-    typer.echo(f"  rbnn-deploy export {out / 'best.pt'} -o {model}")
-    typer.echo(f"  rbnn-deploy compare {model} --checkpoint {out / 'best.pt'} --data {source}")
+    typer.echo(f"  rbnn-deploy export {checkpoint} -o {model}")
+    typer.echo(f"  rbnn-deploy compare {model} --checkpoint {checkpoint} --data {tested}")

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from rbnn_deploy.errors import UserError
 
+Batch = tuple[Tensor, Tensor]  # inputs and labels
+
 
 @dataclass(frozen=True)
 class BatchSizes:

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from rbnn_deploy.training.batches import Batch
 from rbnn_deploy.training.options import TrainingOptions
 from rbnn_deploy.training.parallel import Processes
 from rbnn_deploy.training.recipe import TrainingRecipe
-from rbnn_deploy.training.sources import Batch, Data, open_source
+from rbnn_deploy.training.sources import Data, open_source
 
 TOP = 5
 

@@ -19,5 +19,5 @@ def initialise(module: nn.Module, recipe: TrainingRecipe) -> None:
         set_rotation_angle(module, recipe.initial_angle)
     if recipe.norm_gain is not None:
         for layer in module.modules():
-            if isinstance(layer, nn.BatchNorm2d):
+            if isinstance(layer, nn.BatchNorm2d) and layer.affine:
                 nn.init.constant_(layer.weight, recipe.norm_gain)

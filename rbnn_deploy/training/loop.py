@@ -8,14 +8,16 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.layers import SignGradient, binary_layers, set_training_progress, update_rotations
+from rbnn_deploy.training.batches import Batch
 from rbnn_deploy.training.evaluation import TOP, count_right
 from rbnn_deploy.training.meter import Meter, Reporter, check_finite
 from rbnn_deploy.training.optimizer import set_learning_rate
 from rbnn_deploy.training.parallel import Processes
 from rbnn_deploy.training.recipe import TrainingRecipe
 from rbnn_deploy.training.results import EpochResult, Progress
-from rbnn_deploy.training.sources import Batch, Source
+from rbnn_deploy.training.sources import Source
 from rbnn_deploy.training.state import State, load_module, random_states, set_random_states
 from rbnn_deploy.training.statistics import rotation_statistics
 from rbnn_deploy.training.step import Step
@@ -48,6 +50,7 @@ class Loop:
         self._meter = Meter(step.device)
         self._random_at_start: dict[str, torch.Tensor] = {}
         self._random_now: dict[str, torch.Tensor] | None = None
+        self._gradients_checked = False
 
     def run(
         self,
@@ -72,9 +75,10 @@ class Loop:
             on_progress, self._recipe.epochs, steps, self._processes.world_size, self._step.device
         )
         if self.epoch == 0 and self._steps_done == 0:
-            self._random_at_start = random_states(self._processes, self._step.device)
+            self._check_weights()
+            self._random_at_start = self._random_states()
             save(self._state(time.perf_counter()))
-        with _fast_convolutions():
+        with _fast_convolutions(), self._plain_gradients():
             while self.epoch < self._recipe.epochs:
                 begun = time.perf_counter() - self._seconds
                 gradient = self._set_gradient(self.epoch)
@@ -87,6 +91,7 @@ class Loop:
                     done = self.epoch * steps + self._steps_done
                     set_learning_rate(self._step.optimizer, self._recipe.learning_rate_at(done, steps))
                     self._meter.add(*self._step(x, labels), len(labels))
+                    self._check_gradients()
                     self._steps_done += 1
                     reporter.step(self._meter, self.epoch, self._steps_done)
                     if self._steps_done < steps and self._steps_done % (checkpoint_every or steps) == 0:
@@ -96,7 +101,14 @@ class Loop:
                 rate = reporter.images_per_second(self._meter.images)
                 on_epoch(self._finish_epoch(gradient, rate, begun))
                 save(self._state(time.perf_counter()))
-        self._set_gradient(self._recipe.epochs - 1)  # numbers, where a compiled step had tensors
+
+    @contextmanager
+    def _plain_gradients(self) -> Iterator[None]:
+        """Leaves numbers in the layers' gradients, where a compiled step has tensors."""
+        try:
+            yield
+        finally:
+            self._set_gradient(min(self.epoch, self._recipe.epochs - 1))
 
     def restore(self, state: State) -> None:
         """Continues from a state that `run` saved; the module and the optimizer take their part of it.
@@ -108,11 +120,11 @@ class Loop:
         self.epoch, self._steps_done, self._seconds = state["epoch"], state["step"], state["seconds"]
         self.history = [EpochResult(**result) for result in state["history"]]
         self._meter.totals.copy_(state["totals"][self._processes.rank])
-        self._meter.images = state["images"]
+        self._meter.images = state["images"][self._processes.rank]
         self._random_at_start, now = state["random_at_start"], state["random_now"]
         # In mid-epoch, the source first takes what the steps done took from the epoch's beginning on.
         begin = self._random_at_start if self._steps_done else now
-        set_random_states(begin, self._processes, self._step.device)
+        self._set_random_states(begin)
         self._random_now = now if self._steps_done else None
 
     def _set_gradient(self, epoch: int) -> SignGradient:
@@ -127,15 +139,54 @@ class Loop:
             [R for _, layer in binary_layers(self._module) for R in (layer.R1, layer.R2)]
         )
         self._meter.reset()
-        self._random_at_start = random_states(self._processes, self._step.device)
+        self._random_at_start = self._random_states()
+
+    def _random_states(self) -> dict[str, torch.Tensor]:
+        return random_states(self._processes, self._step.device, self._source.generators)
+
+    def _set_random_states(self, states: dict[str, torch.Tensor]) -> None:
+        set_random_states(states, self._processes, self._step.device, self._source.generators)
 
     def _batches(self) -> Iterator[Batch]:
         """Returns what is left of the epoch's batches, and leaves the generators as they were then."""
         batches = self._source.train(self.epoch, self._steps_done)
         if self._random_now is not None:
-            set_random_states(self._random_now, self._processes, self._step.device)
+            self._set_random_states(self._random_now)
             self._random_now = None
         return batches
+
+    def _check_weights(self) -> None:
+        """Refuses a network that cannot be trained.
+
+        Raises:
+            UserError: It has no parameters to train, or some are not finite.
+        """
+        if not any(p.requires_grad for p in self._module.parameters()):
+            raise UserError(
+                "the network has no parameter that requires a gradient; there is nothing to train"
+            )
+        if not self._is_finite():
+            raise UserError("the network's weights are not finite; initialise or load them again")
+
+    def _check_gradients(self) -> None:
+        """Refuses what DistributedDataParallel cannot average, before it waits for it in vain.
+
+        Raises:
+            UserError: After the first step, a parameter has no gradient.
+        """
+        if self._processes.world_size == 1 or self._gradients_checked:
+            return
+        self._gradients_checked = True
+        unused = [name for name, p in self._module.named_parameters() if p.requires_grad and p.grad is None]
+        if unused:
+            raise UserError(
+                f"the loss does not depend on {', '.join(unused)}, which several processes cannot train; "
+                "remove them, or set their requires_grad to False"
+            )
+
+    def _is_finite(self) -> bool:
+        finite = [p.detach().isfinite().all() for p in self._module.parameters()]
+        return bool(torch.stack(finite).all())
 
     def _check_values(self) -> None:
         """Stops before numbers that are not finite are saved.
@@ -143,15 +194,14 @@ class Loop:
         Raises:
             UserError: The sum of losses, or a parameter, is not finite.
         """
-        parameters = torch.stack([p.detach().isfinite().all() for p in self._module.parameters()]).all()
         loss = float(self._meter.totals[0])
-        check_finite(loss if bool(parameters) else float("nan"), self.epoch)
+        check_finite(loss if self._is_finite() else float("nan"), self.epoch)
 
     def _finish_epoch(self, gradient: SignGradient, rate: float, begun: float) -> EpochResult:
         if self._processes.world_size > 1:  # running means and variances; the rotations are the same already
             self._processes.broadcast(list(self._module.buffers()))
         totals = self._processes.gather(self._meter.totals).sum(0).tolist()
-        images = self._meter.images * self._processes.world_size
+        images = sum(self._images())
         counts = count_right(self._module, self._source.test(), self._step.device)
         counts = self._processes.gather(counts)
         right, right5, tested, _ = counts.sum(0).tolist()
@@ -189,10 +239,15 @@ class Loop:
             "module": self._module.state_dict(),
             "optimizer": self._step.optimizer.state_dict(),
             "totals": self._processes.gather(self._meter.totals).cpu(),
-            "images": self._meter.images,
+            "images": self._images(),
             "random_at_start": self._random_at_start,
-            "random_now": random_states(self._processes, self._step.device),
+            "random_now": self._random_states(),
         }
+
+    def _images(self) -> list[int]:
+        """Returns the images of the present epoch, by process; all processes must call it."""
+        images = torch.tensor(self._meter.images, device=self._step.device)
+        return self._processes.gather(images).tolist()
 
 
 @contextmanager

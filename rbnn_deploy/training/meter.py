@@ -24,7 +24,10 @@ def check_finite(loss: float, epoch: int) -> None:
         UserError: The loss is not finite.
     """
     if not math.isfinite(loss):
-        raise UserError(f"the training diverged in epoch {epoch + 1}; lower the learning rate")
+        raise UserError(
+            f"the training diverged in epoch {epoch + 1}; lower the learning rate, or look for "
+            "values that are not finite in the images"
+        )
 
 
 class Meter:
@@ -73,7 +76,7 @@ class Reporter:
         device: torch.device,
     ) -> None:
         self._report, self._epochs, self._steps, self._world_size = report, epochs, steps, world_size
-        self._cuda = device.type == "cuda"
+        self._device, self._cuda = device, device.type == "cuda"
         self._host = torch.zeros(2, dtype=torch.float64, pin_memory=self._cuda)
         self._pending: tuple[torch.cuda.Event, int, int, int] | None = None
         self._begun = self._last = time.monotonic()
@@ -113,7 +116,7 @@ class Reporter:
             self._host.copy_(meter.totals, non_blocking=True)
             if self._cuda:
                 event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                event.record()
+                event.record(torch.cuda.current_stream(self._device))
                 self._pending = (event, epoch, step, meter.images)
             else:
                 self._show(epoch, step, meter.images)

@@ -57,17 +57,20 @@ class Processes:
         """Returns to all processes what a function returns in the main one.
 
         Raises:
-            UserError: The function raised it; all processes do then.
+            UserError: The function raised an exception; the main process raises that one.
         """
         if self.world_size == 1:
             return compute()
         answer: list[tuple[T | None, str | None]] = [(None, None)]
+        failure: Exception | None = None
         if self.is_main:
             try:
                 answer = [(compute(), None)]
-            except UserError as error:
-                answer = [(None, str(error))]
+            except Exception as error:  # whatever it is, the others must not wait for an answer
+                failure, answer = error, [(None, str(error))]
         dist.broadcast_object_list(answer, 0)
+        if failure is not None:
+            raise failure
         value, message = answer[0]
         if message is not None:
             raise UserError(message)
@@ -80,13 +83,21 @@ def process_group(device: torch.device) -> Iterator[Processes]:
 
     Args:
         device: Where this process trains: GPUs talk through NCCL, processors through Gloo.
+
+    Raises:
+        UserError: The environment announces several processes, and lacks what torchrun tells them.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # or events, and NCCL's messages, would go to the first GPU
+    if (os.environ.get("WORLD_SIZE") or "1") == "1" or dist.is_initialized():
         yield Processes.current()
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except ValueError as error:
+        raise UserError(
+            f"WORLD_SIZE is set, but the processes cannot be joined ({error}); start them with torchrun"
+        ) from None
     try:
         yield Processes.current()
     finally:
@@ -100,12 +111,14 @@ def synchronised_batch_norm(module: nn.Module, enabled: bool) -> Iterator[None]:
         yield
         return
     replaced = []
+    by_child: dict[nn.Module, nn.Module] = {}  # one may be known by several names
     for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in list(parent._modules.items()):
             if isinstance(child, nn.modules.batchnorm._BatchNorm):
-                synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(child)  # type: ignore[no-untyped-call]
-                setattr(parent, name, synchronised)
-                replaced.append((parent, name, child, synchronised))
+                if child not in by_child:
+                    by_child[child] = nn.SyncBatchNorm.convert_sync_batchnorm(child)  # type: ignore[no-untyped-call]
+                setattr(parent, name, by_child[child])
+                replaced.append((parent, name, child, by_child[child]))
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ import torch
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.training.options import TrainingOptions
 
+_DEVICES = ("cpu", "cuda")
 _AMP_TYPES = {None: None, "bf16": torch.bfloat16}
 
 
@@ -21,10 +22,13 @@ def torch_device(options: TrainingOptions) -> torch.device:
         # torchrun numbers the processes of a machine; without it there is one.
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
-        torch.empty(0, device=name)
+        device = torch.device(name)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
         raise UserError(f"there is no device {name!r} here; use cpu") from None
-    return torch.device(name)
+    if device.type not in _DEVICES:
+        raise UserError(f"training runs on {' and '.join(_DEVICES)}, not on {name!r}; use one of them")
+    return device
 
 
 def memory_format(options: TrainingOptions, device: torch.device) -> torch.memory_format:

@@ -48,7 +48,9 @@ def read_run(path: Path) -> Run:
     log = path / LOG if path.is_dir() else path
     try:
         head, *results = [json.loads(line) for line in log.read_text().splitlines()]
-        run = Run(log.parent.name, str(head["architecture"]), int(head["recipe"]["epochs"]), results)
+        run = Run(
+            log.resolve().parent.name, str(head["architecture"]), int(head["recipe"]["epochs"]), results
+        )
         for key in ("epoch", "loss", "train_accuracy", "test_accuracy"):
             run.curve(key)
     except OSError as error:

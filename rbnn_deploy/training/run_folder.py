@@ -1,18 +1,21 @@
 """The folder of a training: its checkpoints, its log, and the state from which it can be resumed."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rbnn_deploy.checkpoint import saved_bytes
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.files import atomic_write, atomic_write_bytes
+from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.training.state import VERSION, Identity, State
 
 LAST, BEST, LOG, STATE = "last.pt", "best.pt", "log.jsonl", "state.pt"
 SAFETENSORS = ".safetensors"  # the suffix of the same weights in that format
 TENSORBOARD = "tensorboard"
+_FILES = (STATE, LOG, *(file for name in (LAST, BEST) for file in (name, Path(name).stem + SAFETENSORS)))
 
 
 class RunFolder:
@@ -42,20 +45,25 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            return self._open(identity, resume, overwrite)
         except OSError as error:
-            raise UserError(f"cannot make the folder {self.path}: {error.strerror}; choose another") from None
-        names = (STATE, LOG, LAST, BEST)
-        present = [name for name in names if (self.path / name).exists()]
-        if present and not (resume or overwrite):
             raise UserError(
-                f"{self.path} holds a training already; continue it with --resume, or name another"
+                f"cannot use the folder {self.path}: {error.strerror or error}; choose another"
+            ) from None
+
+    def _open(self, identity: Identity, resume: bool, overwrite: bool) -> State | None:
+        present = [path for name in _FILES if (path := self.path / name).exists()]
+        if present and not (resume or overwrite or self._is_unbegun(present)):
+            raise UserError(
+                f"{self.path} holds a training already; continue it with --resume, replace it with "
+                "--overwrite, or name another folder"
             )
-        for name in names:  # what a process left that was killed while it wrote
+        for name in _FILES:  # what a process left that was killed while it wrote
             for partial in self.path.glob(f".{name}.*.partial"):
                 partial.unlink(missing_ok=True)
         if not present or not resume:
-            for name in present:
-                (self.path / name).unlink()
+            for path in present:
+                path.unlink()
             return None
         state = self._read_state()
         try:
@@ -70,9 +78,7 @@ class RunFolder:
         Raises:
             UserError: See `rbnn_deploy.files.atomic_write`.
         """
-        atomic_write(
-            self.path / STATE, lambda temporary: torch.save({"version": VERSION, **state}, temporary)
-        )
+        atomic_write_bytes(self.path / STATE, saved_bytes({"version": VERSION, **state}))
 
     def write_log(self, head: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Replaces the log: a line about the training, then one an epoch.
@@ -83,12 +89,23 @@ class RunFolder:
         text = "".join(json.dumps(line) + "\n" for line in (head, *history))
         atomic_write_bytes(self.path / LOG, text.encode())
 
+    def _is_unbegun(self, present: list[Path]) -> bool:
+        """Whether the folder holds no more than the state in front of the first step."""
+        if present != [self.path / STATE]:
+            return False
+        try:
+            state = self._read_state()
+        except UserError:
+            return False
+        return bool(state["epoch"] == state["step"] == 0)
+
     def _read_state(self) -> State:
         path = self.path / STATE
         if not path.exists():
             raise UserError(f"{self.path} has no {STATE} to resume from; train into another folder")
+        data = path.read_bytes()
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             known = state["version"] == VERSION and isinstance(state["identity"], dict)
         except Exception:  # on bytes that it did not write, torch.load raises nearly anything
             raise UserError(f"{path} is damaged; train into another folder") from None

@@ -1,21 +1,21 @@
 """Where a training's batches come from: one interface over images in memory, image files, and loaders."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.training.batches import BatchSizes, EpochDraws, augment, to_input
+from rbnn_deploy.training.batches import Batch, BatchSizes, EpochDraws, augment, to_input
 from rbnn_deploy.training.data import StreamedData, TrainingData
+from rbnn_deploy.training.loaders import LoaderSource
 from rbnn_deploy.training.options import TrainingOptions
 from rbnn_deploy.training.parallel import Processes
 from rbnn_deploy.training.placement import memory_format
 from rbnn_deploy.training.recipe import TrainingRecipe
 from rbnn_deploy.training.streaming import EpochReader, read_tests
 
-Batch = tuple[Tensor, Tensor]
 # Somebody's own loaders of training and test batches: anything that has a length and yields (input, labels).
 Loaders = tuple[Iterable[Batch], Iterable[Batch]]
 Data = TrainingData | StreamedData | Loaders
@@ -31,12 +31,14 @@ class Source(Protocol):
         class_names: In label order, if known.
         mean: Of the images, per channel, if known.
         std: Likewise.
+        generators: What it draws random numbers from, beside PyTorch's global generators.
     """
 
     steps: int
     class_names: tuple[str, ...] | None
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
+    generators: tuple[torch.Generator, ...]
 
     def digest(self) -> str:
         """Returns what tells the data set from others."""
@@ -76,7 +78,7 @@ def open_source(
         and len(data) == 2
         and all(hasattr(loader, "__len__") and hasattr(loader, "__iter__") for loader in data)
     ):
-        return _Loaders(data[0], data[1], processes, device, layout)
+        return LoaderSource(data[0], data[1], processes, device, layout)
     raise UserError(
         f"cannot train on a {type(data).__name__}; give TrainingData, or a pair (train_loader, test_loader) "
         "of iterables with a length"
@@ -98,6 +100,7 @@ class _Images:
         self.class_names: tuple[str, ...] | None = data.class_names
         self.mean: tuple[float, ...] | None = data.mean
         self.std: tuple[float, ...] | None = data.std
+        self.generators: tuple[torch.Generator, ...] = ()
         self._recipe, self._processes, self._device = recipe, processes, device
         self._layout = layout
         # On the device once: in a step, the host would wait until they are copied.
@@ -165,8 +168,9 @@ class _Stream(_Images):
     def train(self, epoch: int, start: int) -> Iterator[Batch]:
         draws = self._draw(epoch)
         positions = self._positions(start)
+        order = draws.order.tolist()
         batches = [
-            [(epoch, position, int(draws.order[position])) for position in range(own.start, own.stop)]
+            [(epoch, position, order[position]) for position in range(own.start, own.stop)]
             for own in positions
         ]
         draws = draws.to(self._device)
@@ -180,48 +184,3 @@ class _Stream(_Images):
         indices = range(self._processes.rank, len(self._data.test), self._processes.world_size)
         for pixels, labels in read_tests(self._data, indices, _EVALUATION_BATCH, self._workers, self._device):
             yield self._input(pixels), labels
-
-
-class _Loaders:
-    def __init__(
-        self,
-        train: Any,
-        test: Any,
-        processes: Processes,
-        device: torch.device,
-        layout: torch.memory_format,
-    ) -> None:
-        self.class_names: tuple[str, ...] | None = None
-        self.mean: tuple[float, ...] | None = None
-        self.std: tuple[float, ...] | None = None
-        self._train, self._test = train, test
-        self._processes, self._device, self._layout = processes, device, layout
-        self.steps = len(train)
-        if self.steps < 1:
-            raise UserError("the training loader yields no batch; give it images, or a smaller batch size")
-
-    def digest(self) -> str:
-        return f"loaders of {self.steps} and {len(self._test)} batches"
-
-    def train(self, epoch: int, start: int) -> Iterator[Batch]:
-        # torch.utils.data.DistributedSampler draws another order in every epoch only if it is told.
-        for name in ("sampler", "batch_sampler"):
-            sampler: Any = getattr(self._train, name, None)
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(epoch)
-        batches = iter(self._train)
-        for _ in range(start):
-            next(batches)
-        return map(self._move, batches)
-
-    def test(self) -> Iterator[Batch]:
-        for index, batch in enumerate(self._test):
-            if index % self._processes.world_size == self._processes.rank:
-                yield self._move(batch)
-
-    def _move(self, batch: Any) -> Batch:
-        x, labels = batch
-        x = x.to(self._device, non_blocking=True)
-        if x.ndim == 4:
-            x = x.contiguous(memory_format=self._layout)
-        return x, labels.to(self._device, non_blocking=True)

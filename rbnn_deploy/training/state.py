@@ -3,7 +3,7 @@
 It is a dict of numbers, strings, tensors, lists and dicts, which `torch.load` reads without running code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.training.parallel import Processes
 from rbnn_deploy.training.recipe import TrainingRecipe
 
-VERSION = 1
+VERSION = 2
 State = dict[str, Any]
 
 
@@ -69,21 +69,48 @@ class Identity:
             )
 
 
-def random_states(processes: Processes, device: torch.device) -> dict[str, Tensor]:
-    """Returns the states of PyTorch's generators, of all processes: uint8 [processes, ...] on the CPU."""
+def random_states(
+    processes: Processes, device: torch.device, generators: Sequence[torch.Generator] = ()
+) -> dict[str, Tensor]:
+    """Returns the states of PyTorch's generators, of all processes: uint8 [processes, ...] on the CPU.
+
+    Args:
+        processes: Who trains.
+        device: Where.
+        generators: More generators than PyTorch's global ones.
+    """
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
+    states |= {_generator_key(index): generator.get_state() for index, generator in enumerate(generators)}
     # NCCL takes only what is on a GPU.
     return {name: processes.gather(state.to(device)).cpu() for name, state in states.items()}
 
 
-def set_random_states(states: Mapping[str, Tensor], processes: Processes, device: torch.device) -> None:
-    """Sets PyTorch's generators of this process to what `random_states` returned."""
+def set_random_states(
+    states: Mapping[str, Tensor],
+    processes: Processes,
+    device: torch.device,
+    generators: Sequence[torch.Generator] = (),
+) -> None:
+    """Sets PyTorch's generators of this process to what `random_states` returned.
+
+    Raises:
+        UserError: There are other generators than there were.
+    """
+    expected = {_generator_key(index) for index in range(len(generators))}
+    if expected != states.keys() - {"cpu", "cuda"}:
+        raise UserError("its loaders had other generators; give them as before, or train into another folder")
+    for index, generator in enumerate(generators):
+        generator.set_state(states[_generator_key(index)][processes.rank].clone())
     # Cloned: of a part of a tensor, torch takes the bytes from the tensor's beginning.
     torch.set_rng_state(states["cpu"][processes.rank].clone())
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"][processes.rank].clone(), device)
+
+
+def _generator_key(index: int) -> str:
+    return f"generator {index}"
 
 
 def load_module(module: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:

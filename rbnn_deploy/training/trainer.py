@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from rbnn_deploy.checkpoint import save_checkpoint, save_safetensors
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.training.initialise import initialise
 from rbnn_deploy.training.loop import Loop
 from rbnn_deploy.training.optimizer import build_optimizer
@@ -64,15 +65,16 @@ def train(
         One result per epoch, those before an interruption included.
 
     Raises:
-        UserError: There are too few images, the training diverged, `out` holds another training or cannot be
-            written; what was written before stays.
+        UserError: There are too few images, a loader yields what is no batch, the training diverged, `out`
+            holds another training or cannot be written; what was written before stays.
     """
     recipe = recipe or TrainingRecipe()
     options = options or TrainingOptions()
     device = torch_device(options)
     name = architecture or type(module).__name__
-    with process_group(device) as processes, synchronised_batch_norm(module, options.sync_batch_norm):
+    with process_group(device) as processes:
         source = open_source(data, recipe, options, processes, device)
+        _check_steps(source.steps, processes, device)
         identity = Identity(
             architecture=name,
             recipe=recipe,
@@ -85,13 +87,20 @@ def train(
         state = None
         if folder is not None:
             state = processes.from_main(lambda: folder.open(identity, resume, overwrite))
-        with _in_layout(module.to(device), memory_format(options, device)):
-            initialise(module, recipe)
+        initialise(module, recipe)
+        with (
+            _in_evaluation_mode_afterwards(module),
+            synchronised_batch_norm(module, options.sync_batch_norm),
+            _in_layout(module.to(device), memory_format(options, device)),
+        ):
             optimizer = build_optimizer(module, recipe)
             step = Step.of(module, optimizer, options, processes, device)
             loop = Loop(module, step, source, recipe, processes)
-            if state is not None:
-                loop.restore(state)
+            if folder is not None and state is not None:
+                try:
+                    loop.restore(state)
+                except UserError as error:
+                    raise UserError(f"cannot continue the training in {folder.path}: {error}") from None
             recorder = _Recorder(folder, identity, options, processes, module, source, loop, on_epoch)
             loop.run(
                 recorder.save_state,
@@ -99,8 +108,21 @@ def train(
                 recorder.finish_epoch,
                 on_progress if processes.is_main else None,
             )
-    module.eval()
     return loop.history
+
+
+def _check_steps(steps: int, processes: Processes, device: torch.device) -> None:
+    """Refuses processes that would wait for each other.
+
+    Raises:
+        UserError: They have epochs of different lengths.
+    """
+    counts = processes.gather(torch.tensor(steps, device=device)).tolist()
+    if len(set(counts)) > 1:
+        raise UserError(
+            f"the processes have {', '.join(map(str, counts))} batches an epoch; give their loaders the same "
+            "number of equal batches"
+        )
 
 
 class _Recorder:
@@ -164,17 +186,27 @@ class _Recorder:
         for file in (LAST, BEST) if is_best else (LAST,):
             path = self._folder.path / file
             save_checkpoint(path, self._module, **entries, **extra)
-            save_safetensors(path.with_suffix(SAFETENSORS), self._module, **entries)
+            save_safetensors(path.with_suffix(SAFETENSORS), self._module, **entries, **extra)
+
+
+@contextmanager
+def _in_evaluation_mode_afterwards(module: nn.Module) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        module.eval()
 
 
 @contextmanager
 def _in_layout(module: nn.Module, layout: torch.memory_format) -> Iterator[None]:
-    """Keeps the weights in a layout while the network is trained."""
+    """Keeps the weights of 2-D convolutions in a layout while the network is trained."""
+    weights = [p for p in module.parameters() if p.ndim == 4]
     if layout == torch.contiguous_format:
-        yield
-        return
-    module.to(memory_format=layout)  # type: ignore[call-overload]
+        weights = []
+    for weight in weights:
+        weight.data = weight.data.contiguous(memory_format=layout)
     try:
         yield
     finally:
-        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        for weight in weights:
+            weight.data = weight.data.contiguous()

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,25 @@ def test_the_help_explains_every_option(cli: Callable) -> None:
     text = cli("train", "--help").out
     for name in ("--resume", "--recipe", "--t-max", "--no-flip", "--amp", "--checkpoint-every", "--workers"):
         assert name in text
+
+
+def test_the_help_has_the_recipes_numbers(cli: Callable) -> None:
+    text = " ".join(cli("train", "--help").out.split())
+    paper, short = (RECIPES[name][""] for name in ("paper", "short"))
+    assert f"(paper: {paper.epochs}, short: {short.epochs})" in text
+    assert f"(paper: {paper.learning_rate}, short: {short.learning_rate})" in text
+    assert f"absent. (short: {short.initial_angle})" in text
+    assert f"Adam's first beta. ({paper.momentum})" in text
+
+
+def test_a_warm_up_without_an_end_is_noted(cli: Callable, tmp_path: Path) -> None:
+    options = ("--epochs", 1, "--batch-size", 512, "--no-tensorboard", "--out", tmp_path / "a run")
+    outcome = cli(*TRAIN, *options, "--warmup-epochs", 2)
+    assert outcome.code == 0
+    assert "note: the learning rate rises over 2 epochs, so it will not fall in 1" in outcome.err
+    assert shlex.split(outcome.out.splitlines()[-2])[2] == str(tmp_path / "a run" / "best.pt")
+    outcome = cli(*TRAIN, *options, "--warmup-epochs", 0, "--overwrite")
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_training_ends_with_the_next_commands(run: tuple[Path, str], cli: Callable) -> None:
@@ -115,7 +135,8 @@ def test_a_second_training_is_refused_and_a_finished_one_resumed(
     assert outcome.code == 2
     assert (
         outcome.err
-        == f"error: {run[0]} holds a training already; continue it with --resume, or name another\n"
+        == f"error: {run[0]} holds a training already; continue it with --resume, replace it with "
+        "--overwrite, or name another folder\n"
     )
     outcome = cli(*arguments, "--resume")
     assert outcome.code == 0, outcome.err
@@ -133,6 +154,10 @@ def test_a_second_training_is_refused_and_a_finished_one_resumed(
         (("--batch-size", 1), "at least 2 images"),
         (("--amp", "fp8"), "choose bf16"),
         (("--sync-batch-norm",), "needs device cuda"),
+        (("--device", "meta"), "training runs on cpu and cuda, not on 'meta'"),
+        (("--seed", 2**64), "seed must be below 2^63"),
+        (("--data", "digits"), "--data and --dataset both name the images"),
+        (("--resume", "--overwrite"), "give one of them"),
     ],
 )
 def test_wrong_options(options: tuple, message: str, cli: Callable, tmp_path: Path) -> None:

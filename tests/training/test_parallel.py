@@ -15,7 +15,7 @@ from training_for_tests import SHORT, stripes_data
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.training import TrainingOptions
-from rbnn_deploy.training.parallel import Processes, synchronised_batch_norm
+from rbnn_deploy.training.parallel import Processes, process_group, synchronised_batch_norm
 from rbnn_deploy.training.results import TIMINGS
 from rbnn_deploy.training.sources import open_source
 
@@ -69,6 +69,31 @@ def test_rotations_are_the_main_processes(results):
     for name, values in after.items():
         assert torch.equal(*values), name
         assert not torch.equal(values[0], before[name][0]), name
+
+
+def test_losses_are_weighted_by_images(results):
+    logged, expected = results["losses"]
+    assert logged == pytest.approx(expected, rel=1e-6)  # float32 sums in another order
+
+
+def test_what_would_hang_is_refused_by_all(results):
+    assert len(results["unequal"]) == len(results["unused"]) == 2
+    for message in results["unequal"]:
+        assert message.startswith(
+            "the processes have 4, 5 batches an epoch; give their loaders the same number"
+        )
+    for message in results["unused"]:
+        assert message.startswith("the loss does not depend on unused.weight, unused.bias")
+
+
+def test_processes_that_torchrun_did_not_start(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(UserError, match="start them with torchrun"), process_group(CPU):
+        pass
+    monkeypatch.setenv("WORLD_SIZE", "")
+    with process_group(CPU) as processes:
+        assert processes == Processes()
 
 
 @pytest.mark.parametrize("world_size", [2, 4])
@@ -145,6 +170,11 @@ def test_batch_norms_are_exchanged_for_a_while():
     assert not original.training
     assert original.running_mean.tolist() == [1] * 8
     assert original.running_mean.dtype == torch.float64
+    module.again = module[1]
+    with synchronised_batch_norm(module, True):
+        assert module.again is module[1]
+        assert isinstance(module.again, torch.nn.SyncBatchNorm)
+    assert module.again is module[1] is original
     with synchronised_batch_norm(module, False):
         assert module[1] is original
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,13 +75,21 @@ def test_killed_three_times_and_resumed(tmp_path, run_here):
     assert sorted(path.name for path in broken.iterdir()) == sorted(path.name for path in whole.iterdir())
 
 
-def test_loaders_and_a_network_that_draw_random_numbers(tmp_path, run_here):
+@pytest.mark.parametrize("generator", ["global", "own"])
+def test_loaders_and_a_network_that_draw_random_numbers(tmp_path, run_here, generator):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run_here(whole, "--loaders")
-    run_and_die(broken, "--loaders", "--kill-at", "18")
+    run_here(whole, "--loaders", generator)
+    run_and_die(broken, "--loaders", generator, "--kill-at", "18")
     assert position(broken) == (1, 6)
-    run_here(broken, "--loaders", "--resume")
+    run_here(broken, "--loaders", generator, "--resume")
     assert_same(whole, broken)
+
+
+def test_other_generators_are_refused(tmp_path):
+    recipe = dataclasses.replace(SHORT, epochs=1)
+    train(own_network(), stripes_loaders(torch.Generator().manual_seed(0)), recipe, tmp_path)
+    with pytest.raises(UserError, match=f"cannot continue the training in {tmp_path}: .*other generators"):
+        train(own_network(), stripes_loaders(), recipe, tmp_path, resume=True)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +111,27 @@ def test_a_finished_training_is_only_loaded(begun):
     trained = torch.load(out / "last.pt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, trained[key]) for key, value in module.state_dict().items())
     assert not module.training
+
+
+def test_a_training_without_a_step_is_begun_again(tmp_path):
+    recipe = dataclasses.replace(SHORT, epochs=1)
+    diverging = dataclasses.replace(recipe, optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(UserError, match="diverged"):
+        train(digits_network(), stripes_data(), diverging, tmp_path, architecture=DIGITS)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+    assert len(train(digits_network(), stripes_data(), recipe, tmp_path, architecture=DIGITS)) == 1
+
+
+def test_overwriting_leaves_nothing_of_the_old_training(begun, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(begun[0], out)
+    (out / ".last.safetensors.abc.partial").touch()
+    (out / "notes.txt").touch()
+
+    diverging = dataclasses.replace(begun[1], learning_rate=1e30)
+    with pytest.raises(UserError, match="diverged"):
+        train(digits_network(), stripes_data(), diverging, out, architecture=DIGITS, overwrite=True)
+    assert sorted(path.name for path in out.iterdir()) == ["notes.txt", "state.pt"]
 
 
 def test_a_folder_with_a_training_is_not_overwritten(begun):

@@ -1,6 +1,9 @@
 import dataclasses
+import errno
 import json
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,9 +149,131 @@ def test_a_network_without_binary_layers(data):
     assert train(module, data, dataclasses.replace(SHORT, epochs=1))[0].flipped is None
 
 
+def batches(x, labels):
+    return [(x, labels)] * 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ([{"x": torch.zeros(4, 64), "label": torch.zeros(4)}], "yielded a dict that is no pair of tensors"),
+        ([(torch.zeros(4, 64), torch.zeros(4), 7)], "yielded a tuple that is no pair of tensors"),
+        (batches(torch.zeros(4, 64, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)), "torch.uint8"),
+        (batches(torch.zeros(4, 64), torch.zeros(4)), r"labels of type torch.float32 and shape \[4\]"),
+        (batches(torch.zeros(2, 64), torch.eye(2, dtype=torch.int64)), r"shape \[2, 2\] for 2 inputs"),
+        ([], "the training loader yields no batch"),
+        (iter([]), "give TrainingData, or a pair"),
+    ],
+    ids=str,
+)
+def test_loaders_that_yield_no_batches_are_refused(wrong, message):
+    good = batches(torch.zeros(4, 64), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(UserError, match=message):
+        train(torch.nn.Linear(64, 2), (wrong, good), dataclasses.replace(SHORT, epochs=1))
+
+
+class _Shrinking(list):
+    """Has a length of 4, and yields fewer batches, or more."""
+
+    def __len__(self):
+        return 4
+
+
+@pytest.mark.parametrize(("count", "yielded"), [(3, "3"), (0, "0"), (5, "more")])
+def test_a_loader_of_another_length_than_it_says(count, yielded):
+    batch = (torch.zeros(4, 64), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(UserError, match=f"has a length of 4 and yielded {yielded} batches"):
+        train(
+            torch.nn.Linear(64, 2),
+            (_Shrinking([batch] * count), [batch]),
+            dataclasses.replace(SHORT, epochs=1),
+        )
+
+
+def test_an_iterable_without_a_length_is_refused():
+    class Endless(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(())
+
+    loader = torch.utils.data.DataLoader(Endless())
+    with pytest.raises(UserError, match="the loader of training images has no length"):
+        train(torch.nn.Linear(64, 2), (loader, loader), SHORT)
+
+
+def test_small_labels_are_classes_too():
+    batch = (torch.zeros(4, 64), torch.zeros(4, dtype=torch.uint8))
+    history = train(torch.nn.Linear(64, 2), ([batch], [batch]), dataclasses.replace(SHORT, epochs=1))
+    assert history[0].test_accuracy in (0, 1)
+
+
+def test_a_network_that_cannot_be_trained_is_refused(data):
+    module = digits_network()
+    torch.nn.init.constant_(module.conv1.weight, math.nan)
+    with pytest.raises(UserError, match="weights are not finite; initialise"):
+        train(module, data, SHORT)
+    with pytest.raises(UserError, match="no parameter that requires a gradient"):
+        train(digits_network().requires_grad_(False), data, SHORT)
+
+
+def test_volumes_train_channels_last_too():
+    module = torch.nn.Sequential(torch.nn.Conv3d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    batch = (torch.randn(4, 1, 4, 4, 4), torch.arange(4) % 2)
+    recipe = dataclasses.replace(SHORT, epochs=1)
+    assert train(module, ([batch], [batch]), recipe, options=TrainingOptions(channels_last=True))
+
+
+def test_a_full_disk_is_one_sentence(data, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left on device; free space"):
+        train(digits_network(), data, SHORT, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_tensor_is_left_out_of_checkpoints(data, tmp_path):
+    class Extra(torch.nn.Flatten):
+        def get_extra_state(self):
+            return {"version": 3}
+
+        def set_extra_state(self, state):
+            assert state == {"version": 3}
+
+    module = torch.nn.Sequential(Extra(), torch.nn.Linear(64, 2))
+    train(module, data, dataclasses.replace(SHORT, epochs=1), tmp_path)
+    assert list(torch.load(tmp_path / "last.pt", weights_only=True)["state_dict"]) == ["1.weight", "1.bias"]
+
+
+def test_an_interruption_leaves_a_network_in_evaluation_mode(data):
+    module = digits_network()
+
+    def interrupt(result):
+        raise KeyboardInterrupt
+
+    module.train()
+    with pytest.raises(KeyboardInterrupt):
+        train(module, data, SHORT, on_epoch=interrupt)
+    assert not any(child.training for child in module.modules())
+    assert all(isinstance(layer.sign_gradient.t, float) for _, layer in binary_layers(module))
+
+
+def test_gains_start_where_there_are_some(data):
+    module = torch.nn.Sequential(
+        torch.nn.BatchNorm2d(1, affine=False),
+        torch.nn.BatchNorm2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(64, 2),
+    )
+    seen = []
+    module[1].register_forward_pre_hook(lambda layer, _: seen.append(layer.weight.item()))
+    train(module, data, dataclasses.replace(SHORT, epochs=1, norm_gain=0.5))
+    assert seen[0] == 0.5
+
+
 def test_what_cannot_be_trained_is_refused(data, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot make the folder"):
+    with pytest.raises(UserError, match="cannot use the folder"):
         train(digits_network(), data, SHORT, tmp_path / "file" / "run")
     tiny = dataclasses.replace(data, train_pixels=data.train_pixels[:1], train_labels=data.train_labels[:1])
     with pytest.raises(UserError, match="fewer than 2"):
