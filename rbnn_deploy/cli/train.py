@@ -81,6 +81,8 @@ def train(
     numbers = replace_given(get_recipe(recipe, arch), fields)
     device = torch_device(options)
     is_main = int(os.environ.get("RANK", "0")) == 0  # as torchrun sets it
+    if is_main and device.type == "cpu" and torch.cuda.is_available():
+        typer.echo("note: this trains on the processor; the GPU is used with --device cuda", err=True)
     with progress_bar(1000, "reading images") if is_main else nullcontext(lambda _: None) as advance:
         done = 0
 

@@ -66,13 +66,14 @@ def train(
 
     Raises:
         UserError: There are too few images, a loader yields what is no batch, the training diverged, `out`
-            holds another training or cannot be written; what was written before stays.
+            holds another training or cannot be written, the GPU's memory is too small; what was written
+            before stays.
     """
     recipe = recipe or TrainingRecipe()
     options = options or TrainingOptions()
     device = torch_device(options)
     name = architecture or type(module).__name__
-    with process_group(device) as processes:
+    with _refused_where_memory_ends(), process_group(device) as processes:
         source = open_source(data, recipe, options, processes, device)
         _check_steps(source.steps, processes, device)
         identity = Identity(
@@ -109,6 +110,16 @@ def train(
                 on_progress if processes.is_main else None,
             )
     return loop.history
+
+
+@contextmanager
+def _refused_where_memory_ends() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise UserError(
+            "the GPU's memory is too small for this training; use a smaller batch size, or --amp bf16"
+        ) from None
 
 
 def _check_steps(steps: int, processes: Processes, device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""The example of docs/training.md, as it stands there."""
+"""The examples of docs/training.md, as they stand there."""
 
 import re
 from pathlib import Path
@@ -10,9 +10,9 @@ import rbnn_deploy
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 
 
-def test_the_example_trains_exports_and_resumes(tmp_path, monkeypatch, capsys):
+def test_the_examples_train_export_resume_and_share(tmp_path, monkeypatch, capsys):
     pytest.importorskip("onnxscript")
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    example, shared = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     namespace = {}
     exec(example, namespace)
@@ -25,3 +25,12 @@ def test_the_example_trains_exports_and_resumes(tmp_path, monkeypatch, capsys):
     first = namespace["history"]
     exec(example, namespace)  # everything is done already
     assert namespace["history"] == first
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    seen = []
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        exec(shared, namespace)
+        batches = list(namespace["train_loader"])
+        assert [len(labels) for _, labels in batches] == [16] * 8
+        seen += [tuple(image.flatten().tolist()) for x, _ in batches for image in x]
+    assert len(set(seen)) == 256

@@ -23,6 +23,7 @@ from rbnn_deploy.training import (
     rotation_statistics,
     train,
 )
+from rbnn_deploy.training.step import Step
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +231,17 @@ def test_a_full_disk_is_one_sentence(data, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="No space left on device; free space"):
         train(digits_network(), data, SHORT, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_gpu_is_one_sentence(data, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(Step, "__call__", full)
+    with pytest.raises(
+        UserError, match="the GPU's memory is too small for this training; use a smaller batch"
+    ):
+        train(digits_network(), data, SHORT)
 
 
 def test_what_is_no_tensor_is_left_out_of_checkpoints(data, tmp_path):
