@@ -2,9 +2,11 @@
 
 import dataclasses
 import importlib.machinery
+import json
 import math
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from training_for_tests import SHORT, digits_network, own_network, stripes_data,
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.training import TrainingOptions, evaluate, meter, train
+from rbnn_deploy.training.plot import read_run
 
 ONE = dataclasses.replace(SHORT, epochs=1)
 
@@ -134,3 +137,11 @@ def test_a_sampler_learns_the_epoch():
     batches = Loader(stripes_loaders()[0])
     train(own_network(), (batches, batches[:1]), dataclasses.replace(SHORT, epochs=3))
     assert Sampler.epochs == [0, 1, 2]
+
+
+def test_a_run_has_the_name_of_its_folder_wherever_it_is_read_from(tmp_path, monkeypatch):
+    line = {"epoch": 1, "loss": 0.5, "train_accuracy": 0.5, "test_accuracy": 0.5}
+    head = {"architecture": "own", "recipe": {"epochs": 1}}
+    (tmp_path / "log.jsonl").write_text(f"{json.dumps(head)}\n{json.dumps(line)}\n")
+    monkeypatch.chdir(tmp_path)
+    assert {read_run(Path(path)).name for path in (".", "log.jsonl", tmp_path)} == {tmp_path.name}
