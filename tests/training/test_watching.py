@@ -53,11 +53,12 @@ def test_a_divergence_is_seen_before_the_epoch_ends(monkeypatch):
                 taken.append(index)
                 yield batch
 
-    batches = Loader(stripes_loaders()[0])
+    train_loader, test_loader = stripes_loaders()
+    batches = Loader(train_loader)
     batches[2] = (torch.full_like(batches[2][0], math.inf), batches[2][1])
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
     with pytest.raises(UserError, match="diverged in epoch 1"):
-        train(module, (batches, []), ONE)
+        train(module, (batches, test_loader), ONE)
     assert taken == [0, 1, 2]
 
 
