@@ -165,7 +165,7 @@ def batches(x, labels):
         ([], "the training loader yields no batch"),
         (iter([]), "give TrainingData, or a pair"),
     ],
-    ids=str,
+    ids=["dict", "three", "bytes", "float labels", "one-hot labels", "empty", "iterator"],
 )
 def test_loaders_that_yield_no_batches_are_refused(wrong, message):
     good = batches(torch.zeros(4, 64), torch.zeros(4, dtype=torch.int64))
