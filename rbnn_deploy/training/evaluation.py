@@ -1,12 +1,12 @@
 """Accuracy on the test images."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from rbnn_deploy.training.batches import Batch
+from rbnn_deploy.training.cudnn import cudnn_setting
 from rbnn_deploy.training.options import TrainingOptions
 from rbnn_deploy.training.parallel import Processes
 from rbnn_deploy.training.recipe import TrainingRecipe
@@ -15,23 +15,12 @@ from rbnn_deploy.training.sources import Data, open_source
 TOP = 5
 
 
-@contextmanager
-def _whole_float32() -> Iterator[None]:
-    """Keeps cuDNN from rounding what it multiplies to TensorFloat-32, as it does by default."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
-
-
 @torch.no_grad()
-@_whole_float32()
+@cudnn_setting("allow_tf32", False)
 def count_right(module: nn.Module, batches: Iterable[Batch], device: torch.device) -> Tensor:
     """Counts the images that a network classifies rightly; leaves it in evaluation mode.
 
-    Always in float32: that is what is deployed.
+    Always in float32, not in the TensorFloat-32 to which cuDNN rounds by default: that is what is deployed.
 
     Args:
         module: The network.

@@ -38,9 +38,7 @@ class LoaderSource:
         self.std: tuple[float, ...] | None = None
         self._train, self._test = train, test
         self._processes, self._device, self._layout = processes, device, layout
-        self.steps, self._tests = (
-            _length(loader, of) for loader, of in ((train, "training"), (test, "test"))
-        )
+        self.steps, self._tests = _length(train, "training"), _length(test, "test")
         self.generators = _generators(train, test)
 
     def digest(self) -> str:

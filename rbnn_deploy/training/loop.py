@@ -11,6 +11,7 @@ from torch import nn
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.layers import SignGradient, binary_layers, set_training_progress, update_rotations
 from rbnn_deploy.training.batches import Batch
+from rbnn_deploy.training.cudnn import cudnn_setting
 from rbnn_deploy.training.evaluation import TOP, count_right
 from rbnn_deploy.training.meter import Meter, Reporter, check_finite
 from rbnn_deploy.training.optimizer import set_learning_rate
@@ -78,7 +79,8 @@ class Loop:
             self._check_weights()
             self._random_at_start = self._random_states()
             save(self._state(time.perf_counter()))
-        with _fast_convolutions(), self._plain_gradients():
+        # cuDNN times its kernels and keeps the fastest: a training's shapes do not change.
+        with cudnn_setting("benchmark", True), self._plain_gradients():
             while self.epoch < self._recipe.epochs:
                 begun = time.perf_counter() - self._seconds
                 gradient = self._set_gradient(self.epoch)
@@ -248,14 +250,3 @@ class Loop:
         """Returns the images of the present epoch, by process; all processes must call it."""
         images = torch.tensor(self._meter.images, device=self._step.device)
         return self._processes.gather(images).tolist()
-
-
-@contextmanager
-def _fast_convolutions() -> Iterator[None]:
-    """Lets cuDNN time its kernels and keep the fastest: a training's shapes do not change."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
