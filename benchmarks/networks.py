@@ -18,14 +18,14 @@ import onnx
 import torch
 from torch import nn
 
-from exporters.onnx import build_model
-from exporters.onnx.quantize import quantize_float_layers
 from rbnn_deploy.benchmarking import BASELINES, BenchReport, bench
+from rbnn_deploy.exporters.onnx import build_model
+from rbnn_deploy.exporters.onnx.float_layers_to_int8 import quantize_float_layers
 from rbnn_deploy.inspecting import format_bytes
-from rbnn_deploy.layers import RotatedBinaryConv2d
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.networks import build_network
-from rbnn_deploy.networks.registry import ARCHITECTURES
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+from rbnn_deploy.pytorch.networks import build_network
+from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
 
 NETWORKS = [name for name in ARCHITECTURES if name.startswith(("cifar10/", "imagenet/"))]
 COLUMNS = ("network", "ours", "fp32", "int8", "portable", "of peak", "file", "fp32 file", "memory")

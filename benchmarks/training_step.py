@@ -23,14 +23,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rbnn_deploy.layers import (
+from rbnn_deploy.pytorch.layers import (
     RotatedBinaryConv2d,
     binary_layers,
     set_rotation_angle,
     set_training_progress,
     update_rotations,
 )
-from rbnn_deploy.networks import build_network, get_architecture
+from rbnn_deploy.pytorch.networks import build_network, get_architecture
 
 # In float64, where rounding moves no activation across its threshold; what is left is the order of sums.
 GRADIENT_TOLERANCE = 1e-9

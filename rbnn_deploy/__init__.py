@@ -11,11 +11,11 @@ from rbnn_deploy.version import __version__
 
 if TYPE_CHECKING:
     from rbnn_deploy.api import export, load_checkpoint, load_model
-    from rbnn_deploy.comparing import compare
-    from rbnn_deploy.folding import fold
-    from rbnn_deploy.layers import RotatedBinaryConv2d
-    from rbnn_deploy.training import train
-    from runtimes.library import get_library_path
+    from rbnn_deploy.comparing.compare import compare
+    from rbnn_deploy.pytorch.folding import fold
+    from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+    from rbnn_deploy.pytorch.training import train
+    from rbnn_deploy.runtimes.library import get_library_path
 
 __all__ = [
     "RotatedBinaryConv2d",
@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "RotatedBinaryConv2d": "rbnn_deploy.layers",
+    "RotatedBinaryConv2d": "rbnn_deploy.pytorch.layers",
     "compare": "rbnn_deploy.comparing",
     "export": "rbnn_deploy.api",
-    "fold": "rbnn_deploy.folding",
-    "get_library_path": "runtimes.library",
+    "fold": "rbnn_deploy.pytorch.folding",
+    "get_library_path": "rbnn_deploy.runtimes.library",
     "load_checkpoint": "rbnn_deploy.api",
     "load_model": "rbnn_deploy.api",
-    "train": "rbnn_deploy.training",
+    "train": "rbnn_deploy.pytorch.training",
 }
 
 

@@ -20,9 +20,9 @@ CALIBRATION_IMAGES, CALIBRATION_BATCH = 128, 16
 if TYPE_CHECKING:
     from torch import nn
 
-    from exporters.onnx import ExportResult
-    from rbnn_deploy.checkpoint import LoadedNetwork
-    from runtimes import Runtime
+    from rbnn_deploy.exporters.onnx import ExportResult
+    from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork
+    from rbnn_deploy.runtimes import Runtime
 
 
 def require(extra: str, *modules: str) -> None:
@@ -46,10 +46,10 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
         arch: Name of the architecture; None reads it off the state dict.
 
     Raises:
-        UserError: See `rbnn_deploy.checkpoint.load_checkpoint`.
+        UserError: See `rbnn_deploy.pytorch.checkpoints.checkpoint.load_checkpoint`.
     """
     require("export", "torch")
-    from rbnn_deploy import checkpoint  # noqa: PLC0415 - imports torch
+    from rbnn_deploy.pytorch.checkpoints import checkpoint  # noqa: PLC0415 - imports torch
 
     return checkpoint.load_checkpoint(Path(path), arch)
 
@@ -111,7 +111,7 @@ def export(
         UserError: The checkpoint cannot be loaded, the module cannot be exported, the file cannot be written.
     """
     require("export", "torch", "onnxscript", "onnxsim")
-    from exporters.onnx import export_onnx  # noqa: PLC0415 - imports torch
+    from rbnn_deploy.exporters.onnx import export_onnx  # noqa: PLC0415 - imports torch
 
     if float_layers not in FLOAT_LAYERS:
         raise UserError(f"float layers cannot be {float_layers!r}; choose one of {', '.join(FLOAT_LAYERS)}")
@@ -123,7 +123,7 @@ def export(
         network = load_checkpoint(source, arch)
         module, metadata = network.module, checkpoint_metadata(network)
     else:
-        from rbnn_deploy.folding.fold import unwrapped  # noqa: PLC0415 - imports torch
+        from rbnn_deploy.pytorch.folding.fold import unwrapped  # noqa: PLC0415 - imports torch
 
         module = unwrapped(source)
         if metadata is None:
@@ -156,6 +156,6 @@ def load_model(path: str | Path, runtime: str = "ort", threads: int | None = Non
     Raises:
         UserError: The file is missing or not a model, or the runtime is unknown.
     """
-    import runtimes  # noqa: PLC0415 - the core does not need the runtimes to be importable
+    from rbnn_deploy import runtimes  # noqa: PLC0415 - loads onnxruntime
 
     return runtimes.load_model(path, runtime=runtime, threads=threads)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rbnn_deploy.errors import UserError
-from runtimes.base import Runtime
+from rbnn_deploy.runtimes.base import Runtime
 
 MOST_THREADS = 1024  # more than any machine gains from; the limit only keeps nonsense from the system
 RUNTIMES = ("ort", "ort-portable", "numpy")
@@ -30,9 +30,9 @@ def load_model(path: str | Path, runtime: str = "ort", threads: int | None = Non
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise UserError(f"a model runs on at least 1 thread and at most {MOST_THREADS}, not on {threads}")
     if runtime == "numpy":
-        from runtimes.numpy_backend.runtime import NumpyRuntime  # noqa: PLC0415 - loads onnx
+        from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime  # noqa: PLC0415 - loads onnx
 
         return NumpyRuntime(path)
-    from runtimes.onnx_runtime import OrtRuntime  # noqa: PLC0415 - loads onnxruntime
+    from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime  # noqa: PLC0415 - loads onnxruntime
 
     return OrtRuntime(path, library=runtime == "ort", threads=threads)

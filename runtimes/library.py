@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import onnxruntime as ort
 
-import runtimes
+import rbnn_deploy.runtimes
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.operators import DOMAIN, DOMAIN_VERSION, LIBRARY_INFO
 
@@ -25,7 +25,7 @@ def get_library_path() -> str:
         UserError: The library is not installed.
     """
     # An editable installation has two directories: the source tree's, and the one the library is built into.
-    for directory in runtimes.__path__:
+    for directory in rbnn_deploy.runtimes.__path__:
         path = Path(directory) / FILE_NAME
         if path.is_file():
             return str(path)

@@ -13,8 +13,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators.domain import DOMAIN
-from runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
-from runtimes.library import get_library_path
+from rbnn_deploy.runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
+from rbnn_deploy.runtimes.library import get_library_path
 
 # ONNX Runtime's errors have no common base of their own.
 ERRORS = tuple(

@@ -7,37 +7,53 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 import rbnn_deploy
 
-ROOT = Path(__file__).parent.parent
 # The places that may see exporters and runtimes both.
 MEETING_PLACES = ("cli", "comparing", "benchmarking", "api.py", "__init__.py")
+# The place that needs PyTorch.
+TORCH_SIDE = "pytorch"
 TRAINING_PACKAGES = ("torch", "onnxscript", "onnxsim", "onnx_ir", "sklearn", "matplotlib")
+EXPORTERS, RUNTIMES, TORCH = (f"rbnn_deploy.{name}" for name in ("exporters", "runtimes", TORCH_SIDE))
 
 
 def sources(package: str) -> list[Path]:
-    files = sorted((ROOT / package).rglob("*.py"))
+    """Returns the modules of a top-level folder; the links in rbnn_deploy lead to the other two."""
+    files = [
+        path
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if package != "rbnn_deploy" or path.relative_to(ROOT).parts[1] not in ("exporters", "runtimes")
+    ]
     assert files
     return files
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(path: Path, *, anywhere: bool = True) -> Iterator[str]:
+    """Yields what a module imports: anywhere in it, or only what it loads when it is imported itself."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree) if anywhere else tree.body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def roots(path: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imports(path)}
+def knows(path: Path, *places: str, anywhere: bool = True) -> bool:
+    """Tells whether a module imports one of these packages or a part of it."""
+    return any(
+        name == place or name.startswith(f"{place}.")
+        for name in imports(path, anywhere=anywhere)
+        for place in places
+    )
 
 
-@pytest.mark.parametrize(("package", "forbidden"), [("exporters", "runtimes"), ("runtimes", "exporters")])
+@pytest.mark.parametrize(("package", "forbidden"), [("exporters", RUNTIMES), ("runtimes", EXPORTERS)])
 def test_exporters_and_runtimes_do_not_know_each_other(package: str, forbidden: str) -> None:
-    assert [path for path in sources(package) if forbidden in roots(path)] == []
+    assert [path for path in sources(package) if knows(path, forbidden)] == []
 
 
 def test_core_knows_neither_exporters_nor_runtimes() -> None:
@@ -47,23 +63,32 @@ def test_core_knows_neither_exporters_nor_runtimes() -> None:
         if path.relative_to(ROOT / "rbnn_deploy").parts[0] not in MEETING_PLACES
     ]
     assert core
-    assert [path for path in core if roots(path) & {"exporters", "runtimes"}] == []
+    assert [path for path in core if knows(path, EXPORTERS, RUNTIMES)] == []
 
 
 def test_exporters_and_runtimes_know_only_the_core() -> None:
-    places = {
+    places = [
         f"rbnn_deploy.{place.removesuffix('.py')}" for place in MEETING_PLACES if place != "__init__.py"
-    }
-    for path in [*sources("exporters"), *sources("runtimes")]:
-        assert not [
-            name
-            for name in imports(path)
-            if name in places or name.startswith(tuple(p + "." for p in places))
-        ]
+    ]
+    assert [path for path in [*sources("exporters"), *sources("runtimes")] if knows(path, *places)] == []
+
+
+def test_nobody_imports_the_folders_by_names_that_are_not_installed() -> None:
+    everything = [*sources("rbnn_deploy"), *sources("exporters"), *sources("runtimes"), *sources("tests")]
+    assert [path for path in everything if knows(path, "exporters", "runtimes")] == []
 
 
 def test_runtimes_import_no_training_package() -> None:
-    assert [path for path in sources("runtimes") if roots(path) & set(TRAINING_PACKAGES)] == []
+    assert [path for path in sources("runtimes") if knows(path, TORCH, *TRAINING_PACKAGES)] == []
+
+
+def test_only_the_torch_side_and_exporters_load_training_packages() -> None:
+    device_side = [
+        path
+        for path in sources("rbnn_deploy")
+        if path.relative_to(ROOT / "rbnn_deploy").parts[0] != TORCH_SIDE
+    ]
+    assert [path for path in device_side if knows(path, *TRAINING_PACKAGES, anywhere=False)] == []
 
 
 @pytest.mark.parametrize(
@@ -71,7 +96,7 @@ def test_runtimes_import_no_training_package() -> None:
     [
         "import rbnn_deploy, rbnn_deploy.cli",
         "import rbnn_deploy; rbnn_deploy.load_model; rbnn_deploy.get_library_path",
-        "import runtimes.onnx_runtime, runtimes.numpy_backend.runtime",
+        "import rbnn_deploy.runtimes.onnx_runtime, rbnn_deploy.runtimes.numpy_backend.runtime",
         "import rbnn_deploy.inspecting, rbnn_deploy.data, rbnn_deploy.comparing",
     ],
 )

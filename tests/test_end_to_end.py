@@ -11,15 +11,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from networks_for_tests import UsersOwnNetwork, randomise
 from onnx.reference import ReferenceEvaluator
+from support.networks import UsersOwnNetwork, randomise
+from support.paths import REFERENCE
 
 import rbnn_deploy
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.networks import ARCHITECTURES, build_network
+from rbnn_deploy.pytorch.networks import ARCHITECTURES, build_network
 
-ROOT = Path(__file__).parent.parent
-REFERENCE = ROOT.parent / "shared" / "reference"
 CHECKPOINT, EXPECTED = REFERENCE / "resnet20_bireal_1w1a.pth.tar", REFERENCE / "expected.npz"
 RUNTIMES = ("ort", "ort-portable", "numpy")
 

@@ -13,15 +13,15 @@ import torch
 from onnxscript import ir
 from torch import nn
 
-from exporters.onnx.finalize import check_opset, finalize
-from exporters.onnx.from_torch import export_graph
-from exporters.onnx.optimize import fuse, simplify, tidy, to_channels_last
-from exporters.onnx.quantize import quantize_float_layers
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.exporters.onnx.finalize import check_opset, finalize
+from rbnn_deploy.exporters.onnx.float_layers_to_int8 import quantize_float_layers
+from rbnn_deploy.exporters.onnx.from_torch import export_graph
+from rbnn_deploy.exporters.onnx.optimize import fuse, simplify, tidy, to_channels_last
 from rbnn_deploy.files import atomic_write_bytes
-from rbnn_deploy.folding import FoldedNetwork, fold
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import BINARY_CONV2D
+from rbnn_deploy.pytorch.folding import FoldedNetwork, fold
 from rbnn_deploy.version import __version__
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 from onnxscript import ir
 
-from exporters.onnx.functions import INPUTS, binary_conv2d_function, function_opsets
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.exporters.onnx.functions import INPUTS, binary_conv2d_function, function_opsets
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION
 from rbnn_deploy.version import __version__

@@ -12,8 +12,8 @@ import torch
 from onnxscript import ir, opset18, values
 from torch import nn
 
-from exporters.onnx.rules.common import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.exporters.onnx.rules.common import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, binary_conv2d_schema
 
 INPUT, OUTPUT, BATCH = "input", "logits", "N"

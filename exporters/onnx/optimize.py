@@ -6,7 +6,7 @@ from onnx_ir.passes import common as passes
 from onnxscript import ir
 from onnxscript.rewriter.pattern import RewriteRuleSet
 
-from exporters.onnx.rules import fusion_rules, hoisting_rules, layout_rules
+from rbnn_deploy.exporters.onnx.rules import fusion_rules, hoisting_rules, layout_rules
 
 MAX_ROUNDS = 1000
 

@@ -12,7 +12,7 @@ from rbnn_deploy.benchmarking.dequantize import dequantize
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
 from rbnn_deploy.benchmarking.graph import constants, is_binary_conv
 from rbnn_deploy.benchmarking.host import describe_host, read_clock, read_state
-from rbnn_deploy.benchmarking.layers import profiler_overhead, read_profile, split_times
+from rbnn_deploy.benchmarking.layer_times import profiler_overhead, read_profile, split_times
 from rbnn_deploy.benchmarking.memory import measure_memory
 from rbnn_deploy.benchmarking.report import OURS, BenchReport, Result
 from rbnn_deploy.benchmarking.sessions import Candidate, Peak, create_session, name_every_node
@@ -20,8 +20,8 @@ from rbnn_deploy.benchmarking.timing import time_in_rounds
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting.onnx_model import read_model
 from rbnn_deploy.operators import BinaryConv2dAttributes
-from rbnn_deploy.quantization import Float32, quantize_static
-from runtimes import Runtime, load_model
+from rbnn_deploy.ort_quantizer import Float32, quantize_static
+from rbnn_deploy.runtimes import Runtime, load_model
 
 BASELINES = ("fp32", "int8", "portable")
 CALIBRATION_IMAGES = 8

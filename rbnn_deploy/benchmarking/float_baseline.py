@@ -31,7 +31,7 @@ from rbnn_deploy.benchmarking.graph import (
 )
 from rbnn_deploy.bits import unpack_signs
 from rbnn_deploy.operators import DOMAIN, BinaryConv2dAttributes
-from rbnn_deploy.quantization import raise_activations
+from rbnn_deploy.ort_quantizer import raise_activations
 
 UNARY = ("Clip", "Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "HardSwish", "Neg", "Abs")
 BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min")

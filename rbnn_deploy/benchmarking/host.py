@@ -134,7 +134,7 @@ def describe_host(before: State, after: State, threads: int, clocks: Sequence[fl
     import numpy  # noqa: PLC0415 - for its version
     import onnxruntime  # noqa: PLC0415
 
-    from runtimes.library import library_info  # noqa: PLC0415
+    from rbnn_deploy.runtimes.library import library_info  # noqa: PLC0415
 
     info = library_info()
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rbnn_deploy.benchmarking.host import Host
-from rbnn_deploy.benchmarking.layers import LayerTime, NodeTime
+from rbnn_deploy.benchmarking.layer_times import LayerTime, NodeTime
 from rbnn_deploy.inspecting import format_bytes
 
 OURS = "ort"

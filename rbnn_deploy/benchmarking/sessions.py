@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.operators import DOMAIN, DOMAIN_VERSION, POPCOUNT_PEAK
-from runtimes.library import get_library_path
+from rbnn_deploy.runtimes.library import get_library_path
 
 FATAL_ONLY = 4
 

@@ -28,11 +28,11 @@ def demo(
     from rbnn_deploy.cli.export import export
     from rbnn_deploy.cli.inspect import inspect
     from rbnn_deploy.cli.samples import test_samples
-    from rbnn_deploy.cli.training import run_training
+    from rbnn_deploy.cli.training_lines import run_training
     from rbnn_deploy.comparing import compare
     from rbnn_deploy.inspecting import format_bytes
-    from rbnn_deploy.networks import build_network
-    from rbnn_deploy.training import TrainingOptions, default_recipe, load_training_data
+    from rbnn_deploy.pytorch.networks import build_network
+    from rbnn_deploy.pytorch.training import TrainingOptions, default_recipe, load_training_data
 
     recipe = default_recipe(ARCHITECTURE)
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)

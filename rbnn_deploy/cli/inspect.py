@@ -31,7 +31,7 @@ def inspect(
         from rbnn_deploy import api
 
         network = api.load_checkpoint(file, arch)
-        from rbnn_deploy.inspecting.network import inspect_network
+        from rbnn_deploy.pytorch.inspecting import inspect_network
 
         summary = inspect_network(network, file)
     typer.echo(render(summary))

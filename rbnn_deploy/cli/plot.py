@@ -23,7 +23,7 @@ def plot(
     from rbnn_deploy import api
 
     api.require("report", "matplotlib")
-    from rbnn_deploy.training.plot import read_run, write_training_plot
+    from rbnn_deploy.pytorch.training.run.plot import read_run, write_training_plot
 
     logs = [read_run(run) for run in runs]
     target = output

@@ -12,8 +12,8 @@ import typer
 from rbnn_deploy.cli.fields import replace_given, with_options_of
 from rbnn_deploy.cli.output import progress_bar
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.training.options import TrainingOptions
-from rbnn_deploy.training.recipe import RECIPES, TrainingRecipe
+from rbnn_deploy.pytorch.training.options import TrainingOptions
+from rbnn_deploy.pytorch.training.recipe import RECIPES, TrainingRecipe
 
 DIGITS = "digits"
 
@@ -71,11 +71,11 @@ def train(
         raise UserError(f"the images of {dataset} are not built in; name their folder or archive with --data")
     import torch
 
-    from rbnn_deploy.cli.training import run_training
-    from rbnn_deploy.networks import build_network
-    from rbnn_deploy.training import get_recipe, load_training_data
-    from rbnn_deploy.training.parallel import process_group
-    from rbnn_deploy.training.placement import torch_device
+    from rbnn_deploy.cli.training_lines import run_training
+    from rbnn_deploy.pytorch.networks import build_network
+    from rbnn_deploy.pytorch.training import get_recipe, load_training_data
+    from rbnn_deploy.pytorch.training.parallel import process_group
+    from rbnn_deploy.pytorch.training.placement import torch_device
 
     options = replace_given(TrainingOptions(), fields)
     numbers = replace_given(get_recipe(recipe, arch), fields)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from rbnn_deploy.comparing.binary_layers import BinaryLayer, binary_layers
 from rbnn_deploy.comparing.explaining import explain
-from rbnn_deploy.comparing.layers import BinaryLayer, binary_layers
 from rbnn_deploy.comparing.replaying import NumpyJudge, problem
 from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, PairReport
 from rbnn_deploy.comparing.same_input import gives_same_bits
 from rbnn_deploy.comparing.statistics import PairStatistics, top1
 from rbnn_deploy.comparing.subjects import TORCH, Replay, RuntimeSubject, Subject, TorchSubject, Trace
 from rbnn_deploy.errors import UserError
-from runtimes import load_model
-from runtimes.numpy_backend.runtime import load_proto
+from rbnn_deploy.runtimes import load_model
+from rbnn_deploy.runtimes.numpy_backend.runtime import load_proto
 
 if TYPE_CHECKING:
     from torch import nn

@@ -20,10 +20,10 @@ import numpy.typing as npt
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from rbnn_deploy.comparing.binary_layers import BinaryLayer
 from rbnn_deploy.comparing.explaining import RELATIVE_MARGIN
-from rbnn_deploy.comparing.layers import BinaryLayer
 from rbnn_deploy.comparing.subjects import Replay, Trace
-from runtimes.numpy_backend.operators import NEW_OPS
+from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
 Float32 = npt.NDArray[np.float32]
 

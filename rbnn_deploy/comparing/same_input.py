@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-from rbnn_deploy.comparing.layers import BinaryLayer
+from rbnn_deploy.comparing.binary_layers import BinaryLayer
 from rbnn_deploy.comparing.statistics import same_bits
-from runtimes.numpy_backend.binary_conv2d import binary_conv2d
-from runtimes.onnx_runtime import create_session
-from runtimes.operator_model import operator_model
+from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from rbnn_deploy.runtimes.onnx_runtime import create_session
+from rbnn_deploy.runtimes.operator_model import operator_model
 
 Float32 = npt.NDArray[np.float32]
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rbnn_deploy.comparing.layers import BinaryLayer
+from rbnn_deploy.comparing.binary_layers import BinaryLayer
 from rbnn_deploy.errors import UserError
-from runtimes import Runtime
-from runtimes.numpy_backend.threshold import thresholds
+from rbnn_deploy.runtimes import Runtime
+from rbnn_deploy.runtimes.numpy_backend.threshold import thresholds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -172,8 +172,8 @@ class TorchSubject:
 
     def _run_hooked(self, x: Float32, visit: Callable[[str, str, Tensor], Tensor | None]) -> Float32:
         """Runs the module; `visit` sees each binary layer's name, rule and input, and may replace that."""
-        from rbnn_deploy.folding.binary_conv2d import BinaryConv2d  # noqa: PLC0415 - as above
-        from rbnn_deploy.layers import RotatedBinaryConv2d  # noqa: PLC0415
+        from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d  # noqa: PLC0415 - as above
+        from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d  # noqa: PLC0415
 
         calls: Counter[str] = Counter()
 
@@ -198,7 +198,7 @@ class TorchSubject:
 
 def _binarise(x: Tensor, rule: str) -> Binarised:
     """Takes a torch layer's threshold as the layer does."""
-    from rbnn_deploy.layers.signs import sample_mean  # noqa: PLC0415 - as above
+    from rbnn_deploy.pytorch.layers.signs import sample_mean  # noqa: PLC0415 - as above
 
     x = x.detach()
     t = sample_mean(x).flatten().numpy() if rule == "sample_mean" else np.zeros(len(x), np.float32)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rbnn_deploy.bits import BITS_PER_BYTE, pack_signs, packed_size, unpack_signs
-from runtimes.numpy_backend.threshold import binarise
+from rbnn_deploy.runtimes.numpy_backend.threshold import binarise
 
 if TYPE_CHECKING:  # at run time the arithmetic does without onnx, which this class comes with
     from rbnn_deploy.operators import BinaryConv2dAttributes

@@ -7,9 +7,9 @@ import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
 from rbnn_deploy.operators import DOMAIN, BinaryConv2dAttributes
-from runtimes.numpy_backend.binary_conv2d import binary_conv2d
-from runtimes.numpy_backend.pooling import AveragePool, MaxPool
-from runtimes.numpy_backend.quantization import DequantizeLinear, QuantizeLinear
+from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from rbnn_deploy.runtimes.numpy_backend.pooling import AveragePool, MaxPool
+from rbnn_deploy.runtimes.numpy_backend.quantize_linear import DequantizeLinear, QuantizeLinear
 
 
 class BinaryConv2d(OpRun):

@@ -12,8 +12,8 @@ from onnx.reference import ReferenceEvaluator
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import ModelMetadata
-from runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
-from runtimes.numpy_backend.operators import NEW_OPS
+from rbnn_deploy.runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
+from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
 
 class NumpyRuntime(Runtime):

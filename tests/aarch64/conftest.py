@@ -5,13 +5,11 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from support.paths import ROOT
 
 Emulate = Callable[..., dict[str, Any]]
 

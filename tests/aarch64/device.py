@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from oracle import same_bits
+from support.oracle import same_bits
 
 from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
-from runtimes import load_model
-from runtimes.library import library_info
-from runtimes.numpy_backend.binary_conv2d import binary_conv2d
-from runtimes.onnx_runtime import create_session
-from runtimes.operator_model import operator_model
+from rbnn_deploy.runtimes import load_model
+from rbnn_deploy.runtimes.library import library_info
+from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from rbnn_deploy.runtimes.onnx_runtime import create_session
+from rbnn_deploy.runtimes.operator_model import operator_model
 
 KERNELS = ("neon", "portable")
 

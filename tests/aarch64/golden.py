@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from networks_for_tests import randomise
-from operator_cases import covering_cases
-from oracle import binary_conv2d as oracle
-from oracle import same_bits
+from support.networks import randomise
+from support.operator_cases import covering_cases
+from support.oracle import binary_conv2d as oracle
+from support.oracle import same_bits
 
-from exporters.onnx import export_onnx
+from rbnn_deploy.exporters.onnx import export_onnx
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.networks.registry import ARCHITECTURES
 from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
-from runtimes import load_model
-from runtimes.onnx_runtime import create_session
-from runtimes.operator_model import operator_model
+from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
+from rbnn_deploy.runtimes import load_model
+from rbnn_deploy.runtimes.onnx_runtime import create_session
+from rbnn_deploy.runtimes.operator_model import operator_model
 
 IMAGES = 32
 ARCHITECTURE = "cifar10/resnet20_1w1a"

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
-from small_models import LAYERS, small_model, write_small_model
+from support.paths import ROOT
+from support.small_models import LAYERS, small_model, write_small_model
 
 from rbnn_deploy.benchmarking import BenchReport, bench, render
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
@@ -19,7 +20,6 @@ from rbnn_deploy.benchmarking.sessions import Peak
 from rbnn_deploy.cli import main
 from rbnn_deploy.errors import UserError
 
-ROOT = Path(__file__).parents[2]
 MACS = 20 * 20 * 9 * 64  # one layer of the small model, one image
 NUMBER = (int, float)
 SCHEMA: dict[str, Any] = {

@@ -10,17 +10,17 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
-from networks_for_tests import UsersOwnNetwork, randomise
+from support.networks import UsersOwnNetwork, randomise
 from torch import Tensor, nn
 
-from exporters.onnx import build_model
-from exporters.onnx.quantize import quantize_float_layers
 from rbnn_deploy.benchmarking.dequantize import dequantize
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
-from rbnn_deploy.folding import BinaryConv2d
-from rbnn_deploy.layers import RotatedBinaryConv2d
+from rbnn_deploy.exporters.onnx import build_model
+from rbnn_deploy.exporters.onnx.float_layers_to_int8 import quantize_float_layers
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.networks import build_network
+from rbnn_deploy.pytorch.folding import BinaryConv2d
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+from rbnn_deploy.pytorch.networks import build_network
 
 # Float sums in another order, over a few layers without thresholds: rounding grows no further.
 TOLERANCE = 1e-4

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rbnn_deploy.benchmarking import layers, timing
+from rbnn_deploy.benchmarking import layer_times, timing
 from rbnn_deploy.benchmarking.memory import peak_kilobytes
 
 
@@ -47,27 +47,29 @@ def write_profile(path: Path, runs: list[tuple[int, int]]) -> Path:
 
 def test_profile_becomes_tables(tmp_path: Path) -> None:
     path = write_profile(tmp_path / "profile.json", [(900, 900), (25, 15), (900, 900), (35, 25), (1, 1)])
-    nodes = layers.read_profile(path, keep=[1, 3])
+    nodes = layer_times.read_profile(path, keep=[1, 3])
     assert {name: list(values) for (_, name), values in nodes.items()} == {
         "getitem_nchwc": [25, 35],
         "layer": [15, 25],
     }
     # Medians of 40 and 60 are 50; without a profile 40: 10 too many on two nodes.
-    overhead = layers.profiler_overhead(nodes, 40.0)
+    overhead = layer_times.profiler_overhead(nodes, 40.0)
     assert overhead == 5.0
-    binary, others = layers.split_times(
+    binary, others = layer_times.split_times(
         nodes, overhead, {"layer": 30_000}, np.array([6.0, 2.0]), {"getitem": "conv1"}
     )
     # 30000 MACs in 10 us are 3 G MAC/s, half of 6; in 20 us 1.5, three quarters of 2.
-    assert binary == (layers.LayerTime("layer", 30_000, 15.0, 0.625),)
-    assert others == (layers.NodeTime("conv1", "Conv", 25.0),)
+    assert binary == (layer_times.LayerTime("layer", 30_000, 15.0, 0.625),)
+    assert others == (layer_times.NodeTime("conv1", "Conv", 25.0),)
 
 
 def test_overhead_is_never_negative_nor_another_programs_time() -> None:
     nodes = {("Conv", "a"): np.array([10.0])}
-    assert layers.profiler_overhead(nodes, 50.0) == 0.0
-    assert layers.profiler_overhead({("Conv", "a"): np.array([1000.0])}, 50.0) == layers.MOST_OVERHEAD
-    assert layers.profiler_overhead({}, 50.0) == 0.0
+    assert layer_times.profiler_overhead(nodes, 50.0) == 0.0
+    assert (
+        layer_times.profiler_overhead({("Conv", "a"): np.array([1000.0])}, 50.0) == layer_times.MOST_OVERHEAD
+    )
+    assert layer_times.profiler_overhead({}, 50.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_overhead_is_never_negative_nor_another_programs_time() -> None:
     [("getitem_nchwc", "conv1"), ("conv1_token_12", "conv1"), ("fc", "fc"), ("other_nchwc", "other_nchwc")],
 )
 def test_original_names(name: str, original: str) -> None:
-    assert layers.original_name(name, {"getitem": "conv1"}) == original
+    assert layer_times.original_name(name, {"getitem": "conv1"}) == original
 
 
 def test_peak_memory_grows_with_what_is_touched() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks_for_tests import randomise
 from PIL import Image
+from support.networks import randomise
 
-from rbnn_deploy.checkpoint import save_checkpoint
 from rbnn_deploy.cli import main
-from rbnn_deploy.networks import build_network
+from rbnn_deploy.pytorch.checkpoints.checkpoint import save_checkpoint
+from rbnn_deploy.pytorch.networks import build_network
 
 ARCHITECTURE = "digits/resnet8_1w1a"
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.paths import SHARED
 
 import rbnn_deploy
 from rbnn_deploy.data import preprocessing_of
 from rbnn_deploy.models import EMBEDDED_MODEL
 
 CARD = EMBEDDED_MODEL.with_name("README.md")
-CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10_jpeg.tar.gz"
+CIFAR = SHARED / "data" / "cifar10_jpeg.tar.gz"
 IMAGES_PER_CLASS = 50
 
 

@@ -13,19 +13,19 @@ import pytest
 import torch
 import typer
 
-from rbnn_deploy.checkpoint import load_checkpoint
-from rbnn_deploy.cli import main, training
+from rbnn_deploy.cli import main, training_lines
 from rbnn_deploy.cli.train import train
-from rbnn_deploy.networks import build_network
-from rbnn_deploy.training import (
+from rbnn_deploy.pytorch.checkpoints.checkpoint import load_checkpoint
+from rbnn_deploy.pytorch.networks import build_network
+from rbnn_deploy.pytorch.training import (
     RECIPES,
     TrainingOptions,
     TrainingRecipe,
     default_recipe,
     load_training_data,
-    meter,
 )
-from rbnn_deploy.training.results import Progress
+from rbnn_deploy.pytorch.training.run import meter
+from rbnn_deploy.pytorch.training.run.results import Progress
 
 pytest.importorskip("sklearn")
 ARCHITECTURE = "digits/resnet8_1w1a"
@@ -170,7 +170,7 @@ def test_wrong_options(options: tuple, message: str, cli: Callable, tmp_path: Pa
 
 def test_progress_in_words() -> None:
     progress = Progress(3, 12, 40, 195, 1.5312, 0.4321, 1234.5, 200.0)
-    assert training.describe_progress(progress) == (
+    assert training_lines.describe_progress(progress) == (
         "epoch 3/12  step 40/195  loss 1.531  train 43.21%  1,234 images/s  3 min 20 s left"
     )
     durations = {
@@ -181,7 +181,7 @@ def test_progress_in_words() -> None:
         3599: "59 min 59 s",
         7260: "2 h 1 min",
     }
-    assert {seconds: training.describe_duration(seconds) for seconds in durations} == durations
+    assert {seconds: training_lines.describe_duration(seconds) for seconds in durations} == durations
 
 
 def test_progress_is_shown_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(typer, "echo", echo)
     recipe = dataclasses.replace(default_recipe(ARCHITECTURE), epochs=1, batch_size=256)
     data = load_training_data("digits", ARCHITECTURE)
-    training.run_training(
+    training_lines.run_training(
         build_network(ARCHITECTURE), data, recipe, tmp_path / "run", ARCHITECTURE, TrainingOptions()
     )
     assert re.findall(r"step (\d)/5  loss", terminal.text) == list("12345")

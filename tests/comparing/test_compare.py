@@ -8,13 +8,13 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from small_models import LAYERS, images, write_small_model
+from support.small_models import LAYERS, images, write_small_model
 from torch import Tensor, nn
 
 from rbnn_deploy.api import export
 from rbnn_deploy.comparing import compare, same_input
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.layers import RotatedBinaryConv2d
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
 RUNTIMES = ("ort", "ort-portable", "numpy")
 

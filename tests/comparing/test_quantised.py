@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from networks_for_tests import randomise
+from support.networks import randomise
 from torch import Tensor, nn
 
 import rbnn_deploy
-from exporters.onnx import export_onnx
+from rbnn_deploy.exporters.onnx import export_onnx
 from rbnn_deploy.metadata import ModelMetadata
 
 

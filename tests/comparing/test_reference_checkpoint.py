@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.paths import REFERENCE
 
 from rbnn_deploy.api import export, load_checkpoint
 from rbnn_deploy.comparing import compare
-from runtimes import RUNTIMES, load_model
-
-REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
+from rbnn_deploy.runtimes import RUNTIMES, load_model
 
 pytestmark = pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference data ../shared is not here")
 

@@ -1,14 +1,13 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
+from support.paths import REFERENCE
 
 from rbnn_deploy.data import load_image, normalise, preprocess
 from rbnn_deploy.data.preprocessing import fit
 from rbnn_deploy.errors import UserError
 
-EXPECTED = Path(__file__).parents[2] / "../shared/reference/expected.npz"
+EXPECTED = REFERENCE / "expected.npz"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

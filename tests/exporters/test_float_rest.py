@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exporters.onnx import build_model
-from rbnn_deploy.layers import RotatedBinaryConv2d
+from rbnn_deploy.exporters.onnx import build_model
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
 # Float layers sum in another order than torch; no activation of these seeded cases is so near its threshold
 # that this flips a bit, which would move a logit by far more.

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
-from exporters.onnx import build_model
 from rbnn_deploy.affine import ChannelAffine
-from rbnn_deploy.folding import BinaryConv2d
+from rbnn_deploy.exporters.onnx import build_model
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
+from rbnn_deploy.pytorch.folding import BinaryConv2d
 
 # ONNX Runtime computes float layers in another order than torch; what they feed into a binary layer is
 # so far from its threshold in these seeded cases that no bit flips (a flip moves a result by far more).

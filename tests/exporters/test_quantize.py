@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from exporters.onnx import build_model
-from exporters.onnx.quantize import pair_rows_and_columns, quantize_float_layers
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.layers import RotatedBinaryConv2d
+from rbnn_deploy.exporters.onnx import build_model
+from rbnn_deploy.exporters.onnx.float_layers_to_int8 import pair_rows_and_columns, quantize_float_layers
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import BINARY_CONV2D
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
 SIZE = 32
 

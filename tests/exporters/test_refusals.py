@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporters.onnx import build_model, export
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.folding import fold
-from rbnn_deploy.layers import RotatedBinaryConv2d
+from rbnn_deploy.exporters.onnx import build_model, export
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.pytorch.folding import fold
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
 SHAPE = (8, 12, 10)
 LONGEST_MESSAGE = 400  # characters of a sentence that a terminal can still show

@@ -10,11 +10,11 @@ from onnx import TensorProto, helper
 from onnxscript import ir
 from torch import Tensor, nn
 
-from exporters.onnx import build_model
-from exporters.onnx.optimize import to_channels_last
-from exporters.onnx.rules.common import same_shape
-from rbnn_deploy.layers import RotatedBinaryConv2d
+from rbnn_deploy.exporters.onnx import build_model
+from rbnn_deploy.exporters.onnx.optimize import to_channels_last
+from rbnn_deploy.exporters.onnx.rules.common import same_shape
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
 TOLERANCE = 2e-5  # float layers sum in another order than torch; no bit of these seeded cases flips
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtimes.library import library_info
+from rbnn_deploy.runtimes.library import library_info
 
 
 @pytest.fixture(params=[kernel["name"] for kernel in library_info()["kernels"]])

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native.nodes import ATTRIBUTES, run_node, tensors
 from onnx import TensorProto, helper, numpy_helper
+from support.nodes import ATTRIBUTES, run_node, tensors
 
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
-from runtimes.numpy_backend.binary_conv2d import binary_conv2d
-from runtimes.onnx_runtime import create_session
+from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from rbnn_deploy.runtimes.onnx_runtime import create_session
 
 
 def expected(values: dict[str, np.ndarray]) -> np.ndarray:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from native.nodes import ATTRIBUTES, run_node, tensors
 from onnx import TensorProto, helper
+from support.nodes import ATTRIBUTES, run_node, tensors
 
 from rbnn_deploy.errors import UserError
-from runtimes.onnx_runtime import OrtRuntime
+from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime
 
 PLAIN = ATTRIBUTES | {"pads": [0] * 4, "threshold": "zero"}
 
@@ -60,7 +60,7 @@ def test_a_map_larger_than_the_free_size_runs_where_the_input_is_as_large() -> N
 MEASURED = """
 import resource, sys
 import numpy as np
-from native.nodes import ATTRIBUTES, run_node, tensors
+from support.nodes import ATTRIBUTES, run_node, tensors
 values = tensors() | {"X": np.zeros((0, 2**20, 2**9, 8), np.float32), "W": np.zeros((4, 1, 1, 1), np.uint8)}
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 y = run_node(values, ATTRIBUTES | {"pads": [0] * 4})

@@ -9,10 +9,10 @@ import pytest
 import rbnn_deploy
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.operators import BinaryConv2dAttributes
-from runtimes import library
-from runtimes.library import get_library_path, library_info
-from runtimes.onnx_runtime import create_session
-from runtimes.operator_model import operator_model
+from rbnn_deploy.runtimes import library
+from rbnn_deploy.runtimes.library import get_library_path, library_info
+from rbnn_deploy.runtimes.onnx_runtime import create_session
+from rbnn_deploy.runtimes.operator_model import operator_model
 
 NAMES = [kernel["name"] for kernel in library_info()["kernels"]]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rbnn_deploy.errors import UserError
-from runtimes.library import library_info
+from rbnn_deploy.runtimes.library import library_info
 
 
 def kernel_parameters() -> list:

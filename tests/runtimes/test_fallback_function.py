@@ -6,13 +6,13 @@ import random
 import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
-from operator_cases import Case, make_case, random_rows
-from oracle import accumulate, mean
-from oracle import binary_conv2d as oracle
+from support.operator_cases import Case, make_case, random_rows
+from support.oracle import accumulate, mean
+from support.oracle import binary_conv2d as oracle
 
-from exporters.onnx.functions import binary_conv2d_function
-from runtimes.onnx_runtime import create_session
-from runtimes.operator_model import operator_model
+from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function
+from rbnn_deploy.runtimes.onnx_runtime import create_session
+from rbnn_deploy.runtimes.operator_model import operator_model
 
 
 def is_far_from_ties(case: Case) -> bool:

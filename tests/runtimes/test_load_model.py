@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from oracle import same_bits
-from small_models import CLASSES, LAYERS, images, small_model, write_small_model
+from support.oracle import same_bits
+from support.small_models import CLASSES, LAYERS, images, small_model, write_small_model
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.operators import BinaryConv2dAttributes
-from runtimes import RUNTIMES, load_model
-from runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from rbnn_deploy.runtimes import RUNTIMES, load_model
+from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
 
 
 @pytest.fixture(scope="module")

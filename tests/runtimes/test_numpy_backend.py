@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
-from operator_cases import random_cases
+from support.operator_cases import random_cases
 
 from rbnn_deploy.operators import BinaryConv2dAttributes
-from runtimes.numpy_backend import binary_conv2d as arithmetic
-from runtimes.numpy_backend.operators import NEW_OPS
-from runtimes.onnx_runtime import create_session
+from rbnn_deploy.runtimes.numpy_backend import binary_conv2d as arithmetic
+from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
+from rbnn_deploy.runtimes.onnx_runtime import create_session
 
 
 def arguments(**changes: object) -> dict:

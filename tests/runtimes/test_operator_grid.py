@@ -6,17 +6,25 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from operator_cases import FACTORS, Case, covering_cases, make_case, pairs_of, possible_pairs, random_cases
-from oracle import binary_conv2d as oracle
-from oracle import mean, same_bits
+from support.operator_cases import (
+    FACTORS,
+    Case,
+    covering_cases,
+    make_case,
+    pairs_of,
+    possible_pairs,
+    random_cases,
+)
+from support.oracle import binary_conv2d as oracle
+from support.oracle import mean, same_bits
 
 from rbnn_deploy.operators import BinaryConv2dAttributes
-from runtimes.library import library_info
-from runtimes.numpy_backend import binary_conv2d as arithmetic
-from runtimes.numpy_backend import threshold
-from runtimes.numpy_backend.binary_conv2d import binary_conv2d
-from runtimes.onnx_runtime import create_session
-from runtimes.operator_model import operator_model
+from rbnn_deploy.runtimes.library import library_info
+from rbnn_deploy.runtimes.numpy_backend import binary_conv2d as arithmetic
+from rbnn_deploy.runtimes.numpy_backend import threshold
+from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from rbnn_deploy.runtimes.onnx_runtime import create_session
+from rbnn_deploy.runtimes.operator_model import operator_model
 
 CASES = (*covering_cases(), *random_cases(200))
 

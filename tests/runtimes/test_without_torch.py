@@ -6,22 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_models import images, write_small_model
+from support.small_models import images, write_small_model
 
-from runtimes import RUNTIMES
+from rbnn_deploy.runtimes import RUNTIMES
 
 SCRIPT = """
 import sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "onnxscript", "onnx_ir", "onnxsim", "exporters"}:
+        parts = name.split(".")
+        if parts[0] in {"torch", "onnxscript", "onnx_ir", "onnxsim"} or parts[:2] in (
+            ["rbnn_deploy", "exporters"],
+            ["rbnn_deploy", "pytorch"],
+        ):
             raise ImportError(f"{name} is not on this device")
 
 sys.meta_path.insert(0, Blocker())
 import numpy as np
 import rbnn_deploy
-from runtimes import load_model
+from rbnn_deploy.runtimes import load_model
 logits = load_model(sys.argv[1], sys.argv[2]).run(np.load(sys.argv[3]))
 assert np.isfinite(logits).all()
 from rbnn_deploy.comparing import compare

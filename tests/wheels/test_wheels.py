@@ -27,7 +27,7 @@ PLATFORMS = {
     "manylinux_2_17_x86_64": ("EM_X86_64", (2, 17)),
     "manylinux_2_28_aarch64": ("EM_AARCH64", (2, 28)),
 }
-LIBRARY = "runtimes/librbnn_ops.so"
+LIBRARY = "rbnn_deploy/runtimes/librbnn_ops.so"
 SYSTEM = {"libc.so.6", "libpthread.so.0", "libdl.so.2", "libm.so.6"}
 
 
@@ -61,14 +61,11 @@ def test_one_tag_for_every_python_of_the_platform(wheel: zipfile.ZipFile, platfo
 
 def test_holds_the_packages_and_one_library(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
-        "rbnn_deploy",
-        "exporters",
-        "runtimes",
-    }
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"rbnn_deploy"}
     assert [name for name in names if re.search(r"\.so\b", name)] == [LIBRARY]
     assert not [name for name in names if name.endswith((".cc", ".h", ".inc"))]
-    assert "runtimes/onnx_runtime.py" in names
+    assert "rbnn_deploy/runtimes/onnx_runtime.py" in names
+    assert "rbnn_deploy/exporters/onnx/export.py" in names
 
 
 def test_needs_no_torch(wheel: zipfile.ZipFile) -> None:

@@ -7,7 +7,7 @@ from onnxscript.rewriter.rules.common import (
     transpose_transpose_rule,
 )
 
-from exporters.onnx.rules import (
+from rbnn_deploy.exporters.onnx.rules import (
     clip_below_max_pool,
     fuse_batch_norm_into_gemm,
     fuse_binary_conv,

@@ -12,7 +12,14 @@ convolution's output; a stride of 2 leaves a quarter of the elements. A Relu is 
 from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule, RewriteRuleClassBase
 
-from exporters.onnx.rules.common import TO_CHANNELS_LAST, Match, constant_array, emit, ints, producer
+from rbnn_deploy.exporters.onnx.rules.common import (
+    TO_CHANNELS_LAST,
+    Match,
+    constant_array,
+    emit,
+    ints,
+    producer,
+)
 
 
 class ClipBelowMaxPool(RewriteRuleClassBase):

@@ -7,8 +7,8 @@ import numpy as np
 from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule, RewriteRuleClassBase
 
-from exporters.onnx.rules.common import Match, constant, constant_array, emit, integer, producer
-from exporters.onnx.rules.sink_affine import batch_norm_affine
+from rbnn_deploy.exporters.onnx.rules.common import Match, constant, constant_array, emit, integer, producer
+from rbnn_deploy.exporters.onnx.rules.sink_affine import batch_norm_affine
 
 
 class FuseBatchNormIntoGemm(RewriteRuleClassBase):

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule, RewriteRuleClassBase
 
-from exporters.onnx.rules.common import (
+from rbnn_deploy.affine import ChannelAffine
+from rbnn_deploy.exporters.onnx.rules.common import (
     Match,
     constant,
     constant_array,
@@ -29,7 +30,6 @@ from exporters.onnx.rules.common import (
     static_shape,
     text,
 )
-from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION
 
 RESIDUAL = 4  # index of the input R

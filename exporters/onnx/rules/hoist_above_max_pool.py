@@ -12,7 +12,7 @@ import numpy as np
 from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule, RewriteRuleClassBase
 
-from exporters.onnx.rules.common import (
+from rbnn_deploy.exporters.onnx.rules.common import (
     Match,
     constant,
     constant_array,
@@ -21,7 +21,7 @@ from exporters.onnx.rules.common import (
     is_channels_first_transpose,
     producer,
 )
-from exporters.onnx.rules.sink_affine import batch_norm_affine
+from rbnn_deploy.exporters.onnx.rules.sink_affine import batch_norm_affine
 
 
 def _like(result: ir.Value, original: ir.Value) -> ir.Value:

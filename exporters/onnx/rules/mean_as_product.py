@@ -12,7 +12,7 @@ import numpy as np
 from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule, RewriteRuleClassBase
 
-from exporters.onnx.rules.common import (
+from rbnn_deploy.exporters.onnx.rules.common import (
     MAP_AXES,
     Match,
     constant,

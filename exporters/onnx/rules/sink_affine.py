@@ -9,7 +9,8 @@ import numpy as np
 from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule
 
-from exporters.onnx.rules.common import (
+from rbnn_deploy.affine import ChannelAffine
+from rbnn_deploy.exporters.onnx.rules.common import (
     MAP_AXES,
     TO_CHANNELS_FIRST,
     Match,
@@ -23,7 +24,6 @@ from exporters.onnx.rules.common import (
     producer,
     text,
 )
-from rbnn_deploy.affine import ChannelAffine
 
 
 def batch_norm_affine(node: ir.Node) -> ChannelAffine | None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule
 
-from exporters.onnx.rules.common import (
+from rbnn_deploy.exporters.onnx.rules.common import (
     TO_CHANNELS_FIRST,
     Match,
     SinkRule,

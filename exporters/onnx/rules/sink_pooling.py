@@ -15,7 +15,7 @@ import numpy as np
 from onnxscript import ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRule
 
-from exporters.onnx.rules.common import (
+from rbnn_deploy.exporters.onnx.rules.common import (
     MAP_AXES,
     TO_CHANNELS_FIRST,
     TO_CHANNELS_LAST,

@@ -1,0 +1,81 @@
+"""Runs the folding passes in their order on a copy of a network."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+from torch._dynamo.eval_frame import OptimizedModule
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.pytorch.folding.batch_norm import BatchNormFold, fold_batch_norms
+from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
+from rbnn_deploy.pytorch.folding.rotation import FoldedWeights, fold_rotations
+
+
+@dataclass(frozen=True)
+class FoldedNetwork:
+    """A folded network and what the passes did.
+
+    Attributes:
+        module: The network in evaluation mode; same inputs and outputs as the original.
+        layers: One entry per folded convolution.
+        batch_norms: One entry per BatchNorm2d that was found.
+    """
+
+    module: nn.Module
+    layers: tuple[FoldedWeights, ...]
+    batch_norms: tuple[BatchNormFold, ...]
+
+    @property
+    def zeros(self) -> int:
+        """How many weights were exactly zero and became +1."""
+        return sum(layer.zeros for layer in self.layers)
+
+
+def fold(module: nn.Module) -> FoldedNetwork:
+    """Folds rotations, scales and BatchNorms into one-bit weights and per-channel scale and bias.
+
+    Args:
+        module: Any module that contains RotatedBinaryConv2d layers; it is not changed.
+
+    Raises:
+        UserError: The module has no binary layer, or a layer's weights, scale or bias are not finite.
+    """
+    # A wrapper, so that the module itself may be a layer.
+    copied = nn.Sequential(copy.deepcopy(unwrapped(module))).eval()
+    for name, child in list(copied.named_modules()):  # shells that change how a module runs, not what it is
+        if child is not (inner := unwrapped(child)):
+            copied.set_submodule(name, inner)
+    with np.errstate(all="ignore"):  # what is not finite is refused below, with the layer's name
+        layers = fold_rotations(copied)
+    if not layers and not any(isinstance(child, BinaryConv2d) for child in copied.modules()):
+        raise UserError(
+            f"{type(module).__name__} has no binary layer; build it with layers.RotatedBinaryConv2d"
+        )
+    folded = copied[0]
+    with np.errstate(all="ignore"):  # what is not finite is refused below, with the layer's name
+        batch_norms = tuple(fold_batch_norms(folded))
+    _check_finite(folded)
+    named = tuple(replace(layer, name=layer.name.partition(".")[2]) for layer in layers)
+    return FoldedNetwork(folded, named, batch_norms)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Returns the module inside torch.compile's and nn.DataParallel's shells."""
+    while isinstance(module, OptimizedModule | nn.DataParallel):
+        module = module._orig_mod if isinstance(module, OptimizedModule) else module.module
+    return module
+
+
+def _check_finite(folded: nn.Module) -> None:
+    for name, child in folded.named_modules():
+        if isinstance(child, BinaryConv2d) and not all(
+            torch.isfinite(values).all() for values in (child.scale, child.bias)
+        ):
+            where = f"layer {name}" if name else "the layer"
+            raise UserError(
+                f"cannot fold {where}: its scale or bias, with a BatchNorm's that follows, is not finite in "
+                "float32; train it again or mend the checkpoint"
+            )

@@ -1,0 +1,68 @@
+"""Inspects a checkpoint: a torch network before it is folded."""
+
+import copy
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rbnn_deploy.bits import packed_size
+from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
+from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork
+from rbnn_deploy.pytorch.folding import fold_rotations
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+
+
+def _layer(name: str, module: nn.Conv2d | nn.Linear, output: Tensor) -> LayerSummary:
+    weights = module.weight.numel()
+    shape = tuple(output.shape[1:])
+    pixels = math.prod(shape[1:]) if isinstance(module, nn.Conv2d) else math.prod(shape[:-1])
+    bias = 0 if module.bias is None else module.bias.numel() * FLOAT_BYTES
+    operator = type(module).__name__
+    if isinstance(module, nn.Conv2d):
+        operator += " " + "x".join(map(str, module.kernel_size))
+    if isinstance(module, RotatedBinaryConv2d):
+        taps = module.out_channels * math.prod(module.kernel_size)
+        size = taps * packed_size(module.in_channels // module.groups) + 2 * FLOAT_BYTES * module.out_channels
+        return LayerSummary(name, "binary", operator, shape, weights, size, weights * pixels)
+    return LayerSummary(
+        name, "float", operator, shape, weights, weights * FLOAT_BYTES + bias, weights * pixels
+    )
+
+
+def inspect_network(network: LoadedNetwork, path: Path) -> NetworkSummary:
+    """Summarises a checkpoint; its binary layers are counted at the size that they are deployed with.
+
+    Args:
+        network: The loaded checkpoint.
+        path: Its file.
+    """
+    layers: list[LayerSummary] = []
+    handles = []
+    for name, module in network.module.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+
+            def hook(module: nn.Module, _: object, output: Tensor, name: str = name) -> None:
+                assert isinstance(module, nn.Conv2d | nn.Linear)
+                layers.append(_layer(name, module, output))
+
+            handles.append(module.register_forward_hook(hook))
+    with torch.no_grad():
+        network.module(torch.zeros(1, *network.input_shape))
+    for handle in handles:
+        handle.remove()
+    # Folding replaces layers in place.
+    folded = nn.Sequential(copy.deepcopy(network.module))
+    zeros = sum(entry.zeros for entry in fold_rotations(folded))
+    facts = {
+        "input": "N x " + " x ".join(map(str, network.input_shape)),
+        "classes": str(network.num_classes),
+        "checkpoint SHA-256": network.sha256,
+        "weights that are exactly zero": str(zeros),
+    }
+    parameters = sum(p.numel() for p in network.module.parameters()) * FLOAT_BYTES
+    deployed = sum(layer.size for layer in layers)
+    return NetworkSummary(
+        f"{path}: {network.architecture}", facts, tuple(layers), parameters, deployed, path.stat().st_size
+    )

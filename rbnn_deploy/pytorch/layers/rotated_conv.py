@@ -1,0 +1,180 @@
+"""The rotated binary convolution: what a rotated binary network is made of.
+
+Lin et al., "Rotated Binary Neural Network", NeurIPS 2020 (arXiv 2009.13055). Where the paper and the code
+that produced its numbers differ, this follows the code.
+"""
+
+import math
+from typing import Any, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.common_types import _size_2_t
+
+from rbnn_deploy.operators import Threshold
+from rbnn_deploy.pytorch.layers.rotation import learn_rotation, rotate, rotation_sizes
+from rbnn_deploy.pytorch.layers.signs import (
+    SignGradient,
+    binary_sign,
+    sample_mean,
+    standardize,
+    standardized_sign,
+    trainable_sign,
+)
+
+
+class RotatedBinaryConv2d(nn.Conv2d):
+    """A convolution of the signs of its input with the signs of its rotated weights, scaled per channel.
+
+    With w the standardised weights, w_r = R1^T w R2 their rotation, s = |sin(rotate)| and x the input:
+
+        y = (conv(sign(x - mean(x)), sign((1 - s) * w + s * w_r)) + bias) * alpha
+
+    where mean is over one sample's C, H and W. Zero padding comes after the sign: a padded tap adds nothing.
+
+    In training mode both signs have the gradient that `signs` describes; w_r is detached, w is not.
+    At the initial rotate = pi/2 the factor 1 - s is 0, so neither `weight` nor `rotate` gets a gradient, and
+    only weight decay moves `rotate` away: short trainings should start it elsewhere (`set_rotation_angle`).
+    Evaluation mode is not differentiable, gives a defined result for every input, and convolves integers,
+    which is exact; training mode convolves multiples of alpha and rounds their sums.
+
+    Args:
+        in_channels: C.
+        out_channels: O.
+        kernel_size: KH and KW.
+        stride: As `torch.nn.Conv2d` has it.
+        padding: As `torch.nn.Conv2d` has it, "same" and "valid" included.
+        dilation: As `torch.nn.Conv2d` has it.
+        groups: As `torch.nn.Conv2d` has it.
+        bias: Whether a bias is added, before the multiplication with alpha.
+        padding_mode: Only "zeros".
+        device: Where the parameters are.
+        dtype: Type of the parameters.
+        threshold: What an activation is compared with: "sample_mean", or "zero" for a plain sign (and then
+            the input is not divided by its deviation either).
+
+    Attributes:
+        weight: [O, C / groups, KH, KW].
+        alpha: [O, 1, 1], the scale; starts at mean(|weight|).
+        rotate: [O, 1, 1, 1], the angle theta; starts at pi / 2.
+        R1: [p, p], a buffer; starts as a random orthogonal matrix.
+        R2: [q, q], likewise, where p * q = C / groups * KH * KW.
+        sign_gradient: The gradient of the weights' sign; follows the epoch, see `set_training_progress`.
+    """
+
+    R1: Tensor
+    R2: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: _size_2_t,
+        stride: _size_2_t = 1,
+        padding: str | _size_2_t = 0,
+        dilation: _size_2_t = 1,
+        groups: int = 1,
+        bias: bool = False,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        threshold: Threshold = "sample_mean",
+    ) -> None:
+        """Raises ValueError where torch.nn.Conv2d does, and for other padding modes and thresholds."""
+        if padding_mode != "zeros":
+            raise ValueError(
+                f"padding_mode must be 'zeros', not {padding_mode!r}: only zeros add nothing to a sum of bits"
+            )
+        if threshold not in get_args(Threshold):
+            raise ValueError(f"threshold must be one of {', '.join(get_args(Threshold))}, not {threshold!r}")
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            device=device,
+            dtype=dtype,
+        )
+        self.threshold: Threshold = threshold
+        self.sign_gradient = SignGradient.at_epoch(0, 1)
+        p, q = rotation_sizes(self.weight[0].numel())
+        self.alpha = nn.Parameter(self.weight.new_empty(out_channels, 1, 1))
+        self.rotate = nn.Parameter(self.weight.new_empty(out_channels, 1, 1, 1))
+        self.register_buffer("R1", self.weight.new_empty(p, p))
+        self.register_buffer("R2", self.weight.new_empty(q, q))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws new weights and rotations and sets the scale and the angle to their initial values."""
+        super().reset_parameters()
+        if not hasattr(self, "alpha"):  # nn.Conv2d's constructor calls this before they exist
+            return
+        with torch.no_grad():
+            self.alpha.copy_(self.weight.abs().mean((1, 2, 3)).reshape(self.alpha.shape))
+            self.rotate.fill_(math.pi / 2)
+            nn.init.orthogonal_(self.R1)
+            nn.init.orthogonal_(self.R2)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that nn.Conv2d gives it
+        """Convolves the signs.
+
+        Args:
+            input: float [N, C, H, W].
+
+        Returns:
+            [N, O, OH, OW].
+        """
+        if input.dtype.itemsize < self.weight.dtype.itemsize:  # mixed precision: signs are of whole values
+            input = input.to(self.weight.dtype)  # noqa: A001
+        if self.training:
+            binarise = standardized_sign if self.threshold == "sample_mean" else trainable_sign
+            # Autocast would round the rotation's products, and with them flip bits; the convolution may.
+            with torch.autocast(input.device.type, enabled=False):
+                activations = binarise(input, self.sign_gradient.for_activations)
+                weights = trainable_sign(self._adjusted(standardize(self.weight)), self.sign_gradient)
+                # Scaled before the convolution, alpha and its gradient cost no pass over the map.
+                weights = weights * self.alpha[..., None]
+                bias = None if self.bias is None else self.bias * self.alpha.flatten()
+            return self._convolve(activations, weights, bias)
+        # The deviation is positive, so it cancels in the sign; left out, equal activations are no NaN.
+        activations = binary_sign(input, sample_mean(input) if self.threshold == "sample_mean" else 0.0)
+        weights = binary_sign(self.effective_weight()).to(input.dtype)
+        return self._convolve(activations, weights, self.bias) * self.alpha
+
+    @torch.no_grad()
+    def effective_weight(self) -> Tensor:
+        """Returns the values whose signs are the binary weights: (1 - s) * w + s * R1^T w R2.
+
+        They are computed in float64, so that the bits do not depend on the device or the order of a sum, and
+        w is only centred: its deviation is positive and cancels in the sign.
+
+        Returns:
+            float64 [O, C / groups, KH, KW].
+        """
+        weight = self.weight.double()
+        return self._adjusted(weight - weight.mean((1, 2, 3), keepdim=True))
+
+    @torch.no_grad()
+    def update_rotation(self) -> None:
+        """Learns R1 and R2 for the present weights; the method does it at the beginning of every epoch."""
+        R1, R2 = learn_rotation(standardize(self.weight), self.R1, self.R2)
+        self.R1.copy_(R1)
+        self.R2.copy_(R2)
+
+    def extra_repr(self) -> str:
+        """Returns the constructor's arguments for printing."""
+        return f"{super().extra_repr()}, threshold={self.threshold!r}"  # type: ignore[no-untyped-call]
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def _adjusted(self, w: Tensor) -> Tensor:
+        """Moves w towards its rotation by |sin(rotate)|; no gradient goes through the rotation itself."""
+        rotated = rotate(w.detach(), self.R1.to(w.dtype), self.R2.to(w.dtype))
+        return w + self.rotate.to(w.dtype).sin().abs() * (rotated - w)

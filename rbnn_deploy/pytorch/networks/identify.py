@@ -1,0 +1,90 @@
+"""Tells which network a state dict belongs to, from its keys and shapes."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES, Architecture, Builder, get_architecture
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+NAMED_PROBLEMS = 3
+
+
+def identify(shapes: Shapes, name: str | None = None, hint: str | None = None) -> tuple[Architecture, int]:
+    """Finds the network that a state dict fits exactly, its known unused keys aside.
+
+    1. Networks of the given `name` are considered; without one those of the `hint`; else all.
+    2. The number of classes is the number of the last layer's outputs.
+    3. Two data sets may share a network: the one with this number of classes is taken, else the first.
+    4. Two networks may share all keys and shapes (ResNet-20 with and without Bi-Real shortcuts): only a name
+       or a hint tells them apart.
+
+    Args:
+        shapes: The shape of every tensor of the state dict.
+        name: Name that the user gave: "family/model", or a model's name alone.
+        hint: Name that the checkpoint carries, which may be one that we do not know.
+
+    Returns:
+        The network and the number of classes.
+
+    Raises:
+        UserError: No network has that name, none fits, or several do.
+    """
+    named = [entry for entry in ARCHITECTURES.values() if name in (entry.name, entry.model)]
+    if name is not None and not named:
+        get_architecture(name)  # raises
+    hinted = [entry for entry in ARCHITECTURES.values() if hint in (entry.name, entry.model)]
+    candidates = named or hinted or list(ARCHITECTURES.values())
+
+    problems = {entry.name: _problems(shapes, entry) for entry in candidates}
+    fitting = [entry for entry in candidates if not problems[entry.name]]
+    if not fitting:
+        closest = min(candidates, key=lambda entry: len(problems[entry.name]))
+        if not (named or hinted) and len(problems[closest.name]) > len(shapes) // 2:
+            raise UserError(
+                f"its {len(shapes)} tensors are of none of the known networks ({', '.join(ARCHITECTURES)}); "
+                "convert it, or export your own module from Python with rbnn_deploy.export"
+            )
+        raise UserError(_mismatch(closest, problems[closest.name]))
+    if len({entry.builder for entry in fitting}) > 1:
+        models = " and ".join(dict.fromkeys(entry.model for entry in fitting))
+        raise UserError(f"its tensors fit {models} alike; say which with --arch")
+    classes = shapes[f"{fitting[0].head}.weight"][0]
+    return next((entry for entry in fitting if entry.family.num_classes == classes), fitting[0]), classes
+
+
+@functools.cache
+def _expected_shapes(builder: Builder, classes: int) -> Shapes:
+    with torch.device("meta"):
+        return {key: tuple(value.shape) for key, value in builder(classes).state_dict().items()}
+
+
+def _problems(shapes: Shapes, architecture: Architecture) -> Sequence[str]:
+    """Lists every way in which the shapes are not the network's, in the network's order."""
+    head = shapes.get(f"{architecture.head}.weight", ())
+    if not head or head[0] < 1:
+        return [f"no tensor {key}" for key in _expected_shapes(architecture.builder, 1)]
+    expected = _expected_shapes(architecture.builder, head[0])
+    missing = [f"no tensor {key}" for key in expected if key not in shapes]
+    wrong = [
+        f"{key} has shape {list(shapes[key])}, not {list(shape)}"
+        for key, shape in expected.items()
+        if key in shapes and tuple(shapes[key]) != shape
+    ]
+    unexpected = [
+        f"unknown tensor {key}"
+        for key in shapes
+        if key not in expected and not key.startswith(architecture.unused_keys)
+    ]
+    return missing + wrong + unexpected
+
+
+def _mismatch(architecture: Architecture, problems: Sequence[str]) -> str:
+    more = len(problems) - NAMED_PROBLEMS
+    listed = ", ".join(problems[:NAMED_PROBLEMS]) + (f" and {more} more" if more > 0 else "")
+    return (
+        f"it does not fit {architecture.name}: {listed}; name another network with --arch, or mend the file"
+    )

@@ -1,0 +1,79 @@
+"""The reference networks for 224 x 224 images; attribute names are the keys of its checkpoints."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rbnn_deploy.pytorch.networks.blocks import binary_conv3x3
+
+WIDTHS = (64, 128, 256, 512)
+
+
+class ImageNetBlock(nn.Module):
+    """Two binary convolutions with a shortcut around each; where shapes change, a float one.
+
+    Args:
+        inputs: Channels in.
+        outputs: Channels out.
+        stride: Stride of the first convolution and of its shortcut.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = binary_conv3x3(inputs, outputs, stride)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = binary_conv3x3(outputs, outputs)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.downsample.append(nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False))
+            self.downsample.append(nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [N, inputs, H, W] to [N, outputs, ceil(H / stride), ceil(W / stride)]."""
+        y = F.hardtanh(self.bn1(self.conv1(x)) + self.downsample(x))
+        return F.hardtanh(self.bn2(self.conv2(y)) + y)
+
+
+class ImageNetResNet(nn.Module):
+    """Four stages of blocks, 64 to 512 channels wide, behind a float 7 x 7 convolution.
+
+    The reference also has a BatchNorm `bn3` that its forward pass never uses; this network leaves it out.
+
+    Args:
+        blocks: Number of blocks of each stage.
+        num_classes: Number of logits.
+    """
+
+    def __init__(self, blocks: Sequence[int], num_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1, self.layer2, self.layer3, self.layer4 = (
+            nn.Sequential(
+                ImageNetBlock(inputs, width, stride),
+                *(ImageNetBlock(width, width, 1) for _ in range(count - 1)),
+            )
+            for inputs, width, stride, count in zip((64, *WIDTHS), WIDTHS, (1, 2, 2, 2), blocks, strict=False)
+        )
+        self.bn2 = nn.BatchNorm1d(512)
+        self.fc = nn.Linear(512, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps images [N, 3, 224, 224] to logits [N, num_classes]."""
+        y = F.hardtanh(self.bn1(self.conv1(x)))
+        y = F.max_pool2d(y, kernel_size=3, stride=2, padding=1)
+        y = self.layer4(self.layer3(self.layer2(self.layer1(y))))
+        y = F.adaptive_avg_pool2d(y, 1).flatten(1)
+        return self.fc(self.bn2(y))  # type: ignore[no-any-return]
+
+
+def resnet18_1w1a(num_classes: int) -> nn.Module:
+    """Builds ResNet-18."""
+    return ImageNetResNet((2, 2, 2, 2), num_classes)
+
+
+def resnet34_1w1a(num_classes: int) -> nn.Module:
+    """Builds ResNet-34."""
+    return ImageNetResNet((3, 4, 6, 3), num_classes)

@@ -1,0 +1,1 @@
+"""One training from its first epoch to its last: the loop, its state and folder, and its logs."""

@@ -1,0 +1,1 @@
+"""One training step: the optimizer, mixed precision, compilation, and where tensors are placed."""

@@ -1,0 +1,46 @@
+"""Networks with randomised parameters, shared by the end-to-end tests."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+
+
+def randomise(module: nn.Module, seed: int) -> nn.Module:
+    """Draws alphas, angles and BatchNorm parameters and statistics; negative and zero ones among them."""
+    generator = torch.Generator().manual_seed(seed)
+    for child in module.modules():
+        if isinstance(child, RotatedBinaryConv2d):
+            fan_in = child.weight[0].numel()
+            child.alpha.data.normal_(0, fan_in**-0.5, generator=generator)
+            child.alpha.data[0] = 0
+            child.rotate.data.uniform_(-2, 2, generator=generator)
+        elif isinstance(child, nn.BatchNorm2d | nn.BatchNorm1d):
+            for tensor in (child.weight.data, child.bias.data, child.running_mean):
+                tensor.normal_(generator=generator)
+            child.weight.data[-1] = 0
+            child.running_var.uniform_(0.3, 2, generator=generator)
+    return module.eval()
+
+
+class UsersOwnNetwork(nn.Module):
+    """What somebody might write: odd channels, groups, dilation, a large stride, a bias, ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 33, 3, padding=1)
+        self.wide = RotatedBinaryConv2d(33, 65, 5, stride=3, padding=2, bias=True)
+        self.dilated = RotatedBinaryConv2d(65, 66, 3, padding=2, dilation=2, bias=True)
+        self.norm = nn.BatchNorm2d(66)
+        self.grouped = RotatedBinaryConv2d(66, 66, 5, padding=2, groups=2, threshold="zero")
+        self.depthwise = RotatedBinaryConv2d(66, 66, 3, padding="same", groups=66)
+        self.head = nn.Linear(66, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.stem(x))
+        x = F.relu(self.wide(x))
+        x = self.norm(self.dilated(x))
+        x = F.hardtanh(self.grouped(x) + x)
+        x = self.depthwise(x)
+        return self.head(x.mean((2, 3)))
