@@ -24,14 +24,15 @@ FATAL_ONLY = 4
 
 
 def create_session(
-    model: str | Path | bytes, *, library: bool, threads: int | None = None
+    model: str | Path | bytes, *, library: bool, threads: int | None = None, profile: Path | None = None
 ) -> onnxruntime.InferenceSession:
-    """Creates a CPU session with all graph optimisations.
+    """Creates a CPU session with all graph optimisations: the one way in which this package makes sessions.
 
     Args:
         model: A file, or a serialised model.
         library: Whether the operator library is registered.
         threads: Threads that compute one operator; None leaves the choice to ONNX Runtime.
+        profile: Prefix of the file that a profile is written to; None for no profile.
 
     Raises:
         UserError: The library is missing or cannot be registered.
@@ -43,6 +44,9 @@ def create_session(
     options.log_severity_level = FATAL_ONLY  # every error is raised too; once is enough
     if threads is not None:
         options.intra_op_num_threads = threads
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     if library:
         path = str(get_library_path())
         try:
@@ -72,6 +76,9 @@ class OrtRuntime(Runtime):
         library: True runs binary layers by the library's kernels, False by the functions in the model.
         threads: Threads that compute one operator; None leaves the choice to ONNX Runtime.
 
+    Attributes:
+        session: The ONNX Runtime session that `run` uses.
+
     Raises:
         UserError: The file is missing, damaged, or not a model of images, or the library is missing.
     """
@@ -82,14 +89,14 @@ class OrtRuntime(Runtime):
         self._options: dict[str, Any] = {"library": library, "threads": threads}
         check_file(self.path)
         with self._errors("load"):
-            self._session = create_session(self.path, **self._options)
+            self.session = create_session(self.path, **self._options)
         self._traced: tuple[frozenset[str], onnxruntime.InferenceSession] | None = None
 
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         check_inputs(self.path, [(i.name, i.type == "tensor(float)", i.shape) for i in inputs], len(outputs))
         self.input_name, self.output_name = inputs[0].name, outputs[0].name
         self.input_dims = tuple(n if isinstance(n, int) else None for n in inputs[0].shape)
-        self.metadata = ModelMetadata.from_properties(self._session.get_modelmeta().custom_metadata_map)
+        self.metadata = ModelMetadata.from_properties(self.session.get_modelmeta().custom_metadata_map)
 
     def _run(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         with self._errors("run"):
@@ -98,10 +105,10 @@ class OrtRuntime(Runtime):
 
     def _session_with(self, names: Sequence[str]) -> onnxruntime.InferenceSession:
         """Returns a session that gives the named values as outputs; the latest such session is kept."""
-        outputs = {output.name for output in self._session.get_outputs()}
+        outputs = {output.name for output in self.session.get_outputs()}
         added = frozenset(names) - outputs
         if not added:
-            return self._session
+            return self.session
         if self._traced is None or self._traced[0] != added:
             import onnx  # noqa: PLC0415 - plain runs on a device do without it
 

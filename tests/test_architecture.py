@@ -78,6 +78,24 @@ def test_nobody_imports_the_folders_by_names_that_are_not_installed() -> None:
     assert [path for path in everything if knows(path, "exporters", "runtimes")] == []
 
 
+def test_sessions_are_made_in_one_place() -> None:
+    """So a benchmark times the session that a user's program gets."""
+    makers = {
+        path.relative_to(ROOT).as_posix()
+        for path in [*sources("rbnn_deploy"), *sources("exporters"), *sources("runtimes")]
+        if any(
+            isinstance(node, ast.Attribute | ast.Name)
+            and "InferenceSession" in (getattr(node, "attr", ""), getattr(node, "id", ""))
+            and isinstance(node.ctx, ast.Load)
+            for node in (
+                call.func for call in ast.walk(ast.parse(path.read_text())) if isinstance(call, ast.Call)
+            )
+        )
+    }
+    # The library's description of itself is asked for without a model.
+    assert makers - {"runtimes/library.py"} == {"runtimes/onnx_runtime.py"}
+
+
 def test_runtimes_import_no_training_package() -> None:
     assert [path for path in sources("runtimes") if knows(path, TORCH, *TRAINING_PACKAGES)] == []
 

@@ -15,13 +15,14 @@ from rbnn_deploy.benchmarking.host import describe_host, read_clock, read_state
 from rbnn_deploy.benchmarking.layer_times import profiler_overhead, read_profile, split_times
 from rbnn_deploy.benchmarking.memory import measure_memory
 from rbnn_deploy.benchmarking.report import OURS, BenchReport, Result
-from rbnn_deploy.benchmarking.sessions import Candidate, Peak, create_session, name_every_node
+from rbnn_deploy.benchmarking.sessions import Candidate, Peak, name_every_node
 from rbnn_deploy.benchmarking.timing import time_in_rounds
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting.onnx_model import read_model
 from rbnn_deploy.operators import BinaryConv2dAttributes
 from rbnn_deploy.ort_quantizer import Float32, quantize_static
 from rbnn_deploy.runtimes import Runtime, load_model
+from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime, create_session
 
 BASELINES = ("fp32", "int8", "portable")
 CALIBRATION_IMAGES = 8
@@ -137,7 +138,7 @@ def bench(
             named.SerializeToString(), library=True, threads=threads, profile=folder / "profile"
         )
         sessions = {
-            c.name: create_session(str(c.path), library=c.library, threads=threads) for c in candidates
+            c.name: OrtRuntime(c.path, library=c.library, threads=threads).session for c in candidates
         }
         peak = Peak()
         peaks: list[float] = []

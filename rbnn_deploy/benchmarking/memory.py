@@ -53,16 +53,16 @@ def measure_memory(
 
 def main(arguments: Sequence[str]) -> None:
     """Loads and runs the model, and prints the two figures as JSON."""
-    import numpy as np  # noqa: PLC0415 - counted among the imports, like the session below
+    import numpy as np  # noqa: PLC0415 - counted among the imports, like the runtime below
 
-    from rbnn_deploy.benchmarking.sessions import create_session  # noqa: PLC0415
+    from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime  # noqa: PLC0415
 
     path, library, threads, *sizes = arguments
     x = np.zeros(tuple(map(int, sizes)), np.float32)
     imports = peak_kilobytes()
-    session = create_session(path, library=library == "1", threads=int(threads))
+    loaded = OrtRuntime(path, library=library == "1", threads=int(threads))
     for _ in range(3):
-        session.run(None, {session.get_inputs()[0].name: x})
+        loaded.run(x)
     peak = peak_kilobytes()
     print(json.dumps({"imports_mb": imports * 1.024e-3, "peak_rss_mb": (peak - imports) * 1.024e-3}))
 

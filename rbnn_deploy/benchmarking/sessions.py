@@ -4,14 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.operators import DOMAIN, DOMAIN_VERSION, POPCOUNT_PEAK
-from rbnn_deploy.runtimes.library import get_library_path
-
-FATAL_ONLY = 4
+from rbnn_deploy.runtimes.onnx_runtime import create_session
 
 
 @dataclass(frozen=True)
@@ -27,32 +24,6 @@ class Candidate:
     name: str
     path: Path
     library: bool = False
-
-
-def create_session(
-    model: str | bytes, *, library: bool, threads: int, profile: Path | None = None
-) -> onnxruntime.InferenceSession:
-    """Creates a CPU session with all graph optimisations.
-
-    Args:
-        model: A file's path, or a serialised model.
-        library: Whether the operator library is registered.
-        threads: Threads that compute one operator.
-        profile: Prefix of the file that a profile is written to; None for none.
-
-    Raises:
-        UserError: The library is not installed.
-    """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads
-    options.log_severity_level = FATAL_ONLY
-    if profile is not None:
-        options.enable_profiling = True
-        options.profile_file_prefix = str(profile)
-    if library:
-        options.register_custom_ops_library(get_library_path())
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class Peak:

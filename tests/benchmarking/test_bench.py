@@ -1,5 +1,6 @@
 """A benchmark of a small model end to end: what it writes, draws and refuses; no figure's size is tested."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -13,13 +14,17 @@ from PIL import Image
 from support.paths import ROOT
 from support.small_models import LAYERS, small_model, write_small_model
 
-from rbnn_deploy.benchmarking import BenchReport, bench, render
+from rbnn_deploy.benchmarking import BenchReport, bench, render, timing
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
 from rbnn_deploy.benchmarking.plot import write_plot
 from rbnn_deploy.benchmarking.sessions import Peak
 from rbnn_deploy.cli import main
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime
 
+bench_module = importlib.import_module(
+    "rbnn_deploy.benchmarking.bench"
+)  # the package has a function of its name
 MACS = 20 * 20 * 9 * 64  # one layer of the small model, one image
 NUMBER = (int, float)
 SCHEMA: dict[str, Any] = {
@@ -55,6 +60,28 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(path: Path) -> BenchReport:
     return bench(path, runs=3, batch=2, baselines=["fp32", "int8", "portable"])
+
+
+def test_the_timed_sessions_are_those_of_load_model(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[OrtRuntime] = []
+    original = OrtRuntime.__init__
+
+    def remember(self: OrtRuntime, *arguments: Any, **options: Any) -> None:
+        original(self, *arguments, **options)
+        made.append(self)
+
+    timed: dict[str, Any] = {}
+
+    def time_in_rounds(candidates: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+        timed.update({name: run.func.__self__ for name, run in candidates.items()})
+        return timing.time_in_rounds(candidates, *arguments, **options)
+
+    monkeypatch.setattr(OrtRuntime, "__init__", remember)
+    monkeypatch.setattr(bench_module, "time_in_rounds", time_in_rounds)
+    bench(path, runs=1, baselines=["portable"])
+    sessions = {id(runtime.session): runtime for runtime in made}
+    assert {timed[name].get_session_options().intra_op_num_threads for name in timed} == {1}
+    assert [sessions[id(timed[name])].name for name in ("ort", "portable")] == ["ort", "ort-portable"]
 
 
 def test_json(report: BenchReport) -> None:
