@@ -112,8 +112,10 @@ class OrtRuntime(Runtime):
         if self._traced is None or self._traced[0] != added:
             import onnx  # noqa: PLC0415 - plain runs on a device do without it
 
+            from rbnn_deploy.onnx_graph import producers  # noqa: PLC0415 - likewise
+
             model = onnx.load(self.path)
-            missing = added - {name for node in model.graph.node for name in node.output}
+            missing = added - producers(model.graph).keys()
             if missing:
                 raise UserError(
                     f"{self.path} has no tensor named {sorted(missing)[0]}; look at its graph in Netron"

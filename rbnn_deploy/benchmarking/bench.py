@@ -10,7 +10,6 @@ import onnx
 
 from rbnn_deploy.benchmarking.dequantize import dequantize
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
-from rbnn_deploy.benchmarking.graph import constants, is_binary_conv
 from rbnn_deploy.benchmarking.host import describe_host, read_clock, read_state
 from rbnn_deploy.benchmarking.layer_times import profiler_overhead, read_profile, split_times
 from rbnn_deploy.benchmarking.memory import measure_memory
@@ -19,6 +18,7 @@ from rbnn_deploy.benchmarking.sessions import Candidate, Peak, name_every_node
 from rbnn_deploy.benchmarking.timing import time_in_rounds
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting.onnx_model import read_model
+from rbnn_deploy.onnx_graph import constants, is_binary_conv, producers
 from rbnn_deploy.operators import BinaryConv2dAttributes
 from rbnn_deploy.ort_quantizer import Float32, quantize_static
 from rbnn_deploy.runtimes import Runtime, load_model
@@ -177,9 +177,9 @@ def bench(
             )
             for c in candidates
         )
-    producers = {value: node.name for node in named.graph.node for value in node.output}
+    sources = {value: node.name for value, node in producers(named.graph).items()}
     overhead = profiler_overhead(nodes, 1e3 * results[0].median_ms)
-    layers, others = split_times(nodes, overhead, macs, threads * np.array(peaks), producers)
+    layers, others = split_times(nodes, overhead, macs, threads * np.array(peaks), sources)
     return BenchReport(
         model=name,
         host=describe_host(before, after, threads, clocks),

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, BinaryConv2dAttributes
+from rbnn_deploy.onnx_graph import constants, is_binary_conv
+from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
     Raises:
         UserError: There is none, or one whose weights are not constants or whose attributes are invalid.
     """
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    stored = constants(model.graph)
     layers = []
     for index, node in enumerate(model.graph.node):
-        if (node.domain, node.op_type) != (DOMAIN, BINARY_CONV2D):
+        if not is_binary_conv(node):
             continue
         name = node.name or f"{BINARY_CONV2D} {index}"
         x, *others = node.input
         given = [other for other in others if other]
-        computed = [other for other in given if other not in constants]
-        if any(other not in constants for other in others[:3]):
+        computed = [other for other in given if other not in stored]
+        if any(other not in stored for other in others[:3]):
             raise UserError(
                 f"{path}: the weights of layer {name} are not stored in the model; export it again"
             )
@@ -60,7 +60,7 @@ def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
             attributes = BinaryConv2dAttributes.from_node(node)
         except ValueError as error:
             raise UserError(f"{path}: layer {name}: {error}; export the model again") from error
-        arrays = tuple(numpy_helper.to_array(constants[other]) for other in given if other in constants)
+        arrays = tuple(stored[other] for other in given if other in stored)
         layers.append(
             BinaryLayer(name, attributes, x, node.output[0], computed[0] if computed else None, arrays)
         )

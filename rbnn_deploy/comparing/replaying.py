@@ -23,6 +23,7 @@ from onnx.reference import ReferenceEvaluator
 from rbnn_deploy.comparing.binary_layers import BinaryLayer
 from rbnn_deploy.comparing.explaining import RELATIVE_MARGIN
 from rbnn_deploy.comparing.subjects import Replay, Trace
+from rbnn_deploy.onnx_graph import producers, real_inputs
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
 Float32 = npt.NDArray[np.float32]
@@ -40,11 +41,9 @@ class NumpyJudge:
         cut = onnx.ModelProto()
         cut.CopyFrom(model)
         self._layers = layers
-        self._input = next(
-            v.name for v in model.graph.input if v.name not in {t.name for t in model.graph.initializer}
-        )
+        self._input = real_inputs(model.graph)[0].name
         self._output = model.graph.output[0].name
-        nodes = {node.output[0]: node for node in cut.graph.node}
+        nodes = producers(cut.graph)
         self._recorded = {layer.name: f"recorded/{layer.name}" for layer in layers}
         for layer in layers:
             nodes[layer.y].input[0] = self._recorded[layer.name]

@@ -10,7 +10,8 @@ from google.protobuf.message import DecodeError
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, BinaryConv2dAttributes
+from rbnn_deploy.onnx_graph import constant_tensors, is_binary_conv, properties, static_shapes
+from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
 
 FLOAT_LAYERS = ("Conv", "Gemm", "MatMul")
 
@@ -45,18 +46,17 @@ def read_metadata(path: Path) -> ModelMetadata | None:
 
 
 def _metadata(model: onnx.ModelProto) -> ModelMetadata | None:
-    return ModelMetadata.from_properties({entry.key: entry.value for entry in model.metadata_props})
+    return ModelMetadata.from_properties(properties(model))
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """Returns the shape of every value behind its batch axis, where all its sizes are known."""
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {}
-    for value in [*graph.value_info, *graph.input, *graph.output]:
-        dims = value.type.tensor_type.shape.dim[1:]
-        if value.type.tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
-            shapes[value.name] = tuple(dim.dim_value for dim in dims)
-    return shapes
+    behind = {name: shape[1:] for name, shape in static_shapes(model).items()}
+    return {
+        name: tuple(size for size in sizes if size is not None)
+        for name, sizes in behind.items()
+        if None not in sizes
+    }
 
 
 def _binary_layer(
@@ -100,12 +100,12 @@ def inspect_onnx(path: Path) -> NetworkSummary:
     """
     model = read_model(path)
     graph = model.graph
-    parameters = {tensor.name: tensor for tensor in graph.initializer}
+    parameters = constant_tensors(graph)
     shapes = _shapes(model)
     layers: list[LayerSummary] = []
     float_size = deployed = 0
     for node in graph.node:
-        if node.domain == DOMAIN and node.op_type == BINARY_CONV2D:
+        if is_binary_conv(node):
             try:
                 layer, as_float = _binary_layer(node, parameters, shapes)
             except (ValueError, KeyError, TypeError) as error:

@@ -12,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.onnx_graph import dimensions, producers, properties, real_inputs
 from rbnn_deploy.runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
@@ -35,14 +36,12 @@ class NumpyRuntime(Runtime):
         self.path = Path(path)
         check_file(self.path)
         model = load_proto(self.path)
-        initializers = {tensor.name for tensor in model.graph.initializer}
-        inputs = [value for value in model.graph.input if value.name not in initializers]
+        inputs = real_inputs(model.graph)
         check_inputs(self.path, [_describe(value) for value in inputs], len(model.graph.output))
-        self.input_name, _, dims = _describe(inputs[0])
-        self.input_dims = tuple(dims)
+        self.input_name, _, self.input_dims = _describe(inputs[0])
         self.output_name = model.graph.output[0].name
-        self.metadata = ModelMetadata.from_properties({p.key: p.value for p in model.metadata_props})
-        self._values = {name for node in model.graph.node for name in node.output}
+        self.metadata = ModelMetadata.from_properties(properties(model))
+        self._values = producers(model.graph).keys()
         try:
             self._evaluator = ReferenceEvaluator(model, new_ops=NEW_OPS)
         except (NotImplementedError, RuntimeError) as error:
@@ -83,11 +82,9 @@ def load_proto(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _describe(value: onnx.ValueInfoProto) -> tuple[str, bool, list[int | None]]:
+def _describe(value: onnx.ValueInfoProto) -> tuple[str, bool, tuple[int | None, ...]]:
     """Returns an input's name, whether it is float32, and its dimensions (None where open)."""
-    tensor = value.type.tensor_type
-    dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
-    return value.name, tensor.elem_type == onnx.TensorProto.FLOAT, dims
+    return value.name, value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT, dimensions(value)
 
 
 def _line(error: Exception) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 from support.oracle import same_bits
 
-from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
+from rbnn_deploy.onnx_graph import constants, is_binary_conv
+from rbnn_deploy.operators import BinaryConv2dAttributes
 from rbnn_deploy.runtimes import load_model
 from rbnn_deploy.runtimes.library import library_info
 from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
@@ -60,14 +60,14 @@ def operator(path: Path) -> dict[str, Any]:
 
 def network(folder: Path) -> dict[str, Any]:
     model = onnx.load(folder / "network.onnx")
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    layers = [node for node in model.graph.node if node.op_type == BINARY_CONV2D]
+    stored = constants(model.graph)
+    layers = [node for node in model.graph.node if is_binary_conv(node)]
     with np.load(folder / "network.npz") as x86:
         differ = {}
         for node in layers:  # each layer by itself, from what x86 gave it
             tensors = dict(zip(("X", "W", "scale", "bias", "R"), node.input, strict=False))
             arrays = {
-                name: constants[tensor] if tensor in constants else x86[tensor]
+                name: stored[tensor] if tensor in stored else x86[tensor]
                 for name, tensor in tensors.items()
                 if tensor
             }

@@ -1,0 +1,70 @@
+"""Questions to an ONNX graph as onnx's own messages hold it; needs onnx and NumPy only, as on a device."""
+
+from collections import Counter
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Returns a node's attributes by name."""
+    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+
+def is_binary_conv(node: onnx.NodeProto) -> bool:
+    """Tells whether a node is a binary convolution."""
+    return node.domain == DOMAIN and node.op_type == BINARY_CONV2D
+
+
+def constant_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """Returns the graph's constants by name: initializers, and the tensors of Constant nodes."""
+    found = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and "value" in (values := attributes(node)):
+            found[node.output[0]] = values["value"]
+    return found
+
+
+def constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[Any]]:
+    """Returns the values of `constant_tensors`."""
+    return {name: numpy_helper.to_array(tensor) for name, tensor in constant_tensors(graph).items()}
+
+
+def real_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Returns the inputs that a caller gives; old files also list their initializers among the inputs."""
+    stored = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in stored]
+
+
+def producers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """Returns the node that computes each value, by the value's name."""
+    return {name: node for node in graph.node for name in node.output if name}
+
+
+def uses(graph: onnx.GraphProto) -> Counter[str]:
+    """Counts how often each value is read; an output of the graph counts as a reader."""
+    return Counter(
+        [name for node in graph.node for name in node.input if name]
+        + [output.name for output in graph.output]
+    )
+
+
+def dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
+    """Returns a tensor's sizes; None stands for one that is not a number."""
+    return tuple(d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim)
+
+
+def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """Returns the shapes that inference finds, by the value's name; see `dimensions`."""
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    values = [*graph.value_info, *graph.input, *graph.output]
+    return {value.name: dimensions(value) for value in values if value.type.tensor_type.HasField("shape")}
+
+
+def properties(model: onnx.ModelProto) -> dict[str, str]:
+    """Returns the model's metadata properties."""
+    return {entry.key: entry.value for entry in model.metadata_props}
