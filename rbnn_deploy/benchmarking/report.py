@@ -1,12 +1,12 @@
 """The result of a benchmark: its numbers, its JSON, its text."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rbnn_deploy.benchmarking.host import Host
 from rbnn_deploy.benchmarking.layer_times import LayerTime, NodeTime
 from rbnn_deploy.inspecting import format_bytes
+from rbnn_deploy.text_layout import table
 
 OURS = "ort"
 TITLES = {
@@ -97,19 +97,6 @@ class BenchReport:
         }
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Aligns columns: the first `left` to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-
-
 def _host_lines(host: Host) -> list[str]:
     states = []
     for label, value, unit in (
@@ -187,16 +174,18 @@ def render(report: BenchReport) -> str:
         f"{ours.runs} rounds; times are medians",
         *_host_lines(report.host),
         "",
-        *_table(
-            ("", "median ms", "p10", "p90", "ours is", "file", "memory MB"), _result_rows(report), left=1
+        table(
+            ("", "median ms", "p10", "p90", "ours is", "file", "memory MB"),
+            _result_rows(report),
+            text_columns=1,
         ),
         f"memory: what loading and running adds to a process, which has {report.imports_mb:.0f} MB before it",
         "",
-        *_table(("binary layer", "M MACs", "us", "share", "G MAC/s", "of peak"), layers, left=1),
+        table(("binary layer", "M MACs", "us", "share", "G MAC/s", "of peak"), layers, text_columns=1),
         f"peak: {report.peak_gmacs:.0f} G MAC/s a thread, xor + popcount + add in registers, "
         "measured in every round",
         "",
-        *_table(("other node", "operator", "us", "share"), nodes, left=2),
+        table(("other node", "operator", "us", "share"), nodes, text_columns=2),
         *(f"warning: {warning}" for warning in report.host.warnings),
     ]
     return "\n".join(parts)

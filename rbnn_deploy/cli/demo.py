@@ -33,6 +33,7 @@ def demo(
     from rbnn_deploy.inspecting import format_bytes
     from rbnn_deploy.pytorch.networks import build_network
     from rbnn_deploy.pytorch.training import TrainingOptions, default_recipe, load_training_data
+    from rbnn_deploy.text_layout import table
 
     recipe = default_recipe(ARCHITECTURE)
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
@@ -70,10 +71,15 @@ def demo(
         runs[name] = lambda loaded=loaded: loaded.run(x)  # type: ignore[misc]
     with torch.no_grad():
         times = _interleaved_medians(runs)
-    typer.echo(f"{'runtime':14s}{'test accuracy':>14s}{'one image, one thread':>24s}")
-    for name in RUNTIMES:
-        label = "torch (float)" if name == "torch" else name
-        typer.echo(f"{label:14s}{report.accuracy[name]:14.2%}{1e3 * times[name]:21.2f} ms")
+    rows = [
+        (
+            "torch (float)" if name == "torch" else name,
+            f"{report.accuracy[name]:.2%}",
+            f"{1e3 * times[name]:.2f} ms",
+        )
+        for name in RUNTIMES
+    ]
+    typer.echo(table(("runtime", "test accuracy", "one image, one thread"), rows, text_columns=1))
     sizes = format_bytes(checkpoint.stat().st_size), format_bytes(model.stat().st_size)
     typer.echo(f"checkpoint {sizes[0]}, deployed model {sizes[1]}: {model}")
     typer.echo("the times are rough; `rbnn-deploy bench` measures properly")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rbnn_deploy.comparing.explaining import Explanation
-from rbnn_deploy.comparing.table import render
+from rbnn_deploy.text_layout import paragraph, table
 
 SHOWN_SAMPLES = 5
 
@@ -136,43 +136,34 @@ class ComparisonReport:
             )
         if self.layers is not None:
             parts.append(self._layer_table())
-        parts += [f"Note: {note}" for note in self.notes]
+        parts += [paragraph(f"Note: {note}") for note in self.notes]
         return "\n\n".join([*parts, self._verdict()])
 
     def _pair_table(self) -> str:
-        header = (
-            "left",
-            "right",
-            "max |diff|",
-            "mean |diff|",
-            "same top-1",
-            "same bits",
-            "explained",
-            "unexplained",
-        )
+        header = ("", "pair", "max |diff|", "mean |diff|", "same top-1", "same bits", "explained")
         rows = [
             (
-                pair.left,
-                pair.right,
+                str(number),
+                f"{pair.left} / {pair.right}",
                 f"{pair.max_abs_diff:.3g}",
                 f"{pair.mean_abs_diff:.3g}",
                 f"{pair.top1_agreement:.2%}",
                 _yes(pair.bit_identical),
-                str(pair.explained),
-                str(pair.unexplained),
+                f"{pair.explained} of {len(pair.explanations)}" if pair.explanations else "-",
             )
-            for pair in self.pairs
+            for number, pair in enumerate(self.pairs, 1)
         ]
         title = f"Logits of {self.samples} {'sample' if self.samples == 1 else 'samples'}"
-        return f"{title}\n{render(header, rows, text_columns=2)}"
+        explained = f"explained: of the samples whose logits are more than {self.tolerance:g} apart"
+        return f"{title}\n{table(header, rows, text_columns=2)}\n{paragraph(explained)}"
 
     def _layer_table(self) -> str:
         assert self.layers is not None
         header = (
             "layer",
             "bits",
-            *(f"{pair.left} / {pair.right}" for pair in self.pairs),
-            "same input, same bits",
+            *(str(number + 1) for number in range(len(self.pairs))),
+            "same input and bits",
         )
         rows = [
             (
@@ -183,23 +174,30 @@ class ComparisonReport:
             )
             for layer in self.layers
         ]
-        return f"Bits that differ at each binary layer's input\n{render(header, rows, text_columns=1)}"
+        title = paragraph(
+            "Bits that differ at each binary layer's input, per pair of the table above; and whether ort and "
+            "numpy give the same bits for the same input"
+        )
+        return f"{title}\n{table(header, rows, text_columns=1)}"
 
     def _verdict(self) -> str:
         problems = [
-            f"{pair.left} and {pair.right} do NOT agree: {_samples(pair.unexplained)} more than "
-            f"{self.tolerance:g} apart, and not because of bits on their threshold.\n{_examples(pair)}"
+            paragraph(
+                f"{pair.left} and {pair.right} do NOT agree: {_samples(pair.unexplained)} more than "
+                f"{self.tolerance:g} apart, and not because of bits on their threshold."
+            )
+            + f"\n{_examples(pair)}"
             for pair in self.pairs
             if pair.unexplained
         ]
         problems += [
-            f"Layer {name} does NOT compute the same bits in ort and numpy from the same input."
+            paragraph(f"Layer {name} does NOT compute the same bits in ort and numpy from the same input.")
             for name in self.differing_layers
         ]
         if problems:
             return "\n".join(problems)
         if any(pair.explained for pair in self.pairs):
-            return (
+            return paragraph(
                 f"All runtimes agree: where logits are more than {self.tolerance:g} apart, activations so "
                 "near their threshold that rounding decides fell to different sides of it."
             )
@@ -214,7 +212,9 @@ def _samples(count: int) -> str:
 
 def _examples(pair: PairReport) -> str:
     wrong = [(n, explanation) for n, explanation in pair.explanations if not explanation.explains]
-    lines = [f"  sample {n}: {explanation}" for n, explanation in wrong[:SHOWN_SAMPLES]]
+    lines = [
+        paragraph(f"  sample {n}: {explanation}", indent="    ") for n, explanation in wrong[:SHOWN_SAMPLES]
+    ]
     more = len(wrong) - SHOWN_SAMPLES
     return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])
 

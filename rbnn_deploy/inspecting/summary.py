@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from rbnn_deploy.text_layout import paragraph, table
+
 FLOAT_BYTES = 4
 
 
@@ -85,29 +87,21 @@ def render(summary: NetworkSummary) -> str:
         )
         for layer in summary.layers
     ]
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-
-    def line(cells: tuple[str, ...]) -> str:
-        aligned = [
-            cell.ljust(w) if i < 4 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return "  ".join(aligned).rstrip()
-
     binary, real = summary.macs("binary"), summary.macs("float")
     share = f", {binary / (binary + real):.1%} of the MACs" if binary + real else ""
     count = sum(layer.kind == "binary" for layer in summary.layers)
     parts = [
         summary.title,
-        *(f"  {name}: {value}" for name, value in summary.facts.items()),
+        *(paragraph(f"  {name}: {value}", indent="    ") for name, value in summary.facts.items()),
         "",
-        line(header),
-        line(tuple("-" * width for width in widths)),
-        *map(line, rows),
+        table(header, rows, text_columns=4),
         "",
-        f"{count} binary layers: {binary:,} binary MACs{share}; {real:,} float MACs",
-        f"parameters: {format_bytes(summary.float_size)} in float32, {format_bytes(summary.deployed_size)} "
-        f"deployed, {summary.float_size / max(summary.deployed_size, 1):.1f} x smaller",
+        paragraph(f"{count} binary layers: {binary:,} binary MACs{share}; {real:,} float MACs"),
+        paragraph(
+            f"parameters: {format_bytes(summary.float_size)} in float32, "
+            f"{format_bytes(summary.deployed_size)} deployed, "
+            f"{summary.float_size / max(summary.deployed_size, 1):.1f} x smaller"
+        ),
         f"file: {format_bytes(summary.file_size)}",
     ]
     return "\n".join(parts)

@@ -12,7 +12,7 @@ from support.small_models import LAYERS, images, write_small_model
 from torch import Tensor, nn
 
 from rbnn_deploy.api import export
-from rbnn_deploy.comparing import compare, same_input
+from rbnn_deploy.comparing import ComparisonReport, compare, same_input
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
@@ -72,12 +72,19 @@ def flip_one_bit(weights: np.ndarray) -> np.ndarray:
     return weights
 
 
+def text_of(report: ComparisonReport) -> str:
+    """Returns the report's text on one line: where its lines end depends on the terminal."""
+    return " ".join(report.to_text().split())
+
+
 def pair(report: object, left: str, right: str) -> object:
     (found,) = [p for p in report.pairs if (p.left, p.right) == (left, right)]
     return found
 
 
-def test_runtimes_and_torch_agree(network: Network, model_path: Path) -> None:
+def test_runtimes_and_torch_agree(
+    network: Network, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x = images(100)
     report = compare(model_path, network, x, labels=np.arange(100) % 5, layers=True)
     assert report.ok
@@ -92,7 +99,9 @@ def test_runtimes_and_torch_agree(network: Network, model_path: Path) -> None:
     with torch.no_grad():
         right = network(torch.from_numpy(x)).argmax(1).numpy() == np.arange(100) % 5
     assert report.accuracy["torch"] == right.mean()
-    assert "All runtimes agree" in report.to_text().splitlines()[-1]
+    assert "All runtimes agree" in report.to_text().rpartition("\n\n")[2]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, report.to_text().splitlines())) <= 80
 
 
 def test_json_has_the_keys_of_the_contract(tmp_path: Path) -> None:
@@ -140,8 +149,8 @@ def test_one_wrong_weight_bit_is_not_explained(
         assert found.unexplained > 30
         assert reason in str(found.explanations[0][1])
     assert pair(report, "ort", "numpy").unexplained == 0
-    assert (
-        f"torch and ort do NOT agree: {pair(report, 'torch', 'ort').unexplained} samples" in report.to_text()
+    assert f"torch and ort do NOT agree: {pair(report, 'torch', 'ort').unexplained} samples" in text_of(
+        report
     )
     assert report.to_json()["pairs"][0]["unexplained"] > 30
 
@@ -153,7 +162,7 @@ def test_a_wrong_head_is_not_explained(network: Network, model_path: Path, tmp_p
     report = compare(wrong, network, images(10), runtimes=("torch", "ort"))
     assert not report.ok
     assert report.pairs[0].unexplained == 10
-    assert "no binary layer's bits differ" in report.to_text()
+    assert "no binary layer's bits differ" in text_of(report)
 
 
 def images_on_the_threshold(count: int) -> np.ndarray:
@@ -178,7 +187,7 @@ def test_bits_on_the_threshold_explain_a_difference(
         assert {explanation.layer for _, explanation in found.explanations} == {"first"}
         assert [sample for sample, _ in found.explanations] == list(range(20))
     assert report.ok is explained
-    assert ("fell to different sides" in report.to_text()) is explained
+    assert ("fell to different sides" in text_of(report)) is explained
 
 
 def test_a_flip_does_not_hide_what_is_wrong_behind_it(
@@ -198,7 +207,7 @@ def test_a_flip_does_not_hide_what_is_wrong_behind_it(
         report = compare(edited_model, network, images_on_the_threshold(8), runtimes=("torch", "ort"))
         assert not report.ok
         assert report.pairs[0].unexplained >= 7
-        assert place in report.to_text()
+        assert place in text_of(report)
 
 
 def test_tolerance_follows_the_size_of_the_logits(tmp_path: Path) -> None:
@@ -208,7 +217,7 @@ def test_tolerance_follows_the_size_of_the_logits(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     export(network, path, input_shape=(3, 8, 8))
     report = compare(path, network, images(16))
-    assert report.ok, report.to_text()
+    assert report.ok, text_of(report)
 
 
 def test_a_backend_that_differs_on_the_same_input_fails_the_comparison(
@@ -223,7 +232,7 @@ def test_a_backend_that_differs_on_the_same_input_fails_the_comparison(
     report = compare(write_small_model(tmp_path), None, images(2), layers=True)
     assert report.differing_layers == list(LAYERS)
     assert not report.ok
-    assert f"Layer {LAYERS[0]} does NOT compute the same bits" in report.to_text()
+    assert f"Layer {LAYERS[0]} does NOT compute the same bits" in text_of(report)
     assert not any(layer["identical"] for layer in report.to_json()["layers"])
 
 
@@ -241,7 +250,7 @@ def test_layers_that_the_module_does_not_have_are_named(network: Network, model_
         "torch has no binary layer called first, second, second#2, so no bits are compared there",
     )
     assert report.layers[0].flipped == (None,)
-    assert report.notes[0] in report.to_text()
+    assert report.notes[0] in text_of(report)
     assert report.layers[0].identical is None
 
 
