@@ -1,10 +1,10 @@
-// Runs every test, for every kernel that this machine can execute; says which it cannot.
+// Runs every test, for every instruction set that this machine can execute; says which it cannot.
 
 #include <cstdint>
 #include <cstdio>
 
 #include "harness.h"
-#include "kernels/binary_conv2d/select.h"
+#include "kernels/isa.h"
 
 namespace rbnn::test {
 namespace {
@@ -29,8 +29,8 @@ void digest(std::uint32_t value) {  // FNV-1a, by whole words
 }  // namespace rbnn::test
 
 int main() {
-  for (const rbnn::KernelEntry& entry : rbnn::all_kernels()) {
-    std::printf("kernel %s: %s\n", entry.kernel->name, entry.available() ? "tested" : "SKIPPED, not on this processor");
+  for (const rbnn::InstructionSet& set : rbnn::instruction_sets()) {
+    std::printf("kernel %s: %s\n", set.name, set.available() ? "tested" : "SKIPPED, not on this processor");
   }
   for (const rbnn::test::Test& test : rbnn::test::all_tests()) {
     const int before = rbnn::test::failures;

@@ -1,4 +1,4 @@
-// Whole layers, every kernel, against the oracle: every bit of every output.
+// Whole layers, every instruction set, against the oracle: every bit of every output.
 
 #include <algorithm>
 #include <array>
@@ -12,7 +12,6 @@
 
 #include "harness.h"
 #include "kernels/binary_conv2d/binary_conv2d.h"
-#include "kernels/binary_conv2d/select.h"
 #include "oracle.h"
 
 namespace rbnn::test {
@@ -52,10 +51,10 @@ void fill(Case& c, Random& random) {
   }
 }
 
-std::string describe(const Kernel& kernel, const Case& c) {
+std::string describe(Isa isa, const Case& c) {
   const Attributes& a = c.attributes;
   const auto pair = [](const auto& values) { return std::to_string(values[0]) + "," + std::to_string(values[1]); };
-  return std::string("kernel ") + kernel.name + " X [" + std::to_string(c.samples) + "," + std::to_string(c.height) +
+  return std::string("kernel ") + instruction_set(isa).name + " X [" + std::to_string(c.samples) + "," + std::to_string(c.height) +
          "," + std::to_string(c.width) + "," + std::to_string(a.channels) + "] O " + std::to_string(c.filter.outputs) +
          " K " + std::to_string(c.filter.height) + "x" + std::to_string(c.filter.width) + " strides " +
          pair(a.strides) + " pads " + pair(a.pads) + "," + std::to_string(a.pads[2]) + "," +
@@ -75,8 +74,8 @@ void run_on_threads(void*, Parallel::Task task, std::size_t total, void* data) {
   for (std::thread& thread : threads) thread.join();
 }
 
-std::vector<float> run(const Kernel& kernel, const Case& c, const Parallel& parallel) {
-  const BinaryConv2d layer(kernel, c.attributes, c.filter, c.w.data());
+std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel) {
+  const BinaryConv2d layer(isa, c.attributes, c.filter, c.w.data());
   const auto plan = layer.plan(c.height, c.width);
   // Outputs between two guards; a residual of the outputs' shape shares their memory, as ONNX Runtime may have it.
   constexpr std::size_t kGuard = 64;
@@ -93,7 +92,7 @@ std::vector<float> run(const Kernel& kernel, const Case& c, const Parallel& para
   layer.run(*plan, static_cast<std::size_t>(c.samples),
             {c.x.data(), c.scale.data(), c.bias.data(), r, c.residual == Case::Residual::kOne, y}, parallel);
   for (std::size_t i = 0; i < kGuard; ++i) {
-    RBNN_CHECK(memory[i] == guard && memory[memory.size() - 1 - i] == guard, describe(kernel, c));
+    RBNN_CHECK(memory[i] == guard && memory[memory.size() - 1 - i] == guard, describe(isa, c));
   }
   return {y, y + outputs};
 }
@@ -113,11 +112,11 @@ void check(const Case& c) {
     if (!std::isnan(y)) std::memcpy(&bits, &y, sizeof(bits));
     digest(bits);
   }
-  for (const KernelEntry& entry : all_kernels()) {
-    if (!entry.available()) continue;
-    RBNN_CHECK(same_bits(run(*entry.kernel, c, serial()), expected), describe(*entry.kernel, c));
-    RBNN_CHECK(same_bits(run(*entry.kernel, c, {run_on_threads, nullptr}), expected),
-               describe(*entry.kernel, c) + " on threads");
+  for (const InstructionSet& set : instruction_sets()) {
+    if (!set.available()) continue;
+    RBNN_CHECK(same_bits(run(set.isa, c, serial()), expected), describe(set.isa, c));
+    RBNN_CHECK(same_bits(run(set.isa, c, {run_on_threads, nullptr}), expected),
+               describe(set.isa, c) + " on threads");
   }
 }
 
@@ -274,7 +273,7 @@ RBNN_TEST(refusals) {
   const auto refused = [](const Case& c) {
     try {
       const std::vector<std::uint8_t> w(1 << 16);
-      const BinaryConv2d layer(*all_kernels().back().kernel, c.attributes, c.filter, w.data());
+      const BinaryConv2d layer(Isa::portable, c.attributes, c.filter, w.data());
       layer.plan(c.height, c.width);
     } catch (const std::invalid_argument&) {
       return true;

@@ -143,7 +143,7 @@ def main() -> None:
     if not (FOLDER / "root").is_dir():
         make_root(FOLDER / "root")
     make_site(FOLDER / "site", arguments.wheel)
-    code = "import onnxruntime, runtimes.library as l; print(onnxruntime.__version__, l.library_info())"
+    code = "import onnxruntime, rbnn_deploy.runtimes.library as l; print(onnxruntime.__version__, l.library_info())"
     for cpu in CPUS:
         make_machine(cpu)
         subprocess.run([emulated_python(cpu), "-c", code], check=True)

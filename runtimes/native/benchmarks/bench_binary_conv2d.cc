@@ -1,4 +1,4 @@
-// Times every kernel of kernels.inc on the layers of real networks, one thread, float in to float out.
+// Times every instruction set of this machine on the layers of real networks, one thread, float in to float out.
 //
 // usage: bench_binary_conv2d [--kernel NAME] [--layer TEXT] [--rounds N] [--json]
 //
@@ -16,9 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/popcount_peak/popcount_peak.h"
 #include "kernels/binary_conv2d/binary_conv2d.h"
-#include "kernels/binary_conv2d/select.h"
+#include "kernels/popcount_peak/popcount_peak.h"
 
 namespace {
 
@@ -44,30 +43,23 @@ std::string label(const LayerShape& s) {
          std::to_string(s.size) + " /" + std::to_string(s.stride);
 }
 
-using PeakFunction = double (*)(std::size_t);
-
 struct Candidate {
-  const Kernel* kernel;
-  PeakFunction peak;
+  InstructionSet set;
+  PopcountPeak peak;
 };
 
 std::vector<Candidate> candidates(const char* only) {
-  const PeakFunction peaks[] = {
-#define RBNN_KERNEL(name, features) peak_##name,
-#include "kernels/binary_conv2d/kernels.inc"
-  };
   std::vector<Candidate> result;
-  for (std::size_t i = 0; i < all_kernels().size(); ++i) {
-    const KernelEntry& entry = all_kernels()[i];
-    if (!entry.available() || (only != nullptr && std::strcmp(only, entry.kernel->name) != 0)) continue;
-    result.push_back({entry.kernel, peaks[i]});
+  for (const InstructionSet& set : instruction_sets()) {
+    if (!set.available() || (only != nullptr && std::strcmp(only, set.name) != 0)) continue;
+    result.push_back({set, kernel_for(popcount_peak_kernels(), set.isa)});
   }
   return result;
 }
 
 class Layer {
  public:
-  Layer(const LayerShape& shape, const Kernel& kernel) : shape_(shape) {
+  Layer(const LayerShape& shape, Isa isa) : shape_(shape) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
     const auto fill = [&](std::vector<float>& values, std::size_t count) {
@@ -82,7 +74,7 @@ class Layer {
     std::vector<std::uint8_t> weights(static_cast<std::size_t>(shape.outputs) * 9 *
                                       bytes_for_bits(static_cast<std::size_t>(shape.channels)));
     for (std::uint8_t& byte : weights) byte = static_cast<std::uint8_t>(random());
-    layer_ = std::make_unique<BinaryConv2d>(kernel, attributes, FilterShape{shape.outputs, 3, 3}, weights.data());
+    layer_ = std::make_unique<BinaryConv2d>(isa, attributes, FilterShape{shape.outputs, 3, 3}, weights.data());
     plan_ = layer_->plan(shape.size, shape.size);
     const auto outputs = static_cast<std::size_t>(shape.outputs), pixels = plan_->pixels.size();
     fill(x_, static_cast<std::size_t>(shape.size) * static_cast<std::size_t>(shape.size) *
@@ -163,7 +155,7 @@ Line resnet18(const std::vector<Timed>& layers) {
 }
 
 void print(const Result& result, bool json, bool last) {
-  const char* const name = result.candidate.kernel->name;
+  const char* const name = result.candidate.set.name;
   std::vector<Line> lines;
   for (const Timed& timed : result.layers) lines.push_back(line(timed));
   lines.push_back(resnet18(result.layers));
@@ -210,7 +202,7 @@ int main(int argc, char** argv) {
     results.push_back({candidate, {}});
     for (const LayerShape& shape : kLayers) {
       if (std::strstr(label(shape).c_str(), only_layer) == nullptr) continue;
-      results.back().layers.push_back({Layer(shape, *candidate.kernel), {}, {}});
+      results.back().layers.push_back({Layer(shape, candidate.set.isa), {}, {}});
     }
   }
   if (results.empty()) {

@@ -10,13 +10,12 @@
 #include <vector>
 
 #include "kernels/binary_conv2d/binary_conv2d.h"
-#include "kernels/binary_conv2d/select.h"
 
 namespace {
 
 using namespace rbnn;
 
-void run_layer(const Kernel& kernel, int runs) {
+void run_layer(Isa isa, int runs) {
   constexpr std::int64_t kChannels = 64, kSize = 56;
   constexpr std::size_t kOutputs = 64, kValues = kChannels * kSize * kSize;
   std::mt19937 random(1);
@@ -29,12 +28,12 @@ void run_layer(const Kernel& kernel, int runs) {
   attributes.channels = kChannels;
   attributes.pads = {1, 1, 1, 1};
   attributes.activation = Activation::kHardtanh;
-  const BinaryConv2d layer(kernel, attributes, FilterShape{kOutputs, 3, 3}, weights.data());
+  const BinaryConv2d layer(isa, attributes, FilterShape{kOutputs, 3, 3}, weights.data());
   const auto plan = layer.plan(kSize, kSize);
   for (int run = 0; run < runs; ++run) {
     layer.run(*plan, 1, {x.data(), scale.data(), bias.data(), x.data(), false, y.data()}, serial());
   }
-  std::printf("%s, %d runs: y[0] = %g\n", kernel.name, runs, static_cast<double>(y[0]));
+  std::printf("%s, %d runs: y[0] = %g\n", instruction_set(isa).name, runs, static_cast<double>(y[0]));
 }
 
 }  // namespace
@@ -45,7 +44,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    run_layer(select_kernel(argv[1]), std::atoi(argv[2]));
+    run_layer(select_isa(argv[1]), std::atoi(argv[2]));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
     return 2;

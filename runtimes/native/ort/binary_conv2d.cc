@@ -6,7 +6,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels/binary_conv2d/select.h"
 #include "kernels/bits.h"
 #include "kernels/checked.h"
 #include "ort/attributes.h"
@@ -23,7 +22,7 @@ enum Input : std::size_t { kX, kW, kScale, kBias, kR };
 class BinaryConv2dKernel {
  public:
   BinaryConv2dKernel(const OrtApi& api, const OrtKernelInfo* info)
-      : api_(api), kernel_(select_kernel()), attributes_(read_attributes(api, info)) {
+      : api_(api), isa_(select_isa()), attributes_(read_attributes(api, info)) {
     int constant = 0;
     const OrtValue* weights = nullptr;
     check(api.KernelInfoGetConstantInput_tensor(info, kW, &constant, &weights));
@@ -113,12 +112,12 @@ class BinaryConv2dKernel {
       throw std::invalid_argument("BinaryConv2d: W must be [O, KH, KW, ceil(C / groups / 8)] with a last dimension of " +
                                   std::to_string(bytes) + ", but is " + to_string(w.dims));
     }
-    return std::make_unique<const BinaryConv2d>(kernel_, attributes_, FilterShape{w.dims[0], w.dims[1], w.dims[2]},
+    return std::make_unique<const BinaryConv2d>(isa_, attributes_, FilterShape{w.dims[0], w.dims[1], w.dims[2]},
                                                 static_cast<const std::uint8_t*>(w.data));
   }
 
   const OrtApi& api_;
-  const Kernel& kernel_;
+  const Isa isa_;
   const Attributes attributes_;
   std::unique_ptr<const BinaryConv2d> layer_;  // of constant weights, packed once; else they are packed at each run
   Dims weight_dims_;

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <string>
 
-#include "kernels/binary_conv2d/select.h"
 #include "kernels/cpu.h"
+#include "kernels/isa.h"
 #include "ort/operators.h"
 #include "ort/status.h"
 
@@ -16,14 +16,14 @@ std::string quoted(const std::string& text) { return '"' + text + '"'; }
 
 std::string describe() {
   std::string kernels, features;
-  for (const KernelEntry& entry : all_kernels()) {
-    kernels += (kernels.empty() ? "" : ", ") + ("{\"name\": " + quoted(entry.kernel->name)) +
-               ", \"available\": " + (entry.available() ? "true}" : "false}");
+  for (const InstructionSet& set : instruction_sets()) {
+    kernels += (kernels.empty() ? "" : ", ") + ("{\"name\": " + quoted(set.name)) +
+               ", \"available\": " + (set.available() ? "true}" : "false}");
   }
   for (const std::string& name : cpu_feature_names(cpu_features())) {
     features += (features.empty() ? "" : ", ") + quoted(name);
   }
-  return "{\"version\": " + quoted(RBNN_VERSION) + ", \"kernel\": " + quoted(select_kernel().name) +
+  return "{\"version\": " + quoted(RBNN_VERSION) + ", \"kernel\": " + quoted(instruction_set(select_isa()).name) +
          ", \"kernels\": [" + kernels + "], \"cpu_features\": [" + features + "]}";
 }
 

@@ -2,7 +2,6 @@
 
 #include "kernels/popcount_peak/popcount_peak.h"
 
-#include "kernels/binary_conv2d/select.h"
 #include "ort/operators.h"
 #include "ort/status.h"
 
@@ -11,11 +10,11 @@ namespace {
 
 struct PopcountPeakKernel {
   const OrtApi& api;
-  const Kernel& kernel;
+  const Isa isa;
 };
 
 OrtStatus* create(const OrtCustomOp*, const OrtApi* api, const OrtKernelInfo*, void** kernel) {
-  return guard(*api, [&] { *kernel = new PopcountPeakKernel{*api, select_kernel()}; });
+  return guard(*api, [&] { *kernel = new PopcountPeakKernel{*api, select_isa()}; });
 }
 
 OrtStatus* compute(void* kernel, OrtKernelContext* context) {
@@ -26,7 +25,7 @@ OrtStatus* compute(void* kernel, OrtKernelContext* context) {
     void* data = nullptr;
     check(self.api.KernelContext_GetOutput(context, 0, &size, 1, &output));
     check(self.api.GetTensorMutableData(output, &data));
-    *static_cast<float*>(data) = static_cast<float>(measure_popcount_peak(self.kernel) / 1e9);
+    *static_cast<float*>(data) = static_cast<float>(measure_popcount_peak(self.isa) / 1e9);
   });
 }
 

@@ -6,6 +6,8 @@
 #include "kernels/binary_conv2d/gather.h"
 #include "kernels/checked.h"
 #include "kernels/memory.h"
+#include "kernels/row_sums/row_sums.h"
+#include "kernels/sign_packing/sign_packing.h"
 
 namespace rbnn {
 namespace {
@@ -19,7 +21,7 @@ constexpr std::size_t kRoundBytes = std::size_t{1} << 20;
 constexpr std::size_t kFloatsPerTask = std::size_t{1} << 15;  // at least, of a pass over activations
 constexpr std::size_t kMacsPerTask = std::size_t{1} << 20;    // at least, of the product
 constexpr std::size_t kMostTasks = 16;
-constexpr std::size_t kRowsPerStep = 4;  // sum_rows interleaves as many
+constexpr std::size_t kRowsPerStep = 4;  // row sums interleave as many
 constexpr std::size_t kPixelsPerStep = 12;  // tiles of 3, 4 and 6 pixels fill it
 constexpr std::size_t kPixelsPerTask = 48;  // at least: a task fetches its panels' weights anew
 constexpr std::size_t kPanelsPerStep = 2;
@@ -83,11 +85,21 @@ struct BinaryConv2d::Round {
   }
 };
 
-BinaryConv2d::BinaryConv2d(const Kernel& kernel, const Attributes& attributes, const FilterShape& shape,
+const KernelTable<const ConvKernel*>& conv_kernels() {
+  static const KernelTable<const ConvKernel*> kernels = {
+#define RBNN_KERNEL(isa) {Isa::isa, &conv_##isa},
+#include "kernels/binary_conv2d/kernels.inc"
+  };
+  return kernels;
+}
+
+BinaryConv2d::BinaryConv2d(Isa isa, const Attributes& attributes, const FilterShape& shape,
                            const std::uint8_t* weights)
-    : kernel_(kernel),
+    : sum_rows_(kernel_for(row_sums_kernels(), isa)),
+      pack_signs_(kernel_for(sign_packing_kernels(), isa)),
+      kernel_(*kernel_for(conv_kernels(), isa)),
       attributes_(attributes),
-      filter_(kernel, attributes, validated(shape, attributes), weights) {}
+      filter_(kernel_, attributes, validated(shape, attributes), weights) {}
 
 std::shared_ptr<const Plan> BinaryConv2d::plan(std::int64_t height, std::int64_t width) const {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -139,7 +151,7 @@ void BinaryConv2d::compute_thresholds(const Round& round, const Parallel& parall
   parallel_for(parallel, tasks, [&](std::size_t task) noexcept {
     const std::size_t begin = part_begin(rows, task, tasks, kRowsPerStep);
     const std::size_t end = part_begin(rows, task + 1, tasks, kRowsPerStep);
-    kernel_.sum_rows(round.tensors.x + begin * length, end - begin, length, round.row_sums + begin);
+    sum_rows_(round.tensors.x + begin * length, end - begin, length, round.row_sums + begin);
   });
   for (std::size_t sample = 0; sample < round.samples; ++sample) {
     double total = 0;
@@ -154,8 +166,8 @@ void BinaryConv2d::compute_windows(const Round& round, const Parallel& parallel)
   const auto length = static_cast<std::size_t>(plan.width * attributes_.channels);
   const auto pack = [&](std::size_t sample, std::size_t row) noexcept {
     const std::size_t index = sample * height + row;
-    kernel_.pack_signs(round.tensors.x + index * length, length, round.thresholds[sample],
-                       round.bits + index * plan.bit_row_words);
+    pack_signs_(round.tensors.x + index * length, length, round.thresholds[sample],
+                round.bits + index * plan.bit_row_words);
   };
   const auto gather = [&](std::size_t sample, std::size_t row) noexcept {
     gather_windows(kernel_, attributes_, filter_, plan, row, round.bits + sample * height * plan.bit_row_words,

@@ -11,16 +11,21 @@
 #include "kernels/binary_conv2d/geometry.h"
 #include "kernels/binary_conv2d/kernel.h"
 #include "kernels/binary_conv2d/plan.h"
+#include "kernels/isa.h"
 #include "kernels/parallel.h"
+#include "kernels/row_sums/kernel.h"
+#include "kernels/sign_packing/kernel.h"
 
 namespace rbnn {
+
+// The inner loops that there are for it.
+const KernelTable<const ConvKernel*>& conv_kernels();
 
 class BinaryConv2d {
  public:
   // weights: uint8 [O, KH, KW, ceil(C / groups / 8)], not kept.
   // Throws std::invalid_argument where attributes and shape are not a layer.
-  BinaryConv2d(const Kernel& kernel, const Attributes& attributes, const FilterShape& shape,
-               const std::uint8_t* weights);
+  BinaryConv2d(Isa isa, const Attributes& attributes, const FilterShape& shape, const std::uint8_t* weights);
 
   // The plan for an input map of this size; its output_height and output_width are the output's.
   // Throws std::invalid_argument where the kernel exceeds the padded map.
@@ -44,7 +49,9 @@ class BinaryConv2d {
   void compute_windows(const Round& round, const Parallel& parallel) const;
   void compute_outputs(const Round& round, const Parallel& parallel) const;
 
-  const Kernel& kernel_;
+  const RowSums sum_rows_;
+  const PackSigns pack_signs_;
+  const ConvKernel& kernel_;
   const Attributes attributes_;
   const Filter filter_;
   mutable std::mutex mutex_;

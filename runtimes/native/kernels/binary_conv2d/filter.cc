@@ -24,7 +24,7 @@ void read_tap(const std::uint8_t* bytes, std::size_t channels, Word* words) {
 
 }  // namespace
 
-WindowLayout choose_layout(const Kernel& kernel, const FilterShape& shape, std::size_t group_channels,
+WindowLayout choose_layout(const ConvKernel& kernel, const FilterShape& shape, std::size_t group_channels,
                            std::size_t panels) {
   const auto rows = static_cast<std::size_t>(shape.height);
   WindowLayout layout{};
@@ -59,7 +59,7 @@ static void check_packed_size(std::int64_t packed, std::int64_t stored) {
   }
 }
 
-Filter::Filter(const Kernel& kernel, const Attributes& attributes, const FilterShape& shape,
+Filter::Filter(const ConvKernel& kernel, const Attributes& attributes, const FilterShape& shape,
                const std::uint8_t* weights)
     : shape_(shape),
       group_channels_(static_cast<std::size_t>(attributes.channels / attributes.groups)),

@@ -26,7 +26,7 @@ struct WindowLayout {
   std::size_t words() const { return runs * run_words; }
 };
 
-WindowLayout choose_layout(const Kernel& kernel, const FilterShape& shape, std::size_t group_channels,
+WindowLayout choose_layout(const ConvKernel& kernel, const FilterShape& shape, std::size_t group_channels,
                            std::size_t panels);
 
 // a, b, c -> a, a ^ b, a ^ b ^ c; see kernel.h.
@@ -35,7 +35,7 @@ void to_triples(Word* words, std::size_t count);
 class Filter {
  public:
   // `weights` is W of the specification; bits behind the last channel may be anything.
-  Filter(const Kernel& kernel, const Attributes& attributes, const FilterShape& shape, const std::uint8_t* weights);
+  Filter(const ConvKernel& kernel, const Attributes& attributes, const FilterShape& shape, const std::uint8_t* weights);
 
   const FilterShape& shape() const { return shape_; }
   const WindowLayout& layout() const { return layout_; }

@@ -64,7 +64,7 @@ class RunWriter {
 
 }  // namespace
 
-void gather_windows(const Kernel& kernel, const Attributes& attributes, const Filter& filter, const Plan& plan,
+void gather_windows(const ConvKernel& kernel, const Attributes& attributes, const Filter& filter, const Plan& plan,
                     std::size_t row, const Word* bits, Word* windows) noexcept {
   const WindowLayout& layout = filter.layout();
   const Axis vertical = vertical_axis(attributes, filter.shape());

@@ -12,7 +12,7 @@ namespace rbnn {
 //
 // bits: the sample's signs, [H][plan.bit_row_words]; with plan.shared_rows only the one row of them that `row` stands
 // for is read. windows: [plan.row_words], all of which is written.
-void gather_windows(const Kernel& kernel, const Attributes& attributes, const Filter& filter, const Plan& plan,
+void gather_windows(const ConvKernel& kernel, const Attributes& attributes, const Filter& filter, const Plan& plan,
                     std::size_t row, const Word* bits, Word* windows) noexcept;
 
 }  // namespace rbnn

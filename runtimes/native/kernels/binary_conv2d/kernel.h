@@ -1,9 +1,10 @@
-// What one instruction set contributes to BinaryConv2d: three functions on raw pointers. Everything around them
-// (geometry, packing of weights, gathering of taps, threads) is shared and lives in the other files of this directory.
+// What one instruction set contributes to the binary convolution: two functions on raw pointers. Row sums and sign
+// packing are operations of their own; everything around them (geometry, packing of weights, gathering of taps, threads)
+// is shared and lives in the other files of this directory.
 //
-// A file per instruction set defines one Kernel; kernels.inc lists them all. Those files are compiled with flags that
+// A file per instruction set defines one ConvKernel; kernels.inc lists them all. Those files are compiled with flags that
 // the rest of the library is not, so they include nothing but this header, bits.h and intrinsics, and keep everything
-// but their Kernel in an anonymous namespace.
+// but their ConvKernel in an anonymous namespace.
 
 #pragma once
 
@@ -32,7 +33,7 @@ struct Pixel {
 //    Bits behind the last channel, up to a run's end, are 0 in w as well, and count nowhere.
 // 4. y = clamp(acc * scale + bias + residual), each step rounded to float32 on its own; clamp as in clamp's comment.
 //
-// Triples (only if Kernel::triples): run_words is a multiple of three, and words a, b, c of a run are stored, on both
+// Triples (only if ConvKernel::triples): run_words is a multiple of three, and words a, b, c of a run are stored, on both
 // sides, as a, a ^ b, a ^ b ^ c. With d1, d2, d3 the xor of x and w in the three words, one xor each then gives
 //    d1,  e = d1 ^ d2,  s = d1 ^ d2 ^ d3,
 // and the carry-save adder's other output is majority(d1, d2, d3) = e ? ~s : d1 (where d1 and d2 differ, d3 = s ^ e =
@@ -74,21 +75,18 @@ struct Runs {
   std::size_t output_stride;  // words
 };
 
-struct Kernel {
-  const char* name;
+struct ConvKernel {
   std::size_t lanes;  // output channels in a panel
   bool triples;       // whether `multiply` wants words as triples
-
-  // sums[r] = the sum of row r of [rows, length], in the order that docs/ops/BinaryConv2d.md fixes.
-  void (*sum_rows)(const float* x, std::size_t rows, std::size_t length, double* sums);
-
-  // Bit i of `bits` = sign_bit(x[i], threshold) for i < count; the bits behind, up to a whole word, are 0.
-  void (*pack_signs)(const float* x, std::size_t count, float threshold, Word* bits);
 
   void (*gather_runs)(const Runs& runs);
 
   void (*multiply)(const Product& product);
 };
+
+// const objects are internal without a declaration
+#define RBNN_KERNEL(isa) extern const ConvKernel conv_##isa;
+#include "kernels/binary_conv2d/kernels.inc"
 
 // gather_runs in plain C++, for kernels that have nothing better.
 void gather_runs_portable(const Runs& runs);

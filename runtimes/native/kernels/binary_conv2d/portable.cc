@@ -12,30 +12,6 @@ namespace {
 constexpr std::size_t kLanes = 8;
 constexpr std::size_t kWordsPerWidening = 31;
 
-void sum_rows(const float* x, std::size_t rows, std::size_t length, double* sums) {
-  for (std::size_t row = 0; row < rows; ++row, x += length) {
-    double lane[16] = {};
-    std::size_t i = 0;
-    for (; i + 16 <= length; i += 16) {
-      for (std::size_t l = 0; l < 16; ++l) lane[l] += static_cast<double>(x[i + l]);
-    }
-    for (std::size_t l = 0; i + l < length; ++l) lane[l] += static_cast<double>(x[i + l]);
-    for (std::size_t half = 8; half != 0; half /= 2) {
-      for (std::size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-    }
-    sums[row] = lane[0];
-  }
-}
-
-void pack_signs(const float* x, std::size_t count, float threshold, Word* bits) {
-  for (std::size_t i = 0; i < count; i += kWordBits) {
-    const std::size_t size = count - i < kWordBits ? count - i : kWordBits;
-    Word word = 0;
-    for (std::size_t b = 0; b < size; ++b) word |= sign_bit(x[i + b], threshold) << b;
-    *bits++ = word;
-  }
-}
-
 // The popcount of each byte of `v`.
 inline Word byte_counts(Word v) {
   v -= (v >> 1) & 0x55555555u;
@@ -93,8 +69,6 @@ void multiply(const Product& p) {
 
 }  // namespace
 
-extern const Kernel kernel_portable;  // const objects are internal without a declaration
-const Kernel kernel_portable = {"portable", kLanes, /*triples=*/false, sum_rows, pack_signs, gather_runs_portable,
-                                multiply};
+const ConvKernel conv_portable = {kLanes, /*triples=*/false, gather_runs_portable, multiply};
 
 }  // namespace rbnn

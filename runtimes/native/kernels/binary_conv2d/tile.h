@@ -5,7 +5,7 @@
 #pragma once
 
 #include "kernels/binary_conv2d/kernel.h"
-#include "kernels/binary_conv2d/unroll.h"
+#include "kernels/unroll.h"
 
 namespace rbnn {
 namespace {

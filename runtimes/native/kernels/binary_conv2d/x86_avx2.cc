@@ -20,7 +20,7 @@
 
 #include "kernels/binary_conv2d/kernel.h"
 #include "kernels/binary_conv2d/tile.h"
-#include "kernels/binary_conv2d/unroll.h"
+#include "kernels/unroll.h"
 
 namespace rbnn {
 namespace {
@@ -28,73 +28,6 @@ namespace {
 constexpr std::size_t kLanes = 8;
 constexpr std::size_t kTilePixels = 4;
 constexpr std::size_t kBlock = 6;  // triples that full adders sum before they are counted
-
-// ---- sum_rows ----
-
-// Lanes 0 to 3, 4 to 7, 8 to 11 and 12 to 15 of one row.
-struct Sixteen {
-  __m256d part[4];
-};
-
-inline void add(Sixteen& sum, const float* x) {
-  for (int i = 0; i < 4; ++i) sum.part[i] = _mm256_add_pd(sum.part[i], _mm256_cvtps_pd(_mm_loadu_ps(x + 4 * i)));
-}
-
-// The sum of 16 lanes, halved as the specification says.
-inline double halve(const Sixteen& sum) {
-  const __m256d four =
-      _mm256_add_pd(_mm256_add_pd(sum.part[0], sum.part[2]), _mm256_add_pd(sum.part[1], sum.part[3]));
-  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
-}
-
-// Rows are interleaved to hide the latency of an addition, 4 cycles. Lanes behind a row's end add +0, which changes
-// nothing: a lane starts at +0 and so is never -0.
-template <std::size_t kRows>
-inline void sum_interleaved(const float* x, std::size_t length, double* sums) {
-  Sixteen lanes[kRows];
-  for (Sixteen& row : lanes) {
-    for (__m256d& part : row.part) part = _mm256_setzero_pd();
-  }
-  std::size_t i = 0;
-  for (; i + 16 <= length; i += 16) {
-    for (std::size_t r = 0; r < kRows; ++r) add(lanes[r], x + r * length + i);
-  }
-  for (std::size_t r = 0; r < kRows; ++r) {
-    alignas(32) float rest[16] = {};
-    for (std::size_t j = i; j < length; ++j) rest[j - i] = x[r * length + j];
-    add(lanes[r], rest);
-    sums[r] = halve(lanes[r]);
-  }
-}
-
-void sum_rows(const float* x, std::size_t rows, std::size_t length, double* sums) {
-  std::size_t row = 0;
-  for (; row + 2 <= rows; row += 2) sum_interleaved<2>(x + row * length, length, sums + row);
-  for (; row < rows; ++row) sum_interleaved<1>(x + row * length, length, sums + row);
-}
-
-// ---- pack_signs ----
-
-void pack_signs(const float* x, std::size_t count, float threshold, Word* bits) {
-  const __m256 limit = _mm256_set1_ps(threshold);
-  std::size_t i = 0;
-  for (; i + kWordBits <= count; i += kWordBits) {
-    Word word = 0;
-    for (std::size_t part = 0; part < 4; ++part) {  // an ordered comparison: a NaN compares false, -1
-      const __m256 above = _mm256_cmp_ps(_mm256_loadu_ps(x + i + 8 * part), limit, _CMP_GE_OQ);
-      word |= static_cast<Word>(_mm256_movemask_ps(above)) << (8 * part);
-    }
-    *bits++ = word;
-  }
-  if (i < count) {
-    Word word = 0;
-    for (std::size_t b = 0; i + b < count; ++b) word |= sign_bit(x[i + b], threshold) << b;
-    *bits = word;
-  }
-}
-
-// ---- multiply ----
 
 inline __m256i load(const Word* words) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(words)); }
 inline __m256i broadcast(const Word* word) { return _mm256_set1_epi32(static_cast<int>(*word)); }
@@ -274,8 +207,6 @@ void multiply(const Product& p) {
 
 }  // namespace
 
-extern const Kernel kernel_avx2;  // const objects are internal without a declaration
-const Kernel kernel_avx2 = {"avx2", kLanes, /*triples=*/true, sum_rows, pack_signs, gather_runs_portable,
-                            multiply};
+const ConvKernel conv_avx2 = {kLanes, /*triples=*/true, gather_runs_portable, multiply};
 
 }  // namespace rbnn

@@ -1,84 +1,11 @@
-// AVX-512 with VPOPCNTDQ, Ice Lake and Zen 4 onwards: all but `multiply`, which is in x86_avx512_multiply.cc.
+// AVX-512 with VPOPCNTDQ, Ice Lake and Zen 4 onwards. x86_avx512_multiply.cc has the product.
 
-#include "kernels/binary_conv2d/unroll.h"
 #include "kernels/binary_conv2d/x86_avx512.h"
 
 namespace rbnn {
 namespace {
 
 using avx512::first_lanes;
-
-constexpr std::size_t kFloatsAhead = 512;  // how far the passes over x prefetch; measured, and 256 to 1024 are alike
-
-// ---- sum_rows ----
-
-// The sum of 8 lanes, halved as the specification says.
-inline double halve(__m512d v) {
-  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1));
-  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
-}
-
-// Rows are interleaved to hide the latency of an addition, 4 cycles: two chains a row, two additions a cycle.
-// Lanes behind a row's end add +0, which changes nothing: a lane starts at +0 and so is never -0.
-template <std::size_t kRows>
-inline void sum_interleaved(const float* x, std::size_t length, double* sums) {
-  __m512d low[kRows], high[kRows];
-  RBNN_UNROLL
-  for (std::size_t r = 0; r < kRows; ++r) low[r] = high[r] = _mm512_setzero_pd();
-  std::size_t i = 0;
-  for (; i + 16 <= length; i += 16) {
-    RBNN_UNROLL
-    for (std::size_t r = 0; r < kRows; ++r) {
-      const float* const at = x + r * length + i;
-      __builtin_prefetch(at + kFloatsAhead);
-      low[r] = _mm512_add_pd(low[r], _mm512_cvtps_pd(_mm256_loadu_ps(at)));
-      high[r] = _mm512_add_pd(high[r], _mm512_cvtps_pd(_mm256_loadu_ps(at + 8)));
-    }
-  }
-  const __mmask16 rest = first_lanes(length - i);
-  RBNN_UNROLL
-  for (std::size_t r = 0; r < kRows; ++r) {
-    const __m512 tail = _mm512_maskz_loadu_ps(rest, x + r * length + i);
-    const __m256 tail_high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(tail), 1));
-    low[r] = _mm512_add_pd(low[r], _mm512_cvtps_pd(_mm512_castps512_ps256(tail)));
-    high[r] = _mm512_add_pd(high[r], _mm512_cvtps_pd(tail_high));
-    sums[r] = halve(_mm512_add_pd(low[r], high[r]));
-  }
-}
-
-void sum_rows(const float* x, std::size_t rows, std::size_t length, double* sums) {
-  std::size_t row = 0;
-  for (; row + 4 <= rows; row += 4) sum_interleaved<4>(x + row * length, length, sums + row);
-  for (; row < rows; ++row) sum_interleaved<1>(x + row * length, length, sums + row);
-}
-
-// ---- pack_signs ----
-
-// An ordered comparison: a NaN compares false, -1.
-inline __mmask16 compare(__mmask16 lanes, const float* x, __m512 threshold) {
-  return _mm512_mask_cmp_ps_mask(lanes, _mm512_maskz_loadu_ps(lanes, x), threshold, _CMP_GE_OQ);
-}
-
-void pack_signs(const float* x, std::size_t count, float threshold, Word* bits) {
-  const __m512 limit = _mm512_set1_ps(threshold);
-  std::size_t i = 0;
-  for (; i + kWordBits <= count; i += kWordBits) {
-    __builtin_prefetch(x + i + kFloatsAhead);
-    __builtin_prefetch(x + i + kFloatsAhead + 16);
-    const __mmask16 low = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + i), limit, _CMP_GE_OQ);
-    const __mmask16 high = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + i + 16), limit, _CMP_GE_OQ);
-    *bits++ = static_cast<Word>(_mm512_kunpackw(high, low));
-  }
-  if (i < count) {
-    const std::size_t rest = count - i, second = rest > 16 ? rest - 16 : 0;
-    const __mmask16 low = compare(first_lanes(rest), x + i, limit);
-    const __mmask16 high = second == 0 ? __mmask16{0} : compare(first_lanes(second), x + i + 16, limit);
-    *bits = static_cast<Word>(_mm512_kunpackw(high, low));
-  }
-}
-
-// ---- gather_runs ----
 
 // 15 words of each run at a time, five triples: one load (two where bits do not start at a word), and a triple's
 // running xor as one three-way xor of the words with themselves moved up by one and by two lanes.
@@ -123,8 +50,6 @@ void gather_runs(const Runs& r) {
 
 }  // namespace
 
-extern const Kernel kernel_avx512_vpopcntdq;  // const objects are internal without a declaration
-const Kernel kernel_avx512_vpopcntdq = {"avx512_vpopcntdq", avx512::kLanes, /*triples=*/true, sum_rows,
-                                        pack_signs,         gather_runs,     avx512::multiply};
+const ConvKernel conv_avx512_vpopcntdq = {avx512::kLanes, /*triples=*/true, gather_runs, avx512::multiply};
 
 }  // namespace rbnn

@@ -18,8 +18,8 @@
 // pixels that do not fill a tile take a tile of their number.
 
 #include "kernels/binary_conv2d/tile.h"
-#include "kernels/binary_conv2d/unroll.h"
 #include "kernels/binary_conv2d/x86_avx512.h"
+#include "kernels/unroll.h"
 
 namespace rbnn::avx512 {
 namespace {

@@ -1,10 +1,10 @@
 #include <arm_neon.h>
 
-#include "kernels/popcount_peak/popcount_peak.h"
+#include "kernels/popcount_peak/kernel.h"
 
 namespace rbnn {
 
-double peak_neon(std::size_t steps) {
+double popcount_peak_neon(std::size_t steps) {
   constexpr int kChains = 8;  // more than a core's pipes times an instruction's latency
   uint8x16_t weights[kChains], sums[kChains], x = vdupq_n_u8(0x5a);
   for (int i = 0; i < kChains; ++i) {

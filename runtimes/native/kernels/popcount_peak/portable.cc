@@ -1,10 +1,10 @@
 #include <cstdint>
 
-#include "kernels/popcount_peak/popcount_peak.h"
+#include "kernels/popcount_peak/kernel.h"
 
 namespace rbnn {
 
-double peak_portable(std::size_t steps) {
+double popcount_peak_portable(std::size_t steps) {
   std::uint64_t x = 0x5a5a1234, total = 0;
   for (std::size_t step = 0; step < 8 * steps; ++step) {
     __asm__ volatile("" : "+r"(x));  // a new value, as far as the compiler knows

@@ -1,10 +1,10 @@
 #include <immintrin.h>
 
-#include "kernels/popcount_peak/popcount_peak.h"
+#include "kernels/popcount_peak/kernel.h"
 
 namespace rbnn {
 
-double peak_avx2(std::size_t steps) {
+double popcount_peak_avx2(std::size_t steps) {
   constexpr int kChains = 4;
   const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
                                          0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);

@@ -1,10 +1,10 @@
 #include <immintrin.h>
 
-#include "kernels/popcount_peak/popcount_peak.h"
+#include "kernels/popcount_peak/kernel.h"
 
 namespace rbnn {
 
-double peak_avx512_vpopcntdq(std::size_t steps) {
+double popcount_peak_avx512_vpopcntdq(std::size_t steps) {
   constexpr int kChains = 8;
   __m512i weights[kChains], sums[kChains], x = _mm512_set1_epi32(0x5a5a1234);
   for (int i = 0; i < kChains; ++i) {

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "kernels/isa.h"
+#include "kernels/sign_packing/kernel.h"
+
+namespace rbnn {
+
+const KernelTable<PackSigns>& sign_packing_kernels();
+
+}  // namespace rbnn
