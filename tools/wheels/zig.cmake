@@ -20,6 +20,4 @@ set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE NEVER)
 
 # -s: Zig keeps debug information unless told otherwise.
-# nodelete: Zig links no crtbegin.o, whose part it is to run a library's destructors of static objects when it is
-# unloaded. They would run at the process's exit, when ONNX Runtime has unmapped the library, and crash there.
-set(CMAKE_MODULE_LINKER_FLAGS_INIT "-s -Wl,-z,nodelete")
+set(CMAKE_MODULE_LINKER_FLAGS_INIT "-s")
