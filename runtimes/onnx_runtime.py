@@ -21,6 +21,7 @@ ERRORS = tuple(
     value for value in vars(ort_errors).values() if isinstance(value, type) and issubclass(value, Exception)
 )
 FATAL_ONLY = 4
+LIBRARY_SPEAKS = "rbnn: "  # begins a refusal of the library's own (runtimes/native/ort/register.cc)
 
 
 def create_session(
@@ -52,8 +53,13 @@ def create_session(
         try:
             options.register_custom_ops_library(path)
         except ERRORS as error:
+            text = reason(error)
+            if text.startswith(LIBRARY_SPEAKS):  # of an ONNX Runtime that is too old, and of the way out
+                raise UserError(
+                    text.removeprefix(LIBRARY_SPEAKS) + ", or use --runtime ort-portable"
+                ) from error
             raise UserError(
-                f"ONNX Runtime cannot load the operator library {path} ({reason(error)}); build it again"
+                f"ONNX Runtime cannot load the operator library {path} ({text}); build it again"
             ) from error
     source = model if isinstance(model, bytes) else str(model)
     # Without its fallback: that prints to standard output, and would only try the same provider again.

@@ -1,7 +1,9 @@
 // The library's only exported function.
 
+#include <exception>
 #include <list>
 #include <mutex>
+#include <string>
 
 #include "ort/c_api.h"
 #include "ort/operators.h"
@@ -49,6 +51,22 @@ const Operators& operators_for(const OrtApi& api) {
   return all->emplace_back(Operators{make_binary_conv2d(api), make_library_info(api), make_popcount_peak(api)});
 }
 
+// An ONNX Runtime without the functions that are used here. Success, with nothing registered, would let the model's own
+// functions run, many times slower, and nobody would know. A status can be made by any version.
+OrtStatus* refuse_old_runtime(const OrtApiBase& base) noexcept {
+  const OrtApi* const oldest = base.GetApi(1);
+  if (oldest == nullptr) return nullptr;  // no ONNX Runtime is like this
+  try {
+    // Version 1.N of ONNX Runtime brings version N of its function table.
+    const std::string sentence = "rbnn: ONNX Runtime " + std::string(base.GetVersionString()) +
+                                 " is too old for the operator library, which needs 1." + std::to_string(kApiVersion) +
+                                 " or newer; upgrade onnxruntime";
+    return oldest->CreateStatus(kFail, sentence.c_str());
+  } catch (const std::exception&) {
+    return oldest->CreateStatus(kFail, "rbnn: this ONNX Runtime is too old; upgrade onnxruntime");
+  }
+}
+
 }  // namespace
 
 }  // namespace rbnn::ort
@@ -56,8 +74,7 @@ const Operators& operators_for(const OrtApi& api) {
 extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
                                                                                  const OrtApiBase* base) {
   const OrtApi* const api = base->GetApi(rbnn::ort::kApiVersion);
-  // An older ONNX Runtime. Without our operators the model's own functions run, which is better than an error.
-  if (api == nullptr) return nullptr;
+  if (api == nullptr) return rbnn::ort::refuse_old_runtime(*base);
   return rbnn::ort::guard(*api, [&] {
     const rbnn::ort::Operators& operators = rbnn::ort::operators_for(*api);
     OrtCustomOpDomain* domain = nullptr;
