@@ -66,7 +66,7 @@ def test_the_help_has_the_recipes_numbers(cli: Callable) -> None:
     assert f"(paper: {paper.epochs}, short: {short.epochs})" in text
     assert f"(paper: {paper.learning_rate}, short: {short.learning_rate})" in text
     assert f"absent. (short: {short.initial_angle})" in text
-    assert f"Adam's first beta. ({paper.momentum})" in text
+    assert f"first beta of Adam. ({paper.momentum})" in text
 
 
 def test_a_warm_up_without_an_end_is_noted(cli: Callable, tmp_path: Path) -> None:

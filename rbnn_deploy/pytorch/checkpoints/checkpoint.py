@@ -30,7 +30,7 @@ _PARALLEL_PREFIX = "module."  # nn.DataParallel puts it before every key
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A trained network and what its checkpoint says about it.
+    """A trained network and the facts that its checkpoint holds about it.
 
     Attributes:
         module: The network in evaluation mode.
@@ -169,7 +169,7 @@ def save_safetensors(
         mean: Per channel.
         std: Likewise.
         class_names: In logit order.
-        **extra: More entries, of what JSON can hold.
+        **extra: More entries, of types that JSON can hold.
 
     Raises:
         UserError: The file cannot be written.
@@ -179,7 +179,7 @@ def save_safetensors(
 
 
 def saved_bytes(content: Any) -> bytes:
-    """Returns what torch.save writes; told to write a file, it meets a full disk with an internal error."""
+    """Returns the bytes of torch.save, which itself turns a full disk into an internal error."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -188,7 +188,7 @@ def saved_bytes(content: Any) -> bytes:
 def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
     """Returns a state dict that a machine without a GPU loads, in the layout of new tensors.
 
-    What modules keep beside tensors (`get_extra_state`) is left out: neither format has a place for it.
+    State that modules keep beside tensors (`get_extra_state`) is left out: neither format has a place for it.
     """
     return {
         key: value.detach().cpu().contiguous()
@@ -205,7 +205,7 @@ def _entries(
     std: Sequence[float] | None,
     class_names: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """Returns what a checkpoint says beside its tensors; what is unknown is left out."""
+    """Returns the entries of a checkpoint beside its tensors, as far as they are known."""
     lists = {"mean": mean, "std": std, "class_names": class_names}
     return {
         "epoch": epoch,
@@ -298,7 +298,7 @@ def _numbers(content: Mapping[str, Any], key: str, default: tuple[float, ...]) -
         or len(value) != len(default)
         or not all(isinstance(v, float) for v in value)
     ):
-        raise UserError(f"its entry {key!r} must be {len(default)} numbers, one a channel; train it again")
+        raise UserError(f"its entry {key!r} must be {len(default)} numbers, one per channel; train it again")
     return tuple(value)
 
 
@@ -311,5 +311,5 @@ def _class_names(content: Mapping[str, Any], classes: int) -> tuple[str, ...] | 
         or len(names) != classes
         or not all(isinstance(name, str) for name in names)
     ):
-        raise UserError(f"its entry 'class_names' must be {classes} strings, one a class; train it again")
+        raise UserError(f"its entry 'class_names' must be {classes} strings, one per class; train it again")
     return tuple(names)

@@ -1,6 +1,6 @@
 """Checkpoints as .safetensors files: tensors behind a JSON header, nothing that could run.
 
-The header's metadata are strings; what is no string in a checkpoint is JSON in them.
+The header's metadata are strings; they hold a checkpoint's other values as JSON.
 """
 
 import json
@@ -43,7 +43,7 @@ def save(path: Path, state: Mapping[str, Tensor], entries: Mapping[str, Any]) ->
 
 
 def load(path: Path, data: bytes) -> dict[str, Any]:
-    """Returns what `checkpoint` finds in a checkpoint of torch: entries and a state dict.
+    """Returns entries and a state dict, as `checkpoint` finds them in a checkpoint of torch.
 
     Args:
         path: Of the file, for messages.

@@ -23,7 +23,7 @@ from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
 
 @dataclass(frozen=True)
 class BatchNormFold:
-    """What became of one BatchNorm2d.
+    """The outcome of folding one BatchNorm2d.
 
     Attributes:
         name: Qualified name of the BatchNorm.

@@ -16,7 +16,7 @@ from rbnn_deploy.pytorch.folding.rotation import FoldedWeights, fold_rotations
 
 @dataclass(frozen=True)
 class FoldedNetwork:
-    """A folded network and what the passes did.
+    """A folded network and the outcomes of the passes.
 
     Attributes:
         module: The network in evaluation mode; same inputs and outputs as the original.
@@ -45,17 +45,17 @@ def fold(module: nn.Module) -> FoldedNetwork:
     """
     # A wrapper, so that the module itself may be a layer.
     copied = nn.Sequential(copy.deepcopy(unwrapped(module))).eval()
-    for name, child in list(copied.named_modules()):  # shells that change how a module runs, not what it is
+    for name, child in list(copied.named_modules()):  # shells that change only how a module runs
         if child is not (inner := unwrapped(child)):
             copied.set_submodule(name, inner)
-    with np.errstate(all="ignore"):  # what is not finite is refused below, with the layer's name
+    with np.errstate(all="ignore"):  # values that are not finite are refused below, with the layer's name
         layers = fold_rotations(copied)
     if not layers and not any(isinstance(child, BinaryConv2d) for child in copied.modules()):
         raise UserError(
             f"{type(module).__name__} has no binary layer; build it with layers.RotatedBinaryConv2d"
         )
     folded = copied[0]
-    with np.errstate(all="ignore"):  # what is not finite is refused below, with the layer's name
+    with np.errstate(all="ignore"):  # values that are not finite are refused below, with the layer's name
         batch_norms = tuple(fold_batch_norms(folded))
     _check_finite(folded)
     named = tuple(replace(layer, name=layer.name.partition(".")[2]) for layer in layers)

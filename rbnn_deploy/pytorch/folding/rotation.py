@@ -24,7 +24,7 @@ from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
 @dataclass(frozen=True)
 class FoldedWeights:
-    """What became of one layer's weights.
+    """The outcome of folding one layer's weights.
 
     Attributes:
         name: Qualified name of the layer.

@@ -1,4 +1,4 @@
-"""What training does to all binary layers of a module at once."""
+"""The steps of training that concern all binary layers of a module at once."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The rotated binary convolution: what a rotated binary network is made of.
+"""The rotated binary convolution, the layer of which rotated binary networks consist.
 
 Lin et al., "Rotated Binary Neural Network", NeurIPS 2020 (arXiv 2009.13055). Where the paper and the code
 that produced its numbers differ, this follows the code.
@@ -51,8 +51,8 @@ class RotatedBinaryConv2d(nn.Conv2d):
         padding_mode: Only "zeros".
         device: Where the parameters are.
         dtype: Type of the parameters.
-        threshold: What an activation is compared with: "sample_mean", or "zero" for a plain sign (and then
-            the input is not divided by its deviation either).
+        threshold: The value that activations are compared with: "sample_mean", or "zero" for a plain sign
+            (and then the input is not divided by its deviation either).
 
     Attributes:
         weight: [O, C / groups, KH, KW].

@@ -76,7 +76,7 @@ class SignGradient:
     def for_activations(self) -> "SignGradient":
         """The gradient that activations use at the same epoch.
 
-        The paper has one pair for both; this is what the reference does, and its published numbers come from.
+        The paper has one pair for both; the reference, which gave the published numbers, does this.
         """
         return SignGradient(t=max(self.t, 1.0), k=1.0)
 
@@ -108,7 +108,7 @@ def trainable_sign(x: Tensor, gradient: SignGradient) -> Tensor:
 
     Args:
         x: Values of any shape.
-        gradient: What backpropagation multiplies by.
+        gradient: The approximation of the sign's derivative for backpropagation.
     """
     sign: Tensor = _TrainableSign.apply(x, gradient)  # type: ignore[no-untyped-call]
     return sign
@@ -127,11 +127,11 @@ def standardize(x: Tensor) -> Tensor:
 
 
 def standardized_sign(x: Tensor, gradient: SignGradient) -> Tensor:
-    """Returns what `trainable_sign(standardize(x), gradient)` does, in half the passes over memory.
+    """Computes `trainable_sign(standardize(x), gradient)` in half the passes over memory.
 
     Args:
         x: [N, ...].
-        gradient: What backpropagation multiplies by.
+        gradient: The approximation of the sign's derivative for backpropagation.
     """
     sign: Tensor = _StandardizedSign.apply(x, gradient)  # type: ignore[no-untyped-call]
     return sign
@@ -141,7 +141,7 @@ class _StandardizedSign(torch.autograd.Function):
     """The sign of a = (x - mean) / std, over the n values of each sample.
 
     With d the gradient with respect to a, that of x is (d - mean(d) - a * sum(d * a) / (n - 1)) / std. The
-    map is never divided: c = x - mean is kept, and std goes into the factors, which are one number a sample.
+    map is never divided: c = x - mean is kept, and std goes into the factors, one number per sample.
     """
 
     @staticmethod
@@ -172,7 +172,7 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def _freedom(x: Tensor) -> int:
-    """Returns n - 1 for n values a sample; 1 for a single one, which has no unbiased deviation."""
+    """Returns n - 1 for n values per sample; 1 for a single one, which has no unbiased deviation."""
     return max(math.prod(x.shape[1:]) - 1, 1)
 
 

@@ -1,4 +1,4 @@
-"""The one table of networks: what each is called, how it is built, and what images it takes."""
+"""The one table of networks: the name of each, the function that builds it, and the images that it takes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Architecture:
 
     Attributes:
         family: The images that it takes.
-        model: Second part of its name; what a reference checkpoint calls it.
+        model: Second part of its name, as a reference checkpoint spells it.
         builder: Builds it for a number of classes.
         head: Name of its last layer, whose outputs are the logits.
         unused_keys: Prefixes of keys that its reference checkpoints hold and nothing uses.

@@ -1,4 +1,4 @@
-"""Fields that explain themselves and hold plain values: what recipes and options are made of."""
+"""Fields that explain themselves and hold plain values, for recipes and options."""
 
 import operator
 from dataclasses import field, fields

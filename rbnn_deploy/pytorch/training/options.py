@@ -1,4 +1,4 @@
-"""How a training is run: where, how fast, how safely. What it computes is the recipe's."""
+"""How a training is run: where, how fast, how safely. The recipe says how the network is trained."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.training.fields import explained, make_plain
 
 AMP = ("bf16",)
-_WORKERS_AT_MOST = 16  # more do not help one process: it has to collect what they make
+_WORKERS_AT_MOST = 16  # more do not help one process, which has to collect their images
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,19 @@ class TrainingOptions:
     )
     compile: bool = explained(False, "Compile the training step with torch.compile, which takes a minute.")
     channels_last: bool | None = explained(
-        None, "Keep activations channels-last; if absent, on CUDA only, as BatchNorm is slow so on CPUs."
+        None, "Keep activations channels-last; if absent, on CUDA only, because it slows BatchNorm on CPUs."
     )
     sync_batch_norm: bool = explained(
-        False, "Let BatchNorm take its statistics over all processes, on CUDA; each has its own otherwise."
+        False, "Let BatchNorm take its statistics over all processes, on CUDA; otherwise each takes its own."
     )
     workers: int | None = explained(
-        None, "Processes that read images which do not fit into memory; one a core if absent."
+        None, "Processes that read images which do not fit into memory; one per core if absent."
     )
     checkpoint_every: int | None = explained(
-        None, "Also save the state after so many steps of an epoch, not only at its end."
+        None, "Also save the state every this many steps within an epoch, not only at its end."
     )
     tensorboard: bool | None = explained(
-        None, "Write TensorBoard's files too; if absent, where TensorBoard is installed."
+        None, "Write TensorBoard's files too; if absent, only when TensorBoard is installed."
     )
 
     def __post_init__(self) -> None:

@@ -54,7 +54,7 @@ class Processes:
                 dist.broadcast(tensor, 0)
 
     def from_main(self, compute: Callable[[], T]) -> T:
-        """Returns to all processes what a function returns in the main one.
+        """Returns to all processes the value that a function returns in the main one.
 
         Raises:
             UserError: The function raised an exception; the main process raises that one.
@@ -85,7 +85,7 @@ def process_group(device: torch.device) -> Iterator[Processes]:
         device: Where this process trains: GPUs talk through NCCL, processors through Gloo.
 
     Raises:
-        UserError: The environment announces several processes, and lacks what torchrun tells them.
+        UserError: The environment announces several processes, and lacks the variables that torchrun sets.
     """
     if device.type == "cuda":
         torch.cuda.set_device(device)  # or events, and NCCL's messages, would go to the first GPU

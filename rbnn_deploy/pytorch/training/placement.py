@@ -1,4 +1,4 @@
-"""What options mean to torch: a device, a layout, a type."""
+"""Turns options into torch's own terms: a device, a layout, a type."""
 
 import os
 
@@ -38,5 +38,5 @@ def memory_format(options: TrainingOptions, device: torch.device) -> torch.memor
 
 
 def amp_type(options: TrainingOptions) -> torch.dtype | None:
-    """Returns what autocast computes in; None for no autocast."""
+    """Returns the type that autocast computes in; None for no autocast."""
     return _AMP_TYPES[options.amp]

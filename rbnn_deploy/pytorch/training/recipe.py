@@ -1,4 +1,4 @@
-"""The numbers of a training: the paper's by default, and what each data set needs in their place."""
+"""The numbers of a training: the paper's by default, and others for some data sets."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -19,36 +19,36 @@ class TrainingRecipe:
 
     epochs: int = explained(1000, "Length of the training.")
     batch_size: int = explained(
-        256, "Images a step, over all processes; an epoch's last partial batch is left out."
+        256, "Images per step, over all processes; the last partial batch of an epoch is left out."
     )
     optimizer: str = explained("sgd", "sgd or adam.")
     learning_rate: float = explained(0.1, "Highest learning rate.")
-    momentum: float = explained(0.9, "Of SGD; Adam's first beta.")
+    momentum: float = explained(0.9, "Momentum of SGD; first beta of Adam.")
     weight_decay: float = explained(1e-4, "Added to every gradient, times the parameter.")
     warmup_epochs: float = explained(
-        5, "The learning rate rises linearly over these, then falls to 0 as a cosine."
+        5, "Epochs over which the learning rate rises linearly; then it falls to 0 as a cosine."
     )
     t_min: float = explained(1e-2, "Sharpness t of the sign's gradient at the start.")
-    t_max: float = explained(1e1, "And at the end.")
+    t_max: float = explained(1e1, "Sharpness t of the sign's gradient at the end.")
     # At pi / 2 no gradient reaches the weights and only weight decay moves theta, which takes hundreds of
     # epochs, so a short training starts elsewhere.
     initial_angle: float | None = explained(
-        None, "Where every rotation's angle starts; the network's own, pi / 2 for a new one, if absent."
+        None, "Start of the angle of every rotation; the network's own, pi / 2 for a new one, if absent."
     )
     norm_gain: float | None = explained(
-        None, "Where the gains of every BatchNorm2d start; the network's own, 1e-8 for a new one, if absent."
+        None, "Start of the gains of every BatchNorm2d; the network's own, 1e-8 for a new one, if absent."
     )
     crop_padding: int = explained(
-        4, "Images are padded by so many black pixels and cut back at a random place."
+        4, "Pad images by this many black pixels and cut them back at a random place."
     )
     flip: bool = explained(True, "Mirror half of the images.")
-    seed: int = explained(0, "Of new weights, of the order of images and of their augmentation.")
+    seed: int = explained(0, "Seed of new weights, of the order of images and of their augmentation.")
 
     def __post_init__(self) -> None:
         """Checks every number.
 
         Raises:
-            UserError: A number is none, or outside its domain.
+            UserError: A value is not a number, or outside its domain.
         """
         make_plain(self)
         if self.epochs < 1:
@@ -79,7 +79,7 @@ class TrainingRecipe:
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Returns the learning rate of a step.
 
-        The reference changes it once an epoch; a step at a time is the same curve without its stairs.
+        The reference changes it once per epoch; here it follows the same curve step by step.
 
         Args:
             step: Steps done, over all epochs.
@@ -99,12 +99,12 @@ def recipe_help() -> dict[str, str]:
 
 PAPER, SHORT = "paper", "short"
 
-# Made to take seconds. theta = 0.4 lets weights, rotations and theta learn from the first step, to
-# 97 to 99 % of the digits, where twelve epochs from pi / 2 reach 59 %.
+# These numbers train in seconds. theta = 0.4 lets weights, rotations and theta learn from the first step:
+# 97 to 99 % of the digits, against 59 % after twelve epochs from pi / 2.
 _DIGITS = TrainingRecipe(
     epochs=15, batch_size=64, warmup_epochs=1, initial_angle=0.4, crop_padding=1, flip=False
 )
-# The recipes by name: what a family of networks is trained with, and under "" all others.
+# The recipes by name, and in each the numbers per family of networks; "" stands for all other families.
 RECIPES: dict[str, dict[str, TrainingRecipe]] = {
     PAPER: {
         "": TrainingRecipe(),

@@ -1,4 +1,4 @@
-"""Batches of inputs: what is drawn for an epoch, and whole tensors of images augmented and normalised.
+"""Batches of inputs: the random numbers of an epoch, and whole tensors of images augmented and normalised.
 
 All that is random is drawn anew for every epoch from the recipe's seed and the epoch's number, for the images
 of all processes: any step of any epoch can be repeated by itself, whatever the number of processes.
@@ -50,8 +50,8 @@ class BatchSizes:
         own = min(batch_size, count) // world_size
         if own < 2:
             raise UserError(
-                f"there are fewer than 2 training images a process ({count} images, batches of {batch_size}, "
-                f"{world_size} processes), too few for BatchNorm; add some"
+                f"there are fewer than 2 training images per process ({count} images, batches of "
+                f"{batch_size}, {world_size} processes), too few for BatchNorm; add some"
             )
         return cls(count // (own * world_size), own, own * world_size)
 
@@ -63,7 +63,7 @@ class BatchSizes:
 
 @dataclass(frozen=True)
 class EpochDraws:
-    """What is random in one epoch; element i belongs to the image that comes i-th.
+    """The random numbers of one epoch; element i belongs to the image that comes i-th.
 
     Attributes:
         order: int64 [n], a permutation of the images.

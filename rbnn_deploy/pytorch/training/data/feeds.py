@@ -31,7 +31,7 @@ class Feed(Protocol):
         class_names: In label order, if known.
         mean: Of the images, per channel, if known.
         std: Likewise.
-        generators: What it draws random numbers from, beside PyTorch's global generators.
+        generators: Its sources of random numbers, beside PyTorch's global generators.
     """
 
     steps: int
@@ -41,12 +41,12 @@ class Feed(Protocol):
     generators: tuple[torch.Generator, ...]
 
     def digest(self) -> str:
-        """Returns what tells the data set from others."""
+        """Returns a text that differs between data sets."""
 
     def train(self, epoch: int, start: int) -> Iterator[Batch]:
         """Yields inputs and labels of an epoch's steps, from step `start` on, on the device.
 
-        What of the global random numbers the steps before `start` take, it takes before it returns.
+        Before it returns, it draws all global random numbers that the steps before `start` draw.
         """
 
     def test(self) -> Iterator[Batch]:
@@ -86,7 +86,7 @@ def open_feed(
 
 
 class _Images:
-    """What images in memory and in files have in common: their draws, and how they become inputs."""
+    """The common part of images in memory and in files: random numbers, and the way to inputs."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.networks import Family, get_architecture
 
 MEMORY_SHARE = 0.5
-# What a container sees of its own limit: control groups of version 2 and 1.
+# Where a container finds its own limit: control groups of version 2 and 1.
 _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),

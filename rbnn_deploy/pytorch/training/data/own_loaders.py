@@ -42,7 +42,7 @@ class LoaderFeed:
         self.generators = _generators(train, test)
 
     def digest(self) -> str:
-        """Returns what little of the images is known without reading them all."""
+        """Returns the few facts that are known without reading all images."""
         return f"loaders of {self.steps} and {self._tests} batches"
 
     def train(self, epoch: int, start: int) -> Iterator[Batch]:

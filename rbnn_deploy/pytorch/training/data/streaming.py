@@ -1,6 +1,6 @@
 """Image files, read by worker processes.
 
-What is random about an image follows from the seed, the epoch and the image's position in the epoch's order:
+The random changes to an image follow from the seed, the epoch and the image's position in the epoch's order:
 neither from the worker that reads it nor from the images read before.
 """
 
@@ -20,7 +20,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.training.data.image_sets import StreamedData
 from rbnn_deploy.pytorch.training.recipe import TrainingRecipe
 
-# What to read: the epoch, the image's position in the epoch's order, and its index in the data set.
+# An image to read: the epoch, its position in the epoch's order, and its index in the data set.
 Key = tuple[int, int, int]
 # An error is handed over as a value: DataLoader would put its worker's traceback into the message.
 Read = tuple[Tensor, int] | UserError

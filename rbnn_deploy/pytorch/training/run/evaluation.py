@@ -20,7 +20,7 @@ TOP = 5
 def count_right(module: nn.Module, batches: Iterable[Batch], device: torch.device) -> Tensor:
     """Counts the images that a network classifies rightly; leaves it in evaluation mode.
 
-    Always in float32, not in the TensorFloat-32 to which cuDNN rounds by default: that is what is deployed.
+    Always in float32, as deployed models compute, and not in cuDNN's default, TensorFloat-32.
 
     Args:
         module: The network.
@@ -51,7 +51,7 @@ def evaluate(module: nn.Module, data: Data) -> float:
         data: See `rbnn_deploy.pytorch.training.train`.
     """
     device = next(module.parameters()).device
-    # The number of images a step has nothing to do with the test images, and must not be too large for them.
+    # The batch size of a training has no effect on the test images, and must not be too large for them.
     source = open_feed(data, TrainingRecipe(batch_size=2), TrainingOptions(), Processes(), device)
     right, _, count, _ = count_right(module, source.test(), device).tolist()
     return float(right / count)

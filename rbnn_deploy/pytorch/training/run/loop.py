@@ -66,7 +66,7 @@ class Loop:
             save: Called by every process with the state, at the start, after every epoch and in between.
             checkpoint_every: Steps of an epoch between two calls in between; None for none.
             on_epoch: Called by every process after every epoch, before `save`.
-            on_progress: Called about once a second.
+            on_progress: Called about once per second.
 
         Raises:
             UserError: The training diverged.
@@ -124,7 +124,7 @@ class Loop:
         self._meter.totals.copy_(state["totals"][self._processes.rank])
         self._meter.images = state["images"][self._processes.rank]
         self._random_at_start, now = state["random_at_start"], state["random_now"]
-        # In mid-epoch, the source first takes what the steps done took from the epoch's beginning on.
+        # In mid-epoch, the source first draws the random numbers that the steps already done drew.
         begin = self._random_at_start if self._steps_done else now
         self._set_random_states(begin)
         self._random_now = now if self._steps_done else None
@@ -150,7 +150,7 @@ class Loop:
         set_random_states(states, self._processes, self._step.device, self._source.generators)
 
     def _batches(self) -> Iterator[Batch]:
-        """Returns what is left of the epoch's batches, and leaves the generators as they were then."""
+        """Returns the epoch's remaining batches, and sets the generators to their saved states."""
         batches = self._source.train(self.epoch, self._steps_done)
         if self._random_now is not None:
             self._set_random_states(self._random_now)
@@ -171,7 +171,7 @@ class Loop:
             raise UserError("the network's weights are not finite; initialise or load them again")
 
     def _check_gradients(self) -> None:
-        """Refuses what DistributedDataParallel cannot average, before it waits for it in vain.
+        """Refuses parameters that DistributedDataParallel cannot average: it would wait for them for ever.
 
         Raises:
             UserError: After the first step, a parameter has no gradient.

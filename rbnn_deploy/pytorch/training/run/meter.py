@@ -54,7 +54,7 @@ class Meter:
 
 
 class Reporter:
-    """Reports a meter's values about once a second.
+    """Reports a meter's values about once per second.
 
     On a GPU they are copied to the host behind the steps that are queued, and reported when they have
     arrived: the host never waits for them.

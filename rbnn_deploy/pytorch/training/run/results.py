@@ -1,11 +1,11 @@
-"""What an epoch came to, and how far a training is."""
+"""The result of an epoch, and the progress of a training."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch came to; one line of the log.
+    """The result of one epoch; one line of the log.
 
     Attributes:
         epoch: Epochs done, from 1.
@@ -45,13 +45,13 @@ class EpochResult:
     seconds: float
 
 
-# What differs between two runs that are the same otherwise.
+# These differ between two runs that are the same otherwise.
 TIMINGS = ("images_per_second", "seconds")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is; reported about once a second.
+    """The progress of a training; reported about once per second.
 
     Attributes:
         epoch: The present one, from 1.

@@ -58,7 +58,7 @@ class RunFolder:
                 f"{self.path} holds a training already; continue it with --resume, replace it with "
                 "--overwrite, or name another folder"
             )
-        for name in _FILES:  # what a process left that was killed while it wrote
+        for name in _FILES:  # left by a process that was killed while it wrote
             for partial in self.path.glob(f".{name}.*.partial"):
                 partial.unlink(missing_ok=True)
         if not present or not resume:
@@ -81,7 +81,7 @@ class RunFolder:
         atomic_write_bytes(self.path / STATE, saved_bytes({"version": VERSION, **state}))
 
     def write_log(self, head: dict[str, Any], history: list[dict[str, Any]]) -> None:
-        """Replaces the log: a line about the training, then one an epoch.
+        """Replaces the log: one line about the training, then one per epoch.
 
         Raises:
             UserError: See `rbnn_deploy.files.atomic_write`.

@@ -20,7 +20,7 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Identity:
-    """What must be the same for a training to be continued.
+    """The facts that must be the same for a training to be continued.
 
     Attributes:
         architecture: Name of the network.
@@ -46,14 +46,14 @@ class Identity:
         """Checks that a state belongs to this training.
 
         Args:
-            stored: What `to_dict` returned when it was saved.
+            stored: The result of `to_dict` when it was saved.
 
         Raises:
             UserError: It does not.
         """
         own = self.to_dict()
         recipe, stored_recipe = own.pop("recipe"), stored.get("recipe", {})
-        # The data set's digest says less to a reader than what else may differ, so it comes last.
+        # The data set's digest tells a reader less than any other difference, so it comes last.
         own["data"] = own.pop("data")
         pairs = [
             *((name, recipe.get(name), stored_recipe.get(name)) for name in {**recipe, **stored_recipe}),
@@ -83,7 +83,7 @@ def random_states(
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
     states |= {_generator_key(index): generator.get_state() for index, generator in enumerate(generators)}
-    # NCCL takes only what is on a GPU.
+    # NCCL takes only tensors on a GPU.
     return {name: processes.gather(state.to(device)).cpu() for name, state in states.items()}
 
 
@@ -93,7 +93,7 @@ def set_random_states(
     device: torch.device,
     generators: Sequence[torch.Generator] = (),
 ) -> None:
-    """Sets PyTorch's generators of this process to what `random_states` returned.
+    """Sets PyTorch's generators of this process to the states that `random_states` returned.
 
     Raises:
         UserError: There are other generators than there were.

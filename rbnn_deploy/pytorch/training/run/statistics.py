@@ -1,4 +1,4 @@
-"""What the paper says of trained rotations, as numbers to watch."""
+"""Measures of trained rotations, after the paper's claims about them."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from rbnn_deploy.pytorch.layers import binary_layers
 
 @dataclass(frozen=True)
 class RotationStatistics:
-    """Over all binary layers of a network: w are their weights, w' what their bits are the signs of.
+    """Over all binary layers of a network: w are their weights, and their bits are the signs of w'.
 
     Attributes:
         flipped: Share of weights whose sign the rotation changed; about a half in the paper.

@@ -15,7 +15,7 @@ def open_writer(folder: Path, wanted: bool | None, epochs_done: int) -> Any | No
     Args:
         folder: Where they are written.
         wanted: None for only where TensorBoard is installed.
-        epochs_done: What it already has and keeps; later epochs of an interrupted run are hidden.
+        epochs_done: The epochs that it already has and keeps; later epochs of an interrupted run are hidden.
 
     Returns:
         A `torch.utils.tensorboard.SummaryWriter`, or None.

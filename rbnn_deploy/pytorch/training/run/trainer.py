@@ -46,28 +46,28 @@ def train(
     Args:
         module: The network, any module; it is trained in place, moved to the options' device, and left in
             evaluation mode. Its logits are [N, classes].
-        data: What `load_training_data` returned; or a pair (train_loader, test_loader) of anything that has a
+        data: The result of `load_training_data`, or a pair (train_loader, test_loader) of anything that has a
             length and yields batches (float input, int64 labels), such as torch.utils.data.DataLoader.
-        recipe: What is computed; None is the paper's. Loaders have a batch size and an augmentation of their
-            own, whatever it says.
+        recipe: The numbers of the training; None is the paper's. Loaders bring their own batch size and
+            augmentation, and the recipe's are ignored.
         out: Folder for `last.pt` and `best.pt` (checkpoints, written after every epoch, and beside them
-            the same weights as .safetensors), `log.jsonl` (the recipe, then one line an epoch) and `state.pt`
-            (to resume from); None writes nothing.
+            the same weights as .safetensors), `log.jsonl` (the recipe, then one line per epoch) and
+            `state.pt` (to resume from); None writes nothing.
         architecture: Name of the network in its checkpoints; None takes the module's class.
         options: How it is run; None is on the CPU.
         resume: Continue the training in `out`, if there is one: on a CPU with the same bits as without the
             interruption.
         overwrite: Begin again, whatever `out` holds.
         on_epoch: Called after every epoch, in the main process.
-        on_progress: Called about once a second, in the main process.
+        on_progress: Called about once per second, in the main process.
 
     Returns:
         One result per epoch, those before an interruption included.
 
     Raises:
-        UserError: There are too few images, a loader yields what is no batch, the training diverged, `out`
-            holds another training or cannot be written, the GPU's memory is too small; what was written
-            before stays.
+        UserError: There are too few images, a loader yields something other than batches, training diverged,
+            `out` holds another training or cannot be written, or the GPU's memory is too small. Files that
+            were written before stay.
     """
     recipe = recipe or TrainingRecipe()
     options = options or TrainingOptions()
@@ -137,7 +137,7 @@ def _check_steps(steps: int, processes: Processes, device: torch.device) -> None
 
 
 class _Recorder:
-    """Writes what the main process of a training writes."""
+    """Writes the files of a training, in the main process."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a compiled step needs: numbers that change with the epoch must be tensors.
+"""Helps a step to compile once: numbers that change with the epoch must be tensors.
 
 torch.compile makes a program for the values of the Python numbers that it meets, and makes another one when
 they change; it gives up after a few. It takes tensors as inputs.
@@ -39,7 +39,7 @@ class CompiledGradient:
         self._gradient = _tensor_gradient(self._t, self._k)
 
     def set(self, gradient: SignGradient) -> None:
-        """Sets an epoch's gradient; what is compiled stays."""
+        """Sets an epoch's gradient; the compiled code stays."""
         self._t.fill_(gradient.t)
         self._k.fill_(gradient.k)
         for layer in self._layers:

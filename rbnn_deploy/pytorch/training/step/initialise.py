@@ -1,4 +1,4 @@
-"""What a recipe changes in a module before its first step."""
+"""The changes that a recipe makes to a module before its first step."""
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ from rbnn_deploy.pytorch.training.recipe import TrainingRecipe
 
 @torch.no_grad()
 def initialise(module: nn.Module, recipe: TrainingRecipe) -> None:
-    """Sets a module's parameters to a recipe's initial values; what the recipe leaves open stays.
+    """Sets a module's parameters to a recipe's initial values; values that the recipe leaves open stay.
 
     Args:
         module: The network, new or loaded.

@@ -1,4 +1,4 @@
-"""The optimizer, with its parameters grouped by what they are.
+"""The optimizer, with its parameters grouped by kind.
 
 The paper treats all groups alike; a recipe may give each its own learning rate and weight decay.
 """

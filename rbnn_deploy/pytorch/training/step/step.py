@@ -1,4 +1,4 @@
-"""One training step, and what it is wrapped in: mixed precision, compilation, several processes."""
+"""One training step, and its wrappers: mixed precision, compilation, several processes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Step:
         forward: The module, wrapped.
         optimizer: Of its parameters.
         device: Where they are.
-        amp: What autocast computes in; None for float32 throughout.
+        amp: The type that autocast computes in; None for float32 throughout.
         compiled: Takes the sign's gradient of every epoch, if the module is compiled.
     """
 
@@ -48,7 +48,7 @@ class Step:
             forward = DistributedDataParallel(
                 module,
                 device_ids=[device] if device.type == "cuda" else None,
-                # The loop copies rotations and running statistics once an epoch, not in every step.
+                # The loop copies rotations and running statistics once per epoch, not in every step.
                 forward_sync_buffers=False,
                 gradient_as_bucket_view=True,
             )
