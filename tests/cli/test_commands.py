@@ -107,7 +107,7 @@ def test_compare_refuses_another_checkpoint(
         stream.write(b"\0")
     outcome = cli("compare", model, "--checkpoint", other, "--random", 2)
     assert outcome.code == 2
-    assert "error: " in outcome.err
+    assert f"error: {model} was exported from another checkpoint (SHA-256 " in outcome.err
 
 
 def test_demo_walks_the_whole_street(cli: Callable, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_runtimes_and_torch_agree(
     assert all(layer.identical for layer in report.layers)
     assert all(layer.bits == 100 * 8 * 8 * 24 for layer in report.layers)
     # A bit in ten thousand may lie on its threshold; if layers were mixed up, half of them would differ.
+    assert [len(layer.flipped) for layer in report.layers] == [len(report.pairs)] * 3
     assert all(count < 1e-4 * layer.bits for layer in report.layers for count in layer.flipped)
     with torch.no_grad():
         right = network(torch.from_numpy(x)).argmax(1).numpy() == np.arange(100) % 5

@@ -193,22 +193,24 @@ def test_damaged_nodes_end_in_an_error_or_a_result() -> None:
     """Random shapes and attributes: whatever a file holds, the process survives it."""
     rng = np.random.default_rng(11)
     sizes = [0, 1, 1, 2, 3, 5, 8, 9]
-    refused = 0
+    refused = []
     for _ in range(300):
         values = tensors()
-        for name in rng.choice(["X", "W", "scale", "bias", "R"], rng.integers(1, 3)):
+        for name in rng.choice(["X", "W", "scale", "bias", "R"], rng.integers(0, 2)):
             rank = int(rng.choice([0, 1, 2, 3, 4, 4, 4, 5]))
             shape = [int(rng.choice(sizes)) for _ in range(rank)]
             values[name] = rng.integers(0, 256, shape).astype(np.uint8 if name == "W" else np.float32)
         attributes = dict(ATTRIBUTES)
-        for name in rng.choice(["channels", "strides", "pads", "dilations", "groups"], rng.integers(0, 3)):
+        for name in rng.choice(["channels", "strides", "pads", "dilations", "groups"], rng.integers(0, 2)):
             some = [int(v) for v in rng.choice([-1, 0, 1, 2, 3, 8, 9, 2**31, 2**62], rng.integers(1, 6))]
             attributes[name] = some[0] if name in ("channels", "groups") else some
         try:
             y = run_node(values, attributes, constants=() if rng.random() < 0.5 else ("W", "scale", "bias"))
-        except Exception:  # ONNX Runtime's errors have no base class of their own
-            refused += 1
+        except Exception as error:  # ONNX Runtime's errors have no base class of their own
+            refused.append(type(error).__module__)
         else:
             assert y.dtype == np.float32
             assert y.ndim == 4
-    assert 100 < refused < 300
+            assert y.shape[0] == len(values["X"])
+    assert 100 < len(refused) < 250
+    assert {module.partition(".")[0] for module in refused} == {"onnxruntime"}

@@ -1,10 +1,15 @@
 """The operator library as a file, and what it says about itself."""
 
+import itertools
+import platform
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
+from support.paths import ROOT
 
 import rbnn_deploy
 from rbnn_deploy.errors import UserError
@@ -39,12 +44,37 @@ def test_it_needs_the_c_library_alone() -> None:
     assert all(name.startswith(("libc.", "libm.", "libpthread.", "ld-linux")) for name in needed)
 
 
+@pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="this is no x86 processor")
+def test_files_with_flags_of_their_own_share_no_function() -> None:
+    # A function of a shared header, compiled here too, could be the copy that the linker keeps for the whole
+    # library, and would then run on processors that lack the instruction set. So each has a kernel's name.
+    builds = list(ROOT.glob("build/py3-none-*x86_64"))
+    if not builds:
+        pytest.skip("the library was not built in this checkout")
+    # What the build has left of files that are no more does not count.
+    sources = [path.relative_to(ROOT) for path in (ROOT / "runtimes/native/kernels").rglob("x86_*.cc")]
+    assert sources
+    for build, source in itertools.product(builds, sources):
+        path = build / "CMakeFiles/rbnn_kernels.dir" / f"{source}.o"
+        command = ("nm", "--defined-only", "--format=posix", path)
+        symbols = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        shared = [line.split()[0] for line in symbols if line.split()[1] in "TWuVD"]
+        assert shared, source
+        assert [name for name in shared if "avx" not in name] == [], source
+
+
 def test_info_of_this_build() -> None:
     info = library_info()
     assert info["version"] == rbnn_deploy.__version__
     assert NAMES[-1] == "portable"
     assert info["kernels"][-1] == {"name": "portable", "available": True}
-    assert all(isinstance(feature, str) for feature in info["cpu_features"])
+    cpuinfo = Path("/proc/cpuinfo")
+    if platform.machine() == "x86_64" and cpuinfo.exists():
+        (flags,) = set(re.findall(r"^flags\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE))
+        assert [name for name in ("avx2", "fma") if name in flags.split()] == [
+            name for name in info["cpu_features"] if name in ("avx2", "fma")
+        ]
 
 
 def test_the_best_kernel_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,16 +34,3 @@ def test_kernels_under_sanitizers() -> None:
     )
     assert "kernel portable: tested" in output
     assert "0 failures" in output
-
-
-@pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
-def test_files_with_flags_of_their_own_share_no_function() -> None:
-    # A function of a shared header, compiled here too, could be the copy that the linker keeps for the whole
-    # library, and would then run on processors that lack the instruction set. So each has a kernel's name.
-    objects = list(BUILD.glob("CMakeFiles/rbnn_kernels.dir/**/x86_*.o"))
-    if not objects:
-        pytest.skip("nothing built for x86: see the test above")
-    for path in objects:
-        symbols = run("nm", "--defined-only", "--format=posix", path).splitlines()
-        functions = [line.split()[0] for line in symbols if line.split()[1] in "TWu"]
-        assert [name for name in functions if "avx" not in name] == []

@@ -185,12 +185,7 @@ def rows(draw: st.DrawFn) -> dict:
     }
 
 
-@settings(
-    max_examples=60,
-    deadline=None,  # a first session starts slowly
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(row=rows())
 def test_any_shape(kernel: str, row: dict) -> None:
     case = make_case(row)

@@ -40,7 +40,7 @@ def assert_same(left: nn.Module, right: nn.Module, x: Tensor) -> None:
         torch.testing.assert_close(right(x), left(x), atol=TOLERANCE, rtol=TOLERANCE)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     channels=st.sampled_from([1, 3, 8, 31, 33, 65]),
     outputs=st.integers(1, 9),
