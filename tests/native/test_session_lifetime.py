@@ -26,8 +26,8 @@ for i in range(300):
 print(resident())
 """
 
-# Of 200 sessions. malloc's fragments grow by some 0.1 MB in all; a library that was loaded anew for each session
-# left its scratch memory behind each time, 38 MB in all.
+# Of 200 sessions. malloc's fragments grow by some 0.1 MB in all; a library that was loaded anew for each
+# session left its scratch memory behind each time, 38 MB in all.
 BOUND_KB = 2048
 
 
