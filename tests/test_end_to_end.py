@@ -13,7 +13,7 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 from support.networks import UsersOwnNetwork, randomise
-from support.paths import REFERENCE
+from support.paths import REFERENCE, needs_reference
 
 import rbnn_deploy
 from rbnn_deploy.metadata import ModelMetadata
@@ -23,8 +23,6 @@ from rbnn_deploy.pytorch.networks import ARCHITECTURES, build_network
 
 CHECKPOINT, EXPECTED = REFERENCE / "resnet20_bireal_1w1a.pth.tar", REFERENCE / "expected.npz"
 RUNTIMES = ("ort", "ort-portable", "numpy")
-
-needs_reference = pytest.mark.skipif(not CHECKPOINT.exists(), reason="the reference checkpoint is not here")
 
 # Float steps are computed in another order than by the reference; more than this takes a flipped bit.
 LOGIT_TOLERANCE = 1e-3

@@ -1,28 +1,16 @@
 """The emulated Arm64 machine that `make test-aarch64` sets up."""
 
-import importlib.util
 import json
 import os
 import subprocess
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
+from support.arm64 import CPUS, load_tool
 from support.paths import ROOT
 
 Emulate = Callable[..., dict[str, Any]]
-
-
-def load_tool(name: str) -> ModuleType:
-    """Imports a script of tools/arm64, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"arm64_{name}", ROOT / f"tools/arm64/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-CPUS = tuple(load_tool("setup").CPUS)
 
 
 @pytest.fixture(scope="session", params=CPUS)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from aarch64.conftest import CPUS, load_tool
+from support.arm64 import CPUS, load_tool
 
 
 def run(*command: str | Path) -> tuple[set[str], str]:

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from PIL import Image
 from support.paths import ROOT
-from support.small_models import LAYERS, small_model, write_small_model
+from support.small_models import LAYERS, small_model
 
 from rbnn_deploy.benchmarking import BenchReport, bench, render, timing
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
@@ -53,16 +53,13 @@ def assert_schema(value: Any, schema: Any, where: str = "$") -> None:
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_model(tmp_path_factory.mktemp("model"))
+def report(small_model_path: Path) -> BenchReport:
+    return bench(small_model_path, runs=3, batch=2, baselines=["fp32", "int8", "portable"])
 
 
-@pytest.fixture(scope="module")
-def report(path: Path) -> BenchReport:
-    return bench(path, runs=3, batch=2, baselines=["fp32", "int8", "portable"])
-
-
-def test_the_timed_sessions_are_those_of_load_model(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timed_sessions_are_those_of_load_model(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[OrtRuntime] = []
     original = OrtRuntime.__init__
 
@@ -78,7 +75,7 @@ def test_the_timed_sessions_are_those_of_load_model(path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(OrtRuntime, "__init__", remember)
     monkeypatch.setattr(bench_module, "time_in_rounds", time_in_rounds)
-    bench(path, runs=1, baselines=["portable"])
+    bench(small_model_path, runs=1, baselines=["portable"])
     sessions = {id(runtime.session): runtime for runtime in made}
     assert {timed[name].get_session_options().intra_op_num_threads for name in timed} == {1}
     assert [sessions[id(timed[name])].name for name in ("ort", "portable")] == ["ort", "ort-portable"]
@@ -137,10 +134,10 @@ def test_peak_is_of_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 0 < portable[2] <= 1.5 * rates[2]  # never faster, but for the accidents of a busy machine
 
 
-def test_command_line(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line(small_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "bench.json"
     with pytest.raises(SystemExit) as exit_info:
-        main(["bench", str(path), "--runs", "2", "--baseline", "fp32", "--json", str(target)])
+        main(["bench", str(small_model_path), "--runs", "2", "--baseline", "fp32", "--json", str(target)])
     assert not exit_info.value.code
     captured = capsys.readouterr()
     assert "all binary layers" in captured.out
@@ -159,10 +156,10 @@ def test_command_line(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     ],
 )
 def test_bad_settings(
-    arguments: list[str], word: str, path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], word: str, small_model_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_info:
-        main(["bench", str(path), *arguments])
+        main(["bench", str(small_model_path), *arguments])
     assert exit_info.value.code == 2
     # Progress may stand in front of the error.
     assert word in capsys.readouterr().err.splitlines()[-1]
@@ -175,11 +172,11 @@ def test_models_without_binary_layers_are_refused(tmp_path: Path) -> None:
         bench(tmp_path / "float.onnx", runs=1)
 
 
-def test_a_device_benchmarks_without_training_packages(path: Path) -> None:
+def test_a_device_benchmarks_without_training_packages(small_model_path: Path) -> None:
     code = (
         "import sys\n"
         "from rbnn_deploy.benchmarking import bench, render\n"
-        f"render(bench({str(path)!r}, runs=1, baselines=['fp32', 'int8', 'portable']))\n"
+        f"render(bench({str(small_model_path)!r}, runs=1, baselines=['fp32', 'int8', 'portable']))\n"
         "print(*sorted(set(sys.modules) & {'torch', 'onnxscript', 'onnxsim', 'onnx_ir', 'matplotlib'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.paths import REFERENCE
+from support.paths import REFERENCE, needs_reference
 
 from rbnn_deploy.api import export, load_checkpoint
 from rbnn_deploy.comparing import compare
 from rbnn_deploy.runtimes import RUNTIMES, load_model
 
-pytestmark = pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference data ../shared is not here")
+pytestmark = needs_reference
 
 
 @pytest.fixture(scope="module")

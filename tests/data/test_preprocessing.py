@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from support.paths import REFERENCE
+from support.paths import REFERENCE, needs_reference
 
 from rbnn_deploy.data import load_image, normalise, preprocess
 from rbnn_deploy.data.preprocessing import fit
@@ -15,7 +15,7 @@ def noise(height, width, channels=3):
     return np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
 
 
-@pytest.mark.skipif(not EXPECTED.exists(), reason="the reference's recorded images (../shared) are not here")
+@needs_reference
 def test_the_references_inputs_exactly():
     with np.load(EXPECTED) as expected:
         images, x = expected["images"], expected["x"]

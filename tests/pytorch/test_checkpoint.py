@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.paths import REFERENCE
+from support.paths import REFERENCE, needs_reference
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.checkpoints.checkpoint import load_checkpoint, save_checkpoint, save_safetensors
@@ -15,10 +15,6 @@ from rbnn_deploy.pytorch.layers.signs import sample_mean
 from rbnn_deploy.pytorch.networks import ARCHITECTURES, build_network
 
 CHECKPOINT = REFERENCE / "resnet20_bireal_1w1a.pth.tar"
-needs_reference = pytest.mark.skipif(
-    not CHECKPOINT.exists(), reason="the reference's checkpoint (../shared) is not here"
-)
-
 DIGITS = "digits/resnet8_1w1a"
 ENTRIES = {"epoch": 7, "best_accuracy": 98.5, "mean": (0.25,), "std": (0.5,)}
 

@@ -15,14 +15,9 @@ from rbnn_deploy.runtimes import RUNTIMES, load_model
 from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
 
 
-@pytest.fixture(scope="module")
-def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_model(tmp_path_factory.mktemp("model"))
-
-
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_model_runs_and_describes_itself(model_path: Path, runtime: str) -> None:
-    model = load_model(model_path, runtime, threads=1)
+def test_a_model_runs_and_describes_itself(small_model_path: Path, runtime: str) -> None:
+    model = load_model(small_model_path, runtime, threads=1)
     assert model.name == runtime
     assert model.input_shape == (3, 8, 8)
     assert model.metadata is not None
@@ -31,9 +26,9 @@ def test_a_model_runs_and_describes_itself(model_path: Path, runtime: str) -> No
     assert model.run(images(0)).shape == (0, CLASSES)
 
 
-def test_runtimes_agree(model_path: Path) -> None:
+def test_runtimes_agree(small_model_path: Path) -> None:
     x = images(64)
-    logits = {name: load_model(model_path, name).run(x) for name in RUNTIMES}
+    logits = {name: load_model(small_model_path, name).run(x) for name in RUNTIMES}
     # Float steps of stem and head round differently: 64 sums of 27 products and a mean of 64 values.
     for name in RUNTIMES[1:]:
         np.testing.assert_allclose(logits[name], logits["ort"], atol=1e-5)
@@ -41,12 +36,12 @@ def test_runtimes_agree(model_path: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_binary_layers_of_ort_and_numpy_give_the_same_bits(model_path: Path, threads: int) -> None:
+def test_binary_layers_of_ort_and_numpy_give_the_same_bits(small_model_path: Path, threads: int) -> None:
     x = images(7)
     # The NumPy backend's arithmetic on the tensors that ONNX Runtime itself had between its nodes.
-    found = load_model(model_path, "ort", threads).run_with(x, ["a", "b", "c", "d"])
-    evaluated = load_model(model_path, "numpy")
-    proto = onnx.load(model_path)
+    found = load_model(small_model_path, "ort", threads).run_with(x, ["a", "b", "c", "d"])
+    evaluated = load_model(small_model_path, "numpy")
+    proto = onnx.load(small_model_path)
     tensors = {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer} | found
     nodes = [node for node in proto.graph.node if node.name in LAYERS]
     assert len(nodes) == len(LAYERS)
@@ -58,8 +53,8 @@ def test_binary_layers_of_ort_and_numpy_give_the_same_bits(model_path: Path, thr
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_run_with_gives_inputs_values_and_outputs(model_path: Path, runtime: str) -> None:
-    model, x = load_model(model_path, runtime, threads=1), images(3)
+def test_run_with_gives_inputs_values_and_outputs(small_model_path: Path, runtime: str) -> None:
+    model, x = load_model(small_model_path, runtime, threads=1), images(3)
     found = model.run_with(x, ["logits", "input", "b"])
     assert set(found) == {"logits", "input", "b"}
     assert found["input"] is x
@@ -144,9 +139,9 @@ def test_a_folder_is_no_model(tmp_path: Path, runtime: str) -> None:
     ],
     ids=["dtype", "list", "rank", "size"],
 )
-def test_a_bad_input(model_path: Path, runtime: str, x: object, message: str) -> None:
+def test_a_bad_input(small_model_path: Path, runtime: str, x: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load_model(model_path, runtime).run(x)
+        load_model(small_model_path, runtime).run(x)
 
 
 @pytest.mark.parametrize("runtime", ["ort", "numpy"])
@@ -170,13 +165,13 @@ def test_a_model_of_two_inputs_is_refused(tmp_path: Path) -> None:
             load_model(path, runtime)
 
 
-def test_unknown_runtime_and_thread_counts(model_path: Path) -> None:
+def test_unknown_runtime_and_thread_counts(small_model_path: Path) -> None:
     with pytest.raises(UserError, match="choose one of ort, ort-portable, numpy"):
-        load_model(model_path, "tensorrt")
+        load_model(small_model_path, "tensorrt")
     with pytest.raises(UserError, match="at least 1"):
-        load_model(model_path, threads=0)
+        load_model(small_model_path, threads=0)
 
 
-def test_loading_twice_works(model_path: Path) -> None:
-    first, second = load_model(model_path), load_model(model_path)
+def test_loading_twice_works(small_model_path: Path) -> None:
+    first, second = load_model(small_model_path), load_model(small_model_path)
     assert same_bits(first.run(images(2)), second.run(images(2)))

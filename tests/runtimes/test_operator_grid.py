@@ -185,7 +185,8 @@ def rows(draw: st.DrawFn) -> dict:
     }
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+# All examples of one test run on one kernel, so its fixture need not be set up anew for each.
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(row=rows())
 def test_any_shape(kernel: str, row: dict) -> None:
     case = make_case(row)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support.paths import REFERENCE
+from support.paths import REFERENCE, needs_reference
 
 from rbnn_deploy.pytorch.layers import (
     RotatedBinaryConv2d,
@@ -179,7 +179,7 @@ def relative(got, expected):
     return float(((got - expected).norm() / expected.norm()).detach())
 
 
-@pytest.mark.skipif(not CASES.exists(), reason="the reference's recorded layers (../shared) are not here")
+@needs_reference
 @pytest.mark.parametrize("case", range(5))
 def test_reference_layers(case):
     with np.load(CASES) as file:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from support.paths import REFERENCE
+from support.paths import REFERENCE, needs_reference
 from torch import nn
 
 from rbnn_deploy.errors import UserError
@@ -35,7 +35,7 @@ def test_number_of_binary_layers(name):
     assert len(list(binary_layers(network))) == BINARY_LAYERS[name]
 
 
-@pytest.mark.skipif(not SHAPES.exists(), reason="the reference's recorded shapes (../shared) are not here")
+@needs_reference
 @pytest.mark.parametrize("name", [name for name in BINARY_LAYERS if not name.startswith("digits")])
 def test_keys_and_shapes_are_the_references(name):
     expected = json.loads(SHAPES.read_text())[name]
