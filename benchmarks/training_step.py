@@ -32,7 +32,7 @@ from rbnn_deploy.pytorch.layers import (
 )
 from rbnn_deploy.pytorch.networks import build_network, get_architecture
 
-# In float64, where rounding moves no activation across its threshold; what is left is the order of sums.
+# In float64, where rounding moves no activation across its threshold; only the order of sums is left.
 GRADIENT_TOLERANCE = 1e-9
 CHECKED_IMAGES = 32
 

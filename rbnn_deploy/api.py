@@ -1,4 +1,4 @@
-"""The Python interface behind the command line: what sees exporters and runtimes both.
+"""The Python interface behind the command line, which uses both exporters and runtimes.
 
 Names are re-exported by `rbnn_deploy`; torch is imported only by the functions that need it.
 """
@@ -55,7 +55,7 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
 
 
 def checkpoint_metadata(network: LoadedNetwork) -> ModelMetadata:
-    """Returns what the deployed model of a checkpoint says about itself."""
+    """Returns the metadata for the deployed model of a checkpoint."""
     return ModelMetadata(
         architecture=network.architecture,
         input_shape=network.input_shape,
@@ -101,7 +101,7 @@ def export(
         path: The file to write; it appears whole or not at all.
         arch: Architecture of the checkpoint; None reads it off the state dict.
         input_shape: (C, H, W) of a module's input; a checkpoint brings its own.
-        metadata: What a module's model says about itself; None names its class and input shape only.
+        metadata: The metadata of a module's model; None holds its class and input shape only.
         opset: Version of ONNX's default domain, at least 18.
         simplify: Simplify, change to channels-last layout and fuse; False leaves torch's own graph.
         float_layers: "float32", or "int8" to quantise the float layers that get faster by it.
@@ -138,7 +138,7 @@ def export(
 
 
 def _calibration_images(source: str | Path) -> LabelledImages:
-    """Loads a few training images, or, where a data set has none, a few of what there is."""
+    """Loads a few training images, or, if a data set has none, a few of its other images."""
     try:
         return load_train_images(source, CALIBRATION_IMAGES)
     except UserError:

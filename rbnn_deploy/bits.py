@@ -1,4 +1,4 @@
-"""What a bit means: the one definition of polarity, bit order and the sign of zero.
+"""The meaning of a bit: the one definition of polarity, bit order and the sign of zero.
 
 1. A bit is 1 for +1 and 0 for -1.
 2. sign(0) is +1, for both zeros; a NaN is -1. Hence `bit = (value >= threshold)`.

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Bad input or use: its message is one sentence that says what is wrong and what to do.
+    """Bad input or use: one sentence names the fault and the remedy.
 
     The command line prints the message without a traceback and exits with code 2.
     """

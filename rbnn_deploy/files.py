@@ -30,7 +30,7 @@ def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
         ) from None
     temporary = Path(name)
     try:
-        # mkstemp creates the file for its owner only; give it what open() would have given.
+        # mkstemp creates the file for its owner only; give it the permissions that open() would have set.
         umask = os.umask(0)
         os.umask(umask)
         os.fchmod(handle, 0o666 & ~umask)

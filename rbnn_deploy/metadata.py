@@ -1,4 +1,4 @@
-"""What an exported model says about itself, stored in the ONNX file's metadata properties."""
+"""Facts about an exported model, stored in the ONNX file's metadata properties."""
 
 import json
 import math

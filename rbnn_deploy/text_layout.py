@@ -14,7 +14,7 @@ KEPT_WHOLE = 24  # characters of a text in a table that are not folded
 
 
 def terminal_width() -> int:
-    """Returns the columns of the terminal, or what COLUMNS says; 80 where the output is no terminal."""
+    """Returns the columns of the terminal, or the value of COLUMNS; 80 if the output is no terminal."""
     return shutil.get_terminal_size().columns
 
 

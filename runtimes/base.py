@@ -1,4 +1,4 @@
-"""What every runtime offers: a loaded model that maps a batch of images to logits."""
+"""The interface of every runtime: a loaded model that maps a batch of images to logits."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Runtime(ABC):
     Attributes:
         name: The runtime's name, as `load_model` takes it.
         path: The model's file.
-        metadata: What the model says about itself; None where it was not exported by rbnn-deploy.
+        metadata: The model's metadata; None if rbnn-deploy did not export it.
         input_name: Name of the graph's input.
         input_dims: The graph's [N, C, H, W]; None where a dimension is open.
         output_name: Name of the graph's first output, the logits.

@@ -1,4 +1,4 @@
-"""The operator library: where it is, and what it says about itself."""
+"""The operator library: its path and its description of itself."""
 
 import json
 from functools import cache
@@ -14,7 +14,7 @@ from rbnn_deploy.operators import DOMAIN, DOMAIN_VERSION, LIBRARY_INFO
 
 FILE_NAME = "librbnn_ops.so"
 
-# What ONNX Runtime 1.18, the oldest with the C API that the library asks for, reads.
+# Read by ONNX Runtime 1.18, the oldest with the C API that the library asks for.
 _OPSET, _IR_VERSION = 18, 8
 
 
@@ -36,7 +36,7 @@ def get_library_path() -> str:
 
 
 def library_info() -> dict[str, Any]:
-    """Asks the operator library what it is and which kernel it runs (docs/ops/LibraryInfo.md).
+    """Asks the operator library for its version and kernel (docs/ops/LibraryInfo.md).
 
     Returns:
         `version`, `kernel` (the one selected now, `RBNN_KERNEL` included), `kernels` (a list of `name` and

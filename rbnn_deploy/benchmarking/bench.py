@@ -99,7 +99,7 @@ def bench(
         baselines: "fp32" and "int8", the same topology without binary layers; "portable", the same file
             without the operator library.
         runs: How many rounds are timed; None for as many as fit into about 20 seconds.
-        announce: Told what begins.
+        announce: Called with the name of each step as it begins.
         advance: Told how many rounds of how many are done.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What this machine is and in which state, and what of that makes a figure doubtful."""
+"""Describes this machine and its state, and warns of states that make a figure doubtful."""
 
 import os
 import platform
@@ -15,16 +15,16 @@ from rbnn_deploy.benchmarking.processor import arm_features, is_emulated, proces
 
 HOT = 80.0  # degrees Celsius, where a Raspberry Pi begins to slow down
 BUSY = 0.5  # runnable processes per core beside this one
-SLOWER = 0.9  # a clock that falls below this share of what it should be is no noise
+SLOWER = 0.9  # a clock that falls below this share of its best value is no noise
 HELD_DOWN = ("powersave", "conservative")  # governors
 
-# What a Raspberry Pi's firmware reports: bits for now, and 16 bits higher those for ever since its start.
+# The bits that a Raspberry Pi's firmware reports: now, and 16 bits higher, at any time since its start.
 FIRMWARE = {0: "too low a voltage", 1: "a capped clock", 2: "throttling", 3: "its soft limit of temperature"}
 
 
 @dataclass(frozen=True)
 class State:
-    """What changes while a benchmark runs; None where the system does not tell.
+    """The values that change while a benchmark runs; None where the system does not tell.
 
     Attributes:
         load: Runnable processes, the average of the last minute.
@@ -70,7 +70,7 @@ def _throttled() -> int | None:
 
 
 def read_state() -> State:
-    """Reads what changes while a benchmark runs."""
+    """Reads the values that change while a benchmark runs."""
     return State(
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         megahertz=read_clock(),
@@ -96,7 +96,7 @@ class Host:
         lowest_megahertz: The lowest that it had while timing, likewise.
         before, after: Its state around the benchmark.
         versions: Of Python, ONNX Runtime, NumPy and the operator library.
-        warnings: What makes the figures doubtful; each a sentence.
+        warnings: Reasons to doubt the figures; each a sentence.
     """
 
     processor: str
@@ -126,7 +126,7 @@ def describe_host(before: State, after: State, threads: int, clocks: Sequence[fl
         before: Its state before the benchmark.
         after: And behind it.
         threads: How many threads the benchmark used.
-        clocks: What `read_clock` gave in between.
+        clocks: The results of `read_clock` in between.
 
     Raises:
         UserError: The operator library is not installed.
@@ -167,7 +167,7 @@ def _firmware_doubts(before: int | None, after: int | None) -> list[str]:
     if not after:
         return []
     since_start = after >> 16
-    now = after | (since_start & ~((before or 0) >> 16))  # and what was new since the benchmark began
+    now = after | (since_start & ~((before or 0) >> 16))  # with those new since the beginning
     doubts = []
     for bits, when in ((now, "during the benchmark"), (since_start & ~now, "before, since it was started")):
         if found := [name for bit, name in FIRMWARE.items() if bits >> bit & 1]:
@@ -186,7 +186,7 @@ def _clock_doubts(host: Host) -> list[str]:
 
 
 def find_doubts(host: Host, threads: int) -> list[str]:
-    """Returns sentences on what makes figures doubtful.
+    """Returns sentences that give reasons to doubt the figures.
 
     Args:
         host: The machine; its warnings are not read.

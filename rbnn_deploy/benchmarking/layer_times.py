@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-MOST_OVERHEAD = 15.0  # microseconds a node; more is not the profiler but another program
+MOST_OVERHEAD = 15.0  # microseconds per node; more is not the profiler but another program
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def original_name(name: str, producers: Mapping[str, str]) -> str:
 
 
 def profiler_overhead(nodes: Mapping[tuple[str, str], npt.NDArray[np.float64]], total_us: float) -> float:
-    """Returns what profiling adds to each node in microseconds, given the model's time without a profile."""
+    """Returns the microseconds that profiling adds to each node, from the model's unprofiled time."""
     if not nodes:
         return 0.0
     excess = float(np.median(sum(nodes.values()))) - total_us
@@ -100,15 +100,15 @@ def split_times(
     """Makes the tables of binary layers and of the other nodes.
 
     Args:
-        nodes: What `read_profile` returns.
-        overhead: What `profiler_overhead` returns.
+        nodes: The result of `read_profile`.
+        overhead: The result of `profiler_overhead`.
         macs: Binary multiply-accumulates of the batch by name of a binary layer.
-        peaks: The host's peak in each round, G multiply-accumulates a second on all threads together.
+        peaks: The host's peak in each round, G multiply-accumulates per second on all threads together.
         producers: Name of the node that computes each value of the model.
     """
     layers, others = [], []
     for (operator, name), values in nodes.items():
-        # Nothing takes no time; a tenth of a microsecond is what is left of an empty node.
+        # Every node takes some time; an empty one is counted with a tenth of a microsecond.
         times = np.maximum(values - overhead, 0.1)
         median = float(np.median(times))
         if name in macs:

@@ -35,8 +35,8 @@ def measure_memory(
     """Runs a model in a process of its own.
 
     Returns:
-        In MB (10^6 bytes): `imports_mb`, the process before it loads the model; `peak_rss_mb`, what loading
-        and running it added at most.
+        In MB (10^6 bytes): `imports_mb`, the process before it loads the model; `peak_rss_mb`, the most that
+        loading and running it added.
 
     Raises:
         UserError: The process failed.

@@ -97,7 +97,7 @@ def is_emulated(machine: str) -> bool:
     /proc/self/exe; it does not for the thread's.)
 
     Args:
-        machine: What the kernel calls the architecture: `platform.machine()`.
+        machine: The kernel's name of the architecture: `platform.machine()`.
     """
     try:
         with (ROOT / f"proc/self/task/{threading.get_native_id()}/exe").open("rb") as program:

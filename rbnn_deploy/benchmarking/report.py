@@ -49,8 +49,8 @@ class BenchReport:
         results: The deployed model first, then the baselines.
         layers: Binary layers in the order in which they run.
         float_nodes: All other nodes, likewise.
-        peak_gmacs: Median of the peak of one thread, G binary multiply-accumulates a second.
-        profiler_us: What was taken off each node's profiled time, in microseconds.
+        peak_gmacs: Median of the peak of one thread, G binary multiply-accumulates per second.
+        profiler_us: Time that was taken off each node's profiled time, in microseconds.
         imports_mb: Memory of a process that has loaded ONNX Runtime and NumPy but no model.
     """
 
@@ -179,7 +179,7 @@ def render(report: BenchReport) -> str:
             _result_rows(report),
             text_columns=1,
         ),
-        f"memory: what loading and running adds to a process, which has {report.imports_mb:.0f} MB before it",
+        f"memory: added to a process by loading and running, on top of {report.imports_mb:.0f} MB before it",
         "",
         table(("binary layer", "M MACs", "us", "share", "G MAC/s", "of peak"), layers, text_columns=1),
         f"peak: {report.peak_gmacs:.0f} G MAC/s a thread, xor + popcount + add in registers, "

@@ -1,4 +1,4 @@
-"""What is timed: models in ONNX Runtime sessions that do not disturb each other."""
+"""The sessions that are timed: models in ONNX Runtime that do not disturb each other."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class Peak:
             raise
 
     def __call__(self) -> float:
-        """Returns G binary multiply-accumulates a second on one thread."""
+        """Returns G binary multiply-accumulates per second on one thread."""
         return float(self._session.run(None, {})[0][0])
 
 

@@ -49,7 +49,7 @@ def time_in_rounds(
     does nothing else, not as the candidate before has left them.
 
     Args:
-        candidates: What is timed, by name.
+        candidates: The functions to time, by name.
         rounds: How many; None for as many as fit into SECONDS.
         each_round: Called once in each round, not timed.
         advance: Told how many rounds of how many are done.

@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _fail_output(error: OSError, debug: bool) -> NoReturn:
     """Fails because standard output takes no more."""
     with suppress(OSError, ValueError):  # ValueError: not a real file, as in a test
-        # What is still in its buffer would fail again when Python exits, with a message of its own.
+        # The rest of its buffer would fail again when Python exits, with a message of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     _fail(f"cannot write the output: {error.strerror}; free space or send it elsewhere", debug)
 

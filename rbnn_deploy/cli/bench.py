@@ -15,7 +15,7 @@ def bench(
     baseline: Annotated[
         str,
         typer.Option(
-            help="What to compare with, comma-separated: fp32 and int8 (the same topology without binary "
+            help="Networks to compare with, comma-separated: fp32 and int8 (the same topology without binary "
             "layers), portable (the same file without the operator library), or none."
         ),
     ] = "fp32,int8",

@@ -17,7 +17,7 @@ def with_options_of(
 
     Args:
         *classes: Their fields have an explanation in their metadata, under "help".
-        notes: What is added to the explanation of a field, by its name.
+        notes: Additions to the explanations of fields, by name.
 
     Returns:
         A decorator for a command that takes the options as keyword arguments, which typer cannot see; those

@@ -20,7 +20,7 @@ def inspect(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the summary to this JSON file.")] = None,
 ) -> None:
-    """Show per layer what is binary and what is float: shapes, bytes, MACs."""
+    """Show each layer: binary or float, shapes, bytes, MACs."""
     from rbnn_deploy.inspecting import inspect_onnx, render
 
     if json is not None:

@@ -19,7 +19,7 @@ DIGITS = "digits"
 
 
 def _recipe_values() -> dict[str, str]:
-    """Returns what the recipes say of each number, for the command's help."""
+    """Returns each number of the recipes, for the command's help."""
     recipes = {recipe: asdict(by_family[""]) for recipe, by_family in RECIPES.items()}
     notes = {}
     for name in asdict(TrainingRecipe()):

@@ -26,12 +26,12 @@ def run_training(
     resume: bool = False,
     overwrite: bool = False,
 ) -> list[EpochResult]:
-    """Trains a network, one line an epoch on standard output, and its progress in between on a terminal.
+    """Trains a network; prints one line per epoch, and its progress in between on a terminal.
 
     Args:
         network: The network; trained in place.
         data: Its images.
-        recipe: What is computed.
+        recipe: The numbers of the training.
         out: Folder for checkpoints, log and state.
         architecture: Full name of the network.
         options: How it is run.

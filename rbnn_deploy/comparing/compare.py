@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 Float32 = npt.NDArray[np.float32]
 Pair = tuple[str, str]
 
-# What float steps behind the last bit may add up to: 1e-3, or 1e-5 of a sample's largest logit if more.
+# Float steps after the last bit may differ by this much in sum: 1e-3, or 1e-5 of a sample's largest logit
+# if that is more.
 LOGIT_TOLERANCE, RELATIVE_LOGIT_TOLERANCE = 1e-3, 1e-5
 NUMPY = "numpy"
 DEFAULT_RUNTIMES = (TORCH, "ort", "ort-portable", "numpy")
@@ -50,15 +51,16 @@ def compare(
 ) -> ComparisonReport:
     """Compares a deployed model in several runtimes, and with the PyTorch module it was exported from.
 
-    A sample whose logits differ by more than 1e-3 between two of them must be explained (`explaining`). If
-    the float layers are int8 that holds between runtimes; PyTorch then differs by design.
+    If the logits of a sample differ by more than 1e-3 between two runtimes, the difference must be explained
+    (see `explaining`). If the float layers are int8, this rule holds between runtimes only, because PyTorch
+    computes these layers in float32.
 
     Args:
         model_path: The .onnx file.
         module: The module; None leaves torch out.
         samples: float32 [N, C, H, W], or an iterator of such arrays.
         labels: The N classes, for accuracies.
-        runtimes: What is compared: names for `load_model`, and "torch".
+        runtimes: The runtimes to compare: names for `load_model`, and "torch".
         layers: Also counts the bits that differ at every binary layer, and runs each layer in ONNX Runtime
             and in NumPy on the same input.
         threads: Of ONNX Runtime; None leaves the choice to it.
@@ -115,7 +117,7 @@ def _tolerances(left: Float32, right: Float32) -> npt.NDArray[np.float64]:
 
 
 class _Comparison:
-    """Adds up what batches show."""
+    """Adds up the results of batches."""
 
     def __init__(
         self,

@@ -58,8 +58,8 @@ def explain(left: Trace, right: Trace, layers: Sequence[str], sample: int) -> Ex
     """Looks for the cause of a difference.
 
     Args:
-        left: What one subject computed.
-        right: What the other computed from the same images.
+        left: The results of one subject.
+        right: The results of the other for the same images.
         layers: Names of the binary layers in graph order, present in both.
         sample: Index in the traces.
     """

@@ -2,12 +2,13 @@
 
 A flipped bit explains a difference of logits only if nothing else differs, also behind the flip, where the
 two subjects no longer compute from the same numbers. So one of them, the judge, repeats the other's run: each
-binary layer binarises what was recorded, and the judge's own value at that place, and its logits at the end,
-must be the recorded ones to within rounding. Then every part of the network between two layers has computed
-the same from the same bits.
+binary layer binarises the recorded values. The judge's own value at that place, and its logits at the end,
+must equal the recorded ones to within rounding. Then every part of the network between two layers has
+computed the same from the same bits.
 
-1. PyTorch is the judge of what a runtime recorded; the NumPy backend is the judge between runtimes.
-2. Only what is binarised is replaced. A residual is the judge's own value, which differs by rounding alone.
+1. PyTorch judges the record of a runtime; the NumPy backend judges between runtimes.
+2. Only values that are binarised are replaced. A residual is the judge's own value; it differs by rounding
+   alone.
 3. A value may differ by `RELATIVE_MARGIN` of itself or of the layer's root mean square, whichever is larger.
 """
 
@@ -59,7 +60,7 @@ class NumpyJudge:
 
         Args:
             x: float32 [N, C, H, W], the samples of the trace.
-            recorded: What another subject computed from them.
+            recorded: Another subject's results for them.
         """
         names = list(dict.fromkeys([self._output, *(layer.x for layer in self._layers)]))
         feeds = {
@@ -73,7 +74,7 @@ class NumpyJudge:
 
 
 def problem(judge: Replay, recorded: Trace, layers: Sequence[str], sample: int, tolerance: float) -> str:
-    """Says where a judge's repetition of a run leaves what was recorded.
+    """Says where a judge's repetition of a run departs from the record.
 
     Args:
         judge: The repetition.

@@ -1,4 +1,4 @@
-"""What a comparison found, as JSON and as a text for people."""
+"""The result of a comparison, as JSON and as text for people."""
 
 import math
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         samples: Number of samples.
@@ -73,7 +73,7 @@ class ComparisonReport:
         pairs: Every two subjects.
         accuracy: Fraction of samples whose class a subject finds; empty without labels.
         layers: Per binary layer, in graph order; None where that was not asked for.
-        notes: Sentences about what could not be compared.
+        notes: Sentences about the parts that could not be compared.
     """
 
     samples: int
@@ -203,7 +203,7 @@ class ComparisonReport:
             )
         if all(pair.max_abs_diff <= self.tolerance for pair in self.pairs):
             return f"All runtimes agree: no logit is more than {self.tolerance:g} apart."
-        return "All runtimes agree, apart from what the notes name."
+        return "All runtimes agree, apart from the differences that the notes name."
 
 
 def _samples(count: int) -> str:

@@ -28,7 +28,7 @@ def same_bits(left: Float32, right: Float32) -> bool:
 
 @dataclass
 class PairStatistics:
-    """What is known of one pair so far.
+    """The results for one pair so far.
 
     Attributes:
         samples: Samples seen.

@@ -1,4 +1,4 @@
-"""What is compared: a deployed model in one runtime, or the PyTorch module, behind one interface."""
+"""The subjects of a comparison, behind one interface: a deployed model in a runtime, or a PyTorch module."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Binarised:
 
 @dataclass(frozen=True)
 class Trace:
-    """One run of one subject with what its binary layers were given.
+    """One run of one subject with the inputs of its binary layers.
 
     Attributes:
         logits: float32 [N, classes].
@@ -64,7 +64,7 @@ class Replay:
 
     Attributes:
         logits: float32 [N, classes].
-        own: float32 [N, H, W, C] by layer name: what the layer would have been given.
+        own: float32 [N, H, W, C] by layer name: the input that the layer would have had.
     """
 
     logits: Float32
@@ -156,7 +156,7 @@ class TorchSubject:
 
         Args:
             x: float32 [N, C, H, W], the samples of the trace.
-            recorded: What the other subject computed from them.
+            recorded: The other subject's results for them.
         """
         import torch  # noqa: PLC0415 - as above
 

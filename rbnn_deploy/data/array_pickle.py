@@ -2,7 +2,7 @@
 
 A pickle is a program: it looks objects up by name, calls them and sets their state. NumPy's own objects are
 not for one that somebody else wrote: ndarray.__setstate__ and dtype.__setstate__ take flags that turn bytes
-into pointers. So a pickle gets stand-ins, which keep what they are told and check it, and NumPy makes the
+into pointers. So a pickle gets stand-ins, which check and keep their arguments, and NumPy makes the
 array from their bytes afterwards.
 """
 
@@ -87,7 +87,7 @@ class PickledArray:
     """Stands for an ndarray, for its class, and for the function that makes an empty one.
 
     Attributes:
-        array: What the pickle says; absent until it has said it.
+        array: The array; absent until the pickle has described it.
     """
 
     array: npt.NDArray[np.integer[Any]]
@@ -136,7 +136,7 @@ def _encode(text: Any, encoding: Any) -> bytes:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Finds the stand-ins, by its own table and not by importing what the file names."""
+    """Finds the stand-ins in its own table, and imports nothing that the file names."""
 
     def __init__(self, content: bytes) -> None:
         # Python 2's strings are bytes.
@@ -165,7 +165,7 @@ def load_array_pickle(content: bytes) -> Any:
         content: The pickle, of protocol 0 to 4, written by Python 2 or 3.
 
     Returns:
-        What it holds; `PickledArray` where it has an array, and bytes where Python 2 had a string.
+        Its content; `PickledArray` where it has an array, and bytes where Python 2 had a string.
 
     Raises:
         pickle.UnpicklingError: It asks for anything else.

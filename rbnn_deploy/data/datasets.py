@@ -1,4 +1,4 @@
-"""Finds out what kind of data set a path is, and loads it."""
+"""Finds out the kind of data set at a path, and loads it."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -15,15 +15,15 @@ from rbnn_deploy.errors import UserError
 class LabelledImages:
     """Images with labels; nothing is decoded before it is asked for.
 
-    What `read` and `name_of` are given as has to be picklable, for the processes that read images.
+    `read` and `name_of` must be picklable, because the processes that read images get copies of them.
 
     Attributes:
         labels: int64 [n], indices into `class_names`.
         class_names: In label order.
         read: Returns image i: a Pillow image, or uint8 [H, W] or [H, W, C].
-        name_of: Returns what to call image i in a message.
-        stamp_of: Returns what is known of image i's file without reading it, its name in the data set and its
-            size; None where images are no files.
+        name_of: Returns the name of image i in a message.
+        stamp_of: Returns the facts about image i's file that need no reading: its name in the data set and
+            its size. None if images are no files.
     """
 
     labels: npt.NDArray[np.int64]

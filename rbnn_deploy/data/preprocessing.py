@@ -24,10 +24,11 @@ def load_image(path: str | Path, formats: Sequence[str] = FORMATS) -> Image.Imag
 
     Args:
         path: The file.
-        formats: What it may be, whatever its name, as Pillow calls them.
+        formats: The formats that are allowed, by Pillow's names; the file's own name does not matter.
 
     Raises:
-        UserError: The file is missing, or no whole image of these formats, or has more than 8 bits a channel.
+        UserError: The file is missing, is no whole image of these formats, or has more than 8 bits per
+            channel.
     """
     try:
         with Image.open(path, formats=tuple(formats)) as image:
@@ -37,12 +38,12 @@ def load_image(path: str | Path, formats: Sequence[str] = FORMATS) -> Image.Imag
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
         raise unreadable(path, error, formats) from None
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        raise UserError(f"{path} has more than 8 bits a channel; save it with 8")
+        raise UserError(f"{path} has more than 8 bits per channel; save it with 8")
     return image
 
 
 def unreadable(path: str | Path, error: Exception, formats: Sequence[str] = FORMATS) -> UserError:
-    """Makes one sentence of what went wrong with an image file."""
+    """Describes in one sentence why an image file cannot be read."""
     reason = error.strerror if isinstance(error, OSError) else None
     return UserError(
         f"cannot read image {path}: {reason or f'it is no whole {_listed(formats)}'}; replace or remove it"
@@ -60,8 +61,8 @@ def normalise(
 
     Args:
         pixels: uint8 [..., H, W, C].
-        mean: One number a channel; None is 0.
-        std: One number a channel; None is 1.
+        mean: One number per channel; None is 0.
+        std: One number per channel; None is 1.
 
     Returns:
         float32 [..., C, H, W], contiguous.
@@ -116,7 +117,7 @@ def preprocess(
     Args:
         image: A Pillow image, or uint8 [H, W] or [H, W, C].
         input_shape: (C, H, W).
-        mean: One number a channel, of pixels scaled to [0, 1]; None is 0.
+        mean: One number per channel, of pixels scaled to [0, 1]; None is 0.
         std: Likewise; None is 1.
         resize: See `fit`.
 
@@ -130,7 +131,7 @@ def preprocess(
 
 
 def preprocessing_of(metadata: ModelMetadata) -> Callable[[Image.Image | UInt8], Float32]:
-    """Returns `preprocess` with what a deployed model says about its images."""
+    """Returns `preprocess` with the values of a deployed model's metadata."""
     return partial(
         preprocess,
         input_shape=metadata.input_shape,

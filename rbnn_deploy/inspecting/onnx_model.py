@@ -37,7 +37,7 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 
 def read_metadata(path: Path) -> ModelMetadata | None:
-    """Reads what a deployed model says about itself; None where it was not exported by rbnn-deploy.
+    """Reads a deployed model's metadata; None if rbnn-deploy did not export the file.
 
     Raises:
         UserError: See `read_model`.

@@ -36,7 +36,7 @@ class NetworkSummary:
     """A network.
 
     Attributes:
-        title: What was inspected.
+        title: Name of the network or file.
         facts: Further lines: name and value.
         layers: Layers with weights, in the order of the graph.
         float_size: Bytes of all weights and parameters in float32.

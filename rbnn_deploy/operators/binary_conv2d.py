@@ -23,7 +23,7 @@ class BinaryConv2dAttributes:
         pads: ONNX order: (top, left, bottom, right), at least 0.
         dilations: (vertical, horizontal), at least 1.
         groups: Divides both C and O.
-        threshold: What an activation is compared with: the mean of its sample, or zero.
+        threshold: The value that activations are compared with: the mean of their sample, or zero.
         activation: Applied last.
     """
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # at run time the arithmetic does without onnx, which this cl
 Float32 = npt.NDArray[np.float32]
 Words = npt.NDArray[np.unsignedinteger[Any]]
 
-# How many sums one block of samples may have: a few MB of temporaries, about what a core's cache holds.
+# How many sums one block of samples may have: a few MB of temporaries, about the size of a core's cache.
 BLOCK_SUMS = 1 << 18
 # Below it, every whole number is exact in float32.
 SUM_LIMIT = 1 << 24

@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float32]
 
 
 class _Pool(OpRun):
-    """Reads a pooling node; `slow` is onnx's operator for what is not implemented here."""
+    """Reads a pooling node; `slow` is onnx's operator, for all cases that are not implemented here."""
 
     op_domain = ""
     slow: Any

@@ -23,7 +23,7 @@ NATIVE, ARM64 = ROOT / "build" / "tests", ROOT / "build" / "aarch64-tests"
 
 
 def missing() -> str | None:
-    """Says in a sentence what keeps the tests from running, or returns None."""
+    """Says in a sentence why the tests cannot run, or returns None."""
     if shutil.which(EMULATOR) is None:
         return f"needs {EMULATOR}; run: apt-get install {PACKAGE}"
     if not (ARM64 / "CMakeCache.txt").is_file():
@@ -56,7 +56,7 @@ def configure() -> None:
 
 
 def build(folder: Path) -> Path:
-    """Compiles what has changed, and returns the program."""
+    """Compiles the files that have changed, and returns the program."""
     subprocess.run(["cmake", "--build", str(folder), "--target", PROGRAM], check=True)
     return folder / "tests" / "native" / PROGRAM
 

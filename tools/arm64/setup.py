@@ -2,7 +2,7 @@
 
     python tools/arm64/setup.py dist/rbnn_deploy-0.1.0-py3-none-manylinux_2_28_aarch64.whl
 
-Writes build/arm64/root (Debian's Python, made once), build/arm64/site (the wheel and what it depends on,
+Writes build/arm64/root (Debian's Python, made once), build/arm64/site (the wheel and its dependencies,
 made anew where the wheel changed), and a folder for each processor, whose `python` runs on it:
 
     build/arm64/cortex-a72/python -m rbnn_deploy run model.onnx image.jpg
@@ -30,7 +30,7 @@ TOOLS = {
 GLIBC_FLOORS = range(17, 37)  # manylinux_2_17 to manylinux_2_36, which is bookworm's
 
 # ONNX Runtime reads the cores' identity in /proc/cpuinfo and crashes on x86's. Part, variant, revision and
-# features of two cores, by what QEMU calls the processor of a Raspberry Pi 3, 4 and 5.
+# features of two cores, by QEMU's names of the processors of a Raspberry Pi 3, 4 and 5.
 CORE = """\
 processor\t: {processor}
 BogoMIPS\t: 108.00
@@ -60,7 +60,7 @@ exec qemu-aarch64-static -0 "{machine}/python" -L "{machine}" "{machine}/usr/bin
 
 
 def missing() -> str | None:
-    """Says in a sentence what this machine lacks, or returns None."""
+    """Names in a sentence the program that this machine lacks, or returns None."""
     packages = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
     if packages:
         return f"needs {', '.join(packages)}; run: apt-get install {' '.join(packages)}"
@@ -133,7 +133,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("wheel", type=Path)
-    parser.add_argument("--optional", action="store_true", help="what is missing is said, and is no error")
+    parser.add_argument("--optional", action="store_true", help="name a missing program without an error")
     arguments = parser.parse_args()
     reason = missing()
     if reason is not None:
@@ -143,7 +143,10 @@ def main() -> None:
     if not (FOLDER / "root").is_dir():
         make_root(FOLDER / "root")
     make_site(FOLDER / "site", arguments.wheel)
-    code = "import onnxruntime, rbnn_deploy.runtimes.library as l; print(onnxruntime.__version__, l.library_info())"
+    code = (
+        "import onnxruntime, rbnn_deploy.runtimes.library as library; "
+        "print(onnxruntime.__version__, library.library_info())"
+    )
     for cpu in CPUS:
         make_machine(cpu)
         subprocess.run([emulated_python(cpu), "-c", code], check=True)

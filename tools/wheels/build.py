@@ -4,7 +4,7 @@
 
 The library has a C interface and no Python in it, so one wheel serves every Python of a platform. It is
 compiled with Zig, which brings every target's C library in the version asked for, so the result does not
-depend on the machine that builds it. Everything else is what pyproject.toml and CMakeLists.txt describe.
+depend on the machine that builds it. pyproject.toml and CMakeLists.txt describe everything else.
 """
 
 import argparse
@@ -24,9 +24,9 @@ class Target:
     """A platform.
 
     Attributes:
-        zig: What Zig calls it, with the oldest C library that the wheel shall run with.
+        zig: Zig's name of it, with the oldest C library that the wheel shall run with.
         platform: The wheel's platform tag, which promises the same.
-        host_platform: What `sysconfig.get_platform()` says there.
+        host_platform: The result of `sysconfig.get_platform()` there.
     """
 
     zig: str
