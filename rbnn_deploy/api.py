@@ -97,7 +97,7 @@ def export(
     """Folds a network and writes one .onnx file.
 
     Args:
-        source: A checkpoint file, or any torch module that contains RotatedBinaryConv2d layers.
+        source: A checkpoint file, or any torch module that contains binary layers.
         path: The file to write; it appears whole or not at all.
         arch: Architecture of the checkpoint; None reads it off the state dict.
         input_shape: (C, H, W) of a module's input; a checkpoint brings its own.

@@ -48,7 +48,7 @@ def build_model(
     """Folds a network and builds its ONNX model in memory.
 
     Args:
-        module: Any module with RotatedBinaryConv2d layers that maps float32 [N, C, H, W] to one tensor.
+        module: Any module with binary layers that maps float32 [N, C, H, W] to one tensor.
         metadata: Stored in the model; `input_shape` is the shape that is exported.
         opset: Version of ONNX's default domain, at least 18.
         optimize: Simplify, change the layout and fuse; False leaves the graph as torch exports it.

@@ -17,7 +17,8 @@ from rbnn_deploy.comparing.replaying import NumpyJudge, problem
 from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, PairReport
 from rbnn_deploy.comparing.same_input import gives_same_bits
 from rbnn_deploy.comparing.statistics import PairStatistics, top1
-from rbnn_deploy.comparing.subjects import TORCH, Replay, RuntimeSubject, Subject, TorchSubject, Trace
+from rbnn_deploy.comparing.subjects import RuntimeSubject
+from rbnn_deploy.comparing.traces import TORCH, Judge, Replay, Subject, Trace
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.runtimes import load_model
 from rbnn_deploy.runtimes.numpy_backend.runtime import load_proto
@@ -83,6 +84,9 @@ def compare(
         if name in loaded:
             subjects.append(RuntimeSubject(loaded[name], found))
         elif module is not None:
+            # Comparing runtimes with each other does without torch.
+            from rbnn_deploy.pytorch.comparing import TorchSubject  # noqa: PLC0415
+
             subjects.append(TorchSubject(module))
     comparison = _Comparison(
         subjects,
@@ -143,8 +147,8 @@ class _Comparison:
         self._identical: dict[str, bool] = {}
         self._notes: dict[str, None] = {}  # in order, each once
         self._quantised = quantised
-        self._judges: dict[str, TorchSubject | NumpyJudge] = {NUMPY: judge}
-        self._judges |= {s.name: s for s in subjects if isinstance(s, TorchSubject)}
+        self._judges: dict[str, Judge] = {NUMPY: judge}
+        self._judges |= {s.name: s for s in subjects if isinstance(s, Judge)}
         if quantised and TORCH in self._classes:
             note = f"the model's float layers are int8, so {TORCH} differs by design; compare the accuracies"
             self._notes[note] = None

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rbnn_deploy.comparing.subjects import Binarised, Trace
+from rbnn_deploy.comparing.traces import Binarised, Trace
 
 RELATIVE_MARGIN = 1e-5
 

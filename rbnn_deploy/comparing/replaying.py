@@ -23,7 +23,7 @@ from onnx.reference import ReferenceEvaluator
 
 from rbnn_deploy.comparing.binary_layers import BinaryLayer
 from rbnn_deploy.comparing.explaining import RELATIVE_MARGIN
-from rbnn_deploy.comparing.subjects import Replay, Trace
+from rbnn_deploy.comparing.traces import Replay, Trace
 from rbnn_deploy.onnx_graph import producers, real_inputs
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 

@@ -10,11 +10,25 @@ from torch import Tensor, nn
 from rbnn_deploy.bits import packed_size
 from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
 from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork
-from rbnn_deploy.pytorch.folding import fold_rotations
-from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+from rbnn_deploy.pytorch.folding import fold_binary_layers
+from rbnn_deploy.pytorch.layers import BinaryLayer
 
 
-def _layer(name: str, module: nn.Conv2d | nn.Linear, output: Tensor) -> LayerSummary:
+def _binary_layer(name: str, layer: BinaryLayer, output: Tensor) -> LayerSummary:
+    outputs, inputs, *kernel = layer.effective_weight().shape
+    taps = outputs * math.prod(kernel)
+    return LayerSummary(
+        name,
+        "binary",
+        f"{type(layer).__name__} {'x'.join(map(str, kernel))}",
+        tuple(output.shape[1:]),
+        taps * inputs,
+        taps * packed_size(inputs) + 2 * FLOAT_BYTES * outputs,
+        taps * inputs * math.prod(output.shape[2:]),
+    )
+
+
+def _float_layer(name: str, module: nn.Conv2d | nn.Linear, output: Tensor) -> LayerSummary:
     weights = module.weight.numel()
     shape = tuple(output.shape[1:])
     pixels = math.prod(shape[1:]) if isinstance(module, nn.Conv2d) else math.prod(shape[:-1])
@@ -22,10 +36,6 @@ def _layer(name: str, module: nn.Conv2d | nn.Linear, output: Tensor) -> LayerSum
     operator = type(module).__name__
     if isinstance(module, nn.Conv2d):
         operator += " " + "x".join(map(str, module.kernel_size))
-    if isinstance(module, RotatedBinaryConv2d):
-        taps = module.out_channels * math.prod(module.kernel_size)
-        size = taps * packed_size(module.in_channels // module.groups) + 2 * FLOAT_BYTES * module.out_channels
-        return LayerSummary(name, "binary", operator, shape, weights, size, weights * pixels)
     return LayerSummary(
         name, "float", operator, shape, weights, weights * FLOAT_BYTES + bias, weights * pixels
     )
@@ -41,11 +51,13 @@ def inspect_network(network: LoadedNetwork, path: Path) -> NetworkSummary:
     layers: list[LayerSummary] = []
     handles = []
     for name, module in network.module.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, BinaryLayer | nn.Conv2d | nn.Linear):
 
             def hook(module: nn.Module, _: object, output: Tensor, name: str = name) -> None:
-                assert isinstance(module, nn.Conv2d | nn.Linear)
-                layers.append(_layer(name, module, output))
+                if isinstance(module, BinaryLayer):
+                    layers.append(_binary_layer(name, module, output))
+                elif isinstance(module, nn.Conv2d | nn.Linear):
+                    layers.append(_float_layer(name, module, output))
 
             handles.append(module.register_forward_hook(hook))
     with torch.no_grad():
@@ -53,8 +65,8 @@ def inspect_network(network: LoadedNetwork, path: Path) -> NetworkSummary:
     for handle in handles:
         handle.remove()
     # Folding replaces layers in place.
-    folded = nn.Sequential(copy.deepcopy(network.module))
-    zeros = sum(entry.zeros for entry in fold_rotations(folded))
+    _, folded = fold_binary_layers(copy.deepcopy(network.module))
+    zeros = sum(entry.zeros for entry in folded)
     facts = {
         "input": "N x " + " x ".join(map(str, network.input_shape)),
         "classes": str(network.num_classes),

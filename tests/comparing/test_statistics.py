@@ -5,7 +5,7 @@ import pytest
 
 from rbnn_deploy.comparing.explaining import explain
 from rbnn_deploy.comparing.statistics import PairStatistics, differences, same_bits
-from rbnn_deploy.comparing.subjects import Binarised, Trace
+from rbnn_deploy.comparing.traces import Binarised, Trace
 
 NAN, INF = np.nan, np.inf
 

@@ -3,8 +3,8 @@
 from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.pytorch.folding.batch_norm import BatchNormFold, fold_batch_norms
 from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
+from rbnn_deploy.pytorch.folding.binary_weights import FoldedWeights, fold_binary_layers
 from rbnn_deploy.pytorch.folding.fold import FoldedNetwork, fold
-from rbnn_deploy.pytorch.folding.rotation import FoldedWeights, fold_rotations
 
 __all__ = [
     "BatchNormFold",
@@ -14,5 +14,5 @@ __all__ = [
     "FoldedWeights",
     "fold",
     "fold_batch_norms",
-    "fold_rotations",
+    "fold_binary_layers",
 ]

@@ -3,14 +3,15 @@
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.operators import BinaryConv2dAttributes
-from rbnn_deploy.pytorch.folding.torch_operator import binary_conv2d
+from rbnn_deploy.pytorch.folding.torch_operator import binary_conv2d, unpack_weight
+from rbnn_deploy.pytorch.layers import BinaryLayer
 
 
-class BinaryConv2d(nn.Module):
+class BinaryConv2d(BinaryLayer):
     """A binary convolution in its deployed form (docs/ops/BinaryConv2d.md), on channels-first tensors.
 
     Args:
@@ -27,11 +28,20 @@ class BinaryConv2d(nn.Module):
         super().__init__()
         if attributes.activation != "none":
             raise ValueError("in torch the activation is a module of its own")
-        self.attributes = attributes
+        self._attributes = attributes
         self.register_buffer("weight", weight)
         self.register_buffer("scale", None)
         self.register_buffer("bias", None)
         self.set_affine(affine)
+
+    @property
+    def attributes(self) -> BinaryConv2dAttributes:
+        """See `BinaryLayer`."""
+        return self._attributes
+
+    def effective_weight(self) -> Tensor:
+        """See `BinaryLayer`: the bits as +1 and -1."""
+        return unpack_weight(self.weight, self._attributes.channels // self._attributes.groups)
 
     @property
     def affine(self) -> ChannelAffine:
@@ -54,7 +64,7 @@ class BinaryConv2d(nn.Module):
         Returns:
             float32 [N, O, OH, OW].
         """
-        a = self.attributes
+        a = self._attributes
         return cast(
             Tensor,
             binary_conv2d(
@@ -73,4 +83,4 @@ class BinaryConv2d(nn.Module):
 
     def extra_repr(self) -> str:
         """Names the attributes when the module is printed."""
-        return f"{list(self.weight.shape)}, {self.attributes}"
+        return f"{list(self.weight.shape)}, {self._attributes}"

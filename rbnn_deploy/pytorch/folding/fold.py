@@ -1,7 +1,7 @@
 """Runs the folding passes in their order on a copy of a network."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch._dynamo.eval_frame import OptimizedModule
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.folding.batch_norm import BatchNormFold, fold_batch_norms
 from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
-from rbnn_deploy.pytorch.folding.rotation import FoldedWeights, fold_rotations
+from rbnn_deploy.pytorch.folding.binary_weights import FoldedWeights, fold_binary_layers
 
 
 @dataclass(frozen=True)
@@ -35,31 +35,28 @@ class FoldedNetwork:
 
 
 def fold(module: nn.Module) -> FoldedNetwork:
-    """Folds rotations, scales and BatchNorms into one-bit weights and per-channel scale and bias.
+    """Folds weights, scales and BatchNorms into one-bit weights and per-channel scale and bias.
 
     Args:
-        module: Any module that contains RotatedBinaryConv2d layers; it is not changed.
+        module: Any module that contains binary layers; it is not changed.
 
     Raises:
         UserError: The module has no binary layer, or a layer's weights, scale or bias are not finite.
     """
-    # A wrapper, so that the module itself may be a layer.
-    copied = nn.Sequential(copy.deepcopy(unwrapped(module))).eval()
+    copied = copy.deepcopy(unwrapped(module)).eval()
     for name, child in list(copied.named_modules()):  # shells that change only how a module runs
         if child is not (inner := unwrapped(child)):
             copied.set_submodule(name, inner)
     with np.errstate(all="ignore"):  # values that are not finite are refused below, with the layer's name
-        layers = fold_rotations(copied)
-    if not layers and not any(isinstance(child, BinaryConv2d) for child in copied.modules()):
+        folded, layers = fold_binary_layers(copied)
+    if not layers and not any(isinstance(child, BinaryConv2d) for child in folded.modules()):
         raise UserError(
-            f"{type(module).__name__} has no binary layer; build it with layers.RotatedBinaryConv2d"
+            f"{type(module).__name__} has no binary layer; build it with rbnn_deploy.RotatedBinaryConv2d"
         )
-    folded = copied[0]
     with np.errstate(all="ignore"):  # values that are not finite are refused below, with the layer's name
         batch_norms = tuple(fold_batch_norms(folded))
     _check_finite(folded)
-    named = tuple(replace(layer, name=layer.name.partition(".")[2]) for layer in layers)
-    return FoldedNetwork(folded, named, batch_norms)
+    return FoldedNetwork(folded, tuple(layers), batch_norms)
 
 
 def unwrapped(module: nn.Module) -> nn.Module:

@@ -1,19 +1,23 @@
 """The binary layers of the method, for training and evaluation in PyTorch."""
 
-from rbnn_deploy.pytorch.layers.progress import (
-    binary_layers,
+from rbnn_deploy.pytorch.layers.binary_layer import BinaryLayer, conv2d_attributes
+from rbnn_deploy.pytorch.layers.progress import binary_layers, set_training_progress
+from rbnn_deploy.pytorch.layers.rotated_conv import (
+    RotatedBinaryConv2d,
+    rotated_layers,
     set_rotation_angle,
-    set_training_progress,
     update_rotations,
 )
-from rbnn_deploy.pytorch.layers.rotated_conv import RotatedBinaryConv2d
 from rbnn_deploy.pytorch.layers.signs import SignGradient, binary_sign
 
 __all__ = [
+    "BinaryLayer",
     "RotatedBinaryConv2d",
     "SignGradient",
     "binary_layers",
     "binary_sign",
+    "conv2d_attributes",
+    "rotated_layers",
     "set_rotation_angle",
     "set_training_progress",
     "update_rotations",

@@ -5,14 +5,18 @@ that produced its numbers differ, this follows the code.
 """
 
 import math
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.common_types import _size_2_t
 
-from rbnn_deploy.operators import Threshold
+from rbnn_deploy.affine import ChannelAffine
+from rbnn_deploy.operators import BinaryConv2dAttributes, Threshold
+from rbnn_deploy.pytorch.layers.binary_layer import BinaryLayer, conv2d_attributes
 from rbnn_deploy.pytorch.layers.rotation import learn_rotation, rotate, rotation_sizes
 from rbnn_deploy.pytorch.layers.signs import (
     SignGradient,
@@ -24,7 +28,7 @@ from rbnn_deploy.pytorch.layers.signs import (
 )
 
 
-class RotatedBinaryConv2d(nn.Conv2d):
+class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
     """A convolution of the signs of its input with the signs of its rotated weights, scaled per channel.
 
     With w the standardised weights, w_r = R1^T w R2 their rotation, s = |sin(rotate)| and x the input:
@@ -65,6 +69,7 @@ class RotatedBinaryConv2d(nn.Conv2d):
 
     R1: Tensor
     R2: Tensor
+    parameter_groups: ClassVar[Mapping[str, str]] = {"weight": "binary", "rotate": "angle", "alpha": "scale"}
 
     def __init__(
         self,
@@ -147,6 +152,18 @@ class RotatedBinaryConv2d(nn.Conv2d):
         weights = binary_sign(self.effective_weight()).to(input.dtype)
         return self._convolve(activations, weights, self.bias) * self.alpha
 
+    @property
+    def attributes(self) -> BinaryConv2dAttributes:
+        """See `BinaryLayer`."""
+        return conv2d_attributes(self, self.threshold)
+
+    @property
+    def affine(self) -> ChannelAffine:
+        """See `BinaryLayer`: alpha (acc + bias) = alpha acc + alpha bias."""
+        alpha = self.alpha.detach().cpu().numpy().astype(np.float64).reshape(-1)
+        offset = np.zeros_like(alpha) if self.bias is None else alpha * self.bias.detach().cpu().numpy()
+        return ChannelAffine(alpha, offset)
+
     @torch.no_grad()
     def effective_weight(self) -> Tensor:
         """Returns the values whose signs are the binary weights: (1 - s) * w + s * R1^T w R2.
@@ -159,6 +176,14 @@ class RotatedBinaryConv2d(nn.Conv2d):
         """
         weight = self.weight.double()
         return self._adjusted(weight - weight.mean((1, 2, 3), keepdim=True))
+
+    def set_sign_gradient(self, gradient: SignGradient) -> None:
+        """See `BinaryLayer`."""
+        self.sign_gradient = gradient
+
+    def begin_epoch(self) -> None:
+        """See `BinaryLayer`: learns the rotation."""
+        self.update_rotation()
 
     @torch.no_grad()
     def update_rotation(self) -> None:
@@ -178,3 +203,27 @@ class RotatedBinaryConv2d(nn.Conv2d):
         """Moves w towards its rotation by |sin(rotate)|; no gradient goes through the rotation itself."""
         rotated = rotate(w.detach(), self.R1.to(w.dtype), self.R2.to(w.dtype))
         return w + self.rotate.to(w.dtype).sin().abs() * (rotated - w)
+
+
+def rotated_layers(module: nn.Module) -> Iterator[tuple[str, RotatedBinaryConv2d]]:
+    """Yields the rotated layers of a module with their names, in the order of definition."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, RotatedBinaryConv2d):
+            yield name, layer
+
+
+def update_rotations(module: nn.Module) -> None:
+    """Learns the rotations of all rotated layers for their present weights."""
+    for _, layer in rotated_layers(module):
+        layer.update_rotation()
+
+
+@torch.no_grad()
+def set_rotation_angle(module: nn.Module, theta: float = math.pi / 2) -> None:
+    """Sets the angle of all channels of all rotated layers.
+
+    At the paper's pi / 2 no gradient reaches the weights until weight decay has moved the angle, which takes
+    hundreds of epochs' worth of steps; a training of a few epochs starts at an angle like 0.4.
+    """
+    for _, layer in rotated_layers(module):
+        layer.rotate.fill_(theta)

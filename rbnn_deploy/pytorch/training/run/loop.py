@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.pytorch.layers import SignGradient, binary_layers, set_training_progress, update_rotations
+from rbnn_deploy.pytorch.layers import SignGradient, binary_layers, set_training_progress
 from rbnn_deploy.pytorch.training.data.batches import Batch
 from rbnn_deploy.pytorch.training.data.feeds import Feed
 from rbnn_deploy.pytorch.training.parallel import Processes
@@ -135,11 +135,11 @@ class Loop:
 
     def _begin_epoch(self) -> None:
         """Learns the rotations, once for all processes: an SVD need not give the same bits everywhere."""
+        layers = [layer for _, layer in binary_layers(self._module)]
         if self._processes.is_main:
-            update_rotations(self._module)
-        self._processes.broadcast(
-            [R for _, layer in binary_layers(self._module) for R in (layer.R1, layer.R2)]
-        )
+            for layer in layers:
+                layer.begin_epoch()
+        self._processes.broadcast([buffer for layer in layers for buffer in layer.buffers()])
         self._meter.reset()
         self._random_at_start = self._random_states()
 

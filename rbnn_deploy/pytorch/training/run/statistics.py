@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rbnn_deploy.pytorch.layers import binary_layers
+from rbnn_deploy.pytorch.layers import rotated_layers
 
 
 @dataclass(frozen=True)
 class RotationStatistics:
-    """Over all binary layers of a network: w are their weights, and their bits are the signs of w'.
+    """Over all rotated layers of a network: w are their weights, and their bits are the signs of w'.
 
     Attributes:
         flipped: Share of weights whose sign the rotation changed; about a half in the paper.
@@ -32,11 +32,11 @@ class RotationStatistics:
 
 @torch.no_grad()
 def rotation_statistics(module: nn.Module) -> RotationStatistics | None:
-    """Measures the rotations of a network; None where it has no binary layer."""
+    """Measures the rotations of a network; None where it has no rotated layer."""
     # Summed where the weights are, and read once: a GPU would be waited for in every layer.
     flipped, before, after, sines = [], [], [], []
     weights = 0
-    for _, layer in binary_layers(module):
+    for _, layer in rotated_layers(module):
         rotated = layer.effective_weight().flatten(1)
         plain = layer.weight.double().flatten(1)
         plain = plain - plain.mean(1, keepdim=True)

@@ -43,4 +43,4 @@ class CompiledGradient:
         self._t.fill_(gradient.t)
         self._k.fill_(gradient.k)
         for layer in self._layers:
-            layer.sign_gradient = self._gradient
+            layer.set_sign_gradient(self._gradient)

@@ -9,13 +9,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+from rbnn_deploy.pytorch.layers import BinaryLayer
 from rbnn_deploy.pytorch.training.recipe import TrainingRecipe
 
 # Of a binary layer: its weights, its angles theta, its scales alpha; then BatchNorm's, then all others.
 GROUPS = ("binary", "angle", "scale", "norm", "float")
 ADAM_BETA2 = 0.999
-_OF_BINARY_LAYER = {"weight": "binary", "rotate": "angle", "alpha": "scale"}
 
 
 def group_parameters(module: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -27,8 +26,8 @@ def group_parameters(module: nn.Module) -> dict[str, list[nn.Parameter]]:
             if parameter in seen:
                 continue
             seen.add(parameter)
-            if isinstance(owner, RotatedBinaryConv2d):
-                group = _OF_BINARY_LAYER.get(name, "float")
+            if isinstance(owner, BinaryLayer):
+                group = owner.parameter_groups.get(name, "float")
             else:
                 group = "norm" if isinstance(owner, _BatchNorm) else "float"
             groups[group].append(parameter)

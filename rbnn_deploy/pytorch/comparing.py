@@ -1,0 +1,91 @@
+"""The PyTorch module as a subject of a comparison (rbnn_deploy.comparing)."""
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rbnn_deploy.comparing.traces import TORCH, Binarised, Float32, Replay, Trace
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.pytorch.layers import binary_layers
+from rbnn_deploy.pytorch.layers.signs import sample_mean
+
+
+class TorchSubject:
+    """The PyTorch module in evaluation mode; hooks in front of its binary layers record their inputs.
+
+    Args:
+        module: The module that was exported, before or after folding; it is copied.
+    """
+
+    name = TORCH
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = copy.deepcopy(module).eval()
+
+    def run(self, x: Float32) -> Float32:
+        """See `Subject`."""
+        with torch.no_grad():
+            logits = self._module(torch.from_numpy(np.ascontiguousarray(x)))
+        if not isinstance(logits, torch.Tensor):
+            raise UserError(
+                f"the module returns {type(logits).__name__}; compare one that returns its logits"
+            )
+        result: Float32 = logits.numpy()
+        return result
+
+    def trace(self, x: Float32) -> Trace:
+        """See `Subject`; the thresholds are taken as the layers in torch take them."""
+        inputs: dict[str, Binarised] = {}
+
+        def record(name: str, rule: str, given: Tensor) -> None:
+            inputs[name] = _binarise(given, rule)
+
+        return Trace(self._run_hooked(x, record), inputs, {})
+
+    def replay(self, x: Float32, recorded: Trace) -> Replay:
+        """See `Judge`."""
+        own: dict[str, Float32] = {}
+
+        def replace(name: str, _: str, given: Tensor) -> Tensor | None:
+            own[name] = _channels_last(given)
+            if name not in recorded.inputs:
+                return None
+            return torch.from_numpy(recorded.inputs[name].x).permute(0, 3, 1, 2).contiguous()
+
+        return Replay(self._run_hooked(x, replace), own)
+
+    def _run_hooked(self, x: Float32, visit: Callable[[str, str, Tensor], Tensor | None]) -> Float32:
+        """Runs the module; `visit` sees each binary layer's name, rule and input, and may replace that."""
+        calls: Counter[str] = Counter()
+
+        def hook(name: str, rule: str, _: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+            calls[name] += 1
+            replaced = visit(name if calls[name] == 1 else f"{name}#{calls[name]}", rule, arguments[0])
+            return None if replaced is None else (replaced, *arguments[1:])
+
+        hooks = []
+        for name, layer in binary_layers(self._module):
+            rule = layer.attributes.threshold
+            hooks.append(layer.register_forward_pre_hook(partial(hook, name, rule)))
+        try:
+            return self.run(x)
+        finally:
+            for handle in hooks:
+                handle.remove()
+
+
+def _binarise(x: Tensor, rule: str) -> Binarised:
+    """Takes a torch layer's threshold as the layer does."""
+    x = x.detach()
+    t = sample_mean(x).flatten().numpy() if rule == "sample_mean" else np.zeros(len(x), np.float32)
+    return Binarised(_channels_last(x), t)
+
+
+def _channels_last(x: Tensor) -> Float32:
+    return np.ascontiguousarray(x.detach().permute(0, 2, 3, 1).numpy())

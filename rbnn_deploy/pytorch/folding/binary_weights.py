@@ -1,0 +1,88 @@
+"""Pass 1: binary layers become bits.
+
+1. Only the signs of a layer's effective weights are kept (`BinaryLayer`).
+2. An exact zero has no sign. The reference implementation leaves it out of the sum; a bit cannot, so it
+   becomes +1 (rbnn_deploy.bits) and is counted, because each one moves its output by the scale.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from rbnn_deploy.bits import pack_signs
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
+from rbnn_deploy.pytorch.layers import BinaryLayer
+
+
+@dataclass(frozen=True)
+class FoldedWeights:
+    """What became of one layer's weights.
+
+    Attributes:
+        name: Qualified name of the layer.
+        weights: How many one-bit weights it has.
+        zeros: How many of them were exactly zero and became +1.
+    """
+
+    name: str
+    weights: int
+    zeros: int
+
+
+def fold_layer(layer: BinaryLayer, name: str) -> tuple[BinaryConv2d, FoldedWeights]:
+    """Folds one layer.
+
+    Args:
+        layer: The layer.
+        name: What it is called in the report and in an error; empty where it is the whole network.
+
+    Raises:
+        UserError: A weight is not finite, or its weights, scale or bias do not fit its attributes.
+    """
+    where = f"layer {name}" if name else "the layer"
+    attributes, affine, weight = layer.attributes, layer.affine, layer.effective_weight().detach()
+    if not torch.isfinite(weight).all():
+        raise UserError(
+            f"cannot fold {where}: its weights are not finite; train it again or mend the checkpoint"
+        )
+    shape, scales = tuple(weight.shape), (affine.multiplier.shape, affine.offset.shape)
+    inputs = attributes.channels // attributes.groups
+    if len(shape) != 4 or shape[1] != inputs or shape[0] % attributes.groups or scales != ((shape[0],),) * 2:
+        raise UserError(
+            f"cannot fold {where}: {type(layer).__name__} describes weights of shape {list(shape)} with "
+            f"{affine.multiplier.size} scales, where its attributes want [O, {inputs}, KH, KW] and O"
+        )
+    packed = torch.from_numpy(pack_signs(weight.permute(0, 2, 3, 1).cpu().numpy())).to(weight.device)
+    report = FoldedWeights(name, weight.numel(), int((weight == 0).sum()))
+    return BinaryConv2d(attributes, packed, affine), report
+
+
+def fold_binary_layers(module: nn.Module) -> tuple[nn.Module, list[FoldedWeights]]:
+    """Replaces every binary layer inside `module` in place.
+
+    A layer that is used under several names stays shared.
+
+    Returns:
+        The module, or what took its place where it is a layer itself; and a report per layer.
+
+    Raises:
+        UserError: See `fold_layer`.
+    """
+    if isinstance(module, BinaryLayer) and not isinstance(module, BinaryConv2d):
+        layer, report = fold_layer(module, "")
+        return layer, [report]
+    folded: dict[nn.Module, BinaryConv2d] = {}
+    reports = []
+    for parent_name, parent in list(module.named_modules()):
+        # named_children would leave out the second name of a shared layer.
+        for child_name, child in list(parent._modules.items()):
+            if not isinstance(child, BinaryLayer) or isinstance(child, BinaryConv2d):
+                continue
+            if child not in folded:
+                name = f"{parent_name}.{child_name}" if parent_name else child_name
+                folded[child], report = fold_layer(child, name)
+                reports.append(report)
+            setattr(parent, child_name, folded[child])
+    return module, reports

@@ -1,0 +1,72 @@
+"""A binary layer, as folding, comparing, inspecting and training know it: bits, scale, bias and threshold.
+
+A new kind is a module that inherits `BinaryLayer` beside its torch class and says which bits it convolves; it
+needs no change elsewhere. In evaluation mode, and up to float rounding, it must compute
+
+    y = scale * conv(sign(x - t), sign(effective_weight)) + bias,    sign(0) = +1
+
+with zero padding after the sign: docs/ops/BinaryConv2d.md, channels first, without residual and activation.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from rbnn_deploy.affine import ChannelAffine
+from rbnn_deploy.operators import BinaryConv2dAttributes, Threshold
+from rbnn_deploy.pytorch.layers.signs import SignGradient
+
+
+class BinaryLayer(nn.Module, ABC):
+    """A module whose weights and inputs count by their signs only.
+
+    Attributes:
+        parameter_groups: The optimizer's group of each parameter, by its name; all others are "float".
+    """
+
+    parameter_groups: ClassVar[Mapping[str, str]] = {"weight": "binary"}
+
+    @property
+    @abstractmethod
+    def attributes(self) -> BinaryConv2dAttributes:
+        """Channels, geometry and the threshold's rule; the activation is "none"."""
+
+    @property
+    @abstractmethod
+    def affine(self) -> ChannelAffine:
+        """Scale and bias, float64 [O]."""
+
+    @abstractmethod
+    def effective_weight(self) -> Tensor:
+        """Returns the values whose signs are the bits: float [O, C / groups, KH, KW]."""
+
+    def set_sign_gradient(self, gradient: SignGradient) -> None:
+        """Takes the gradient that training puts in the place of the sign's, at the beginning of an epoch."""
+
+    def begin_epoch(self) -> None:
+        """Does what the method does once an epoch, before its first step; it may change buffers only.
+
+        One of several processes does it, and sends its buffers to the others.
+        """
+
+
+def conv2d_attributes(layer: nn.Conv2d, threshold: Threshold) -> BinaryConv2dAttributes:
+    """Returns the operator's attributes with the geometry of a torch convolution."""
+    if isinstance(layer.padding, str):  # as torch does, "same" puts the odd pixel at the end
+        whole = [0, 0]
+        if layer.padding == "same":
+            whole = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+        before = [size // 2 for size in whole]
+        after = [size - size // 2 for size in whole]
+    else:
+        before = after = [int(size) for size in layer.padding]
+    return BinaryConv2dAttributes(
+        channels=layer.in_channels,
+        strides=(layer.stride[0], layer.stride[1]),
+        pads=(before[0], before[1], after[0], after[1]),
+        dilations=(layer.dilation[0], layer.dilation[1]),
+        groups=layer.groups,
+        threshold=threshold,
+    )
