@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rbnn_deploy.bits import BITS_PER_BYTE, pack_signs, packed_size, unpack_signs
+from rbnn_deploy.runtimes.numpy_backend.float_environment import check_float_environment
 from rbnn_deploy.runtimes.numpy_backend.threshold import binarise
 
 if TYPE_CHECKING:  # at run time the arithmetic does without onnx, which this class comes with
@@ -56,8 +57,9 @@ def binary_conv2d(
         float32 [N, OH, OW, O].
 
     Raises:
-        ValueError: An argument is not as the specification has it.
+        ValueError: An argument is not as the specification has it, or the thread flushes subnormal numbers.
     """
+    check_float_environment()
     check_arguments(X, W, scale, bias, R, attributes=attributes)
     weights = _weight_words(W, attributes)
     out_channels, KH, KW, _ = W.shape

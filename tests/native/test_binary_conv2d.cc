@@ -1,138 +1,14 @@
 // Whole layers, every instruction set, against the oracle: every bit of every output.
 
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
-#include <random>
 #include <stdexcept>
-#include <string>
-#include <thread>
 
 #include "harness.h"
 #include "kernels/binary_conv2d/binary_conv2d.h"
-#include "oracle.h"
+#include "layer_cases.h"
 
 namespace rbnn::test {
-namespace {
-
-using Random = std::mt19937;
-
-template <typename T, std::size_t N>
-T pick(Random& random, const T (&choices)[N]) {
-  return choices[random() % N];
-}
-
-// Nearly normal: the sum of twelve uniform numbers, which is exact. The standard does not say how its distributions
-// compute, and digest() must be the same with every C++ library.
-float normal(Random& random) {
-  std::int32_t sum = -6 * 65536;
-  for (int i = 0; i < 12; ++i) sum += static_cast<std::int32_t>(random() % 65536);
-  return static_cast<float>(sum) / 65536.0f;
-}
-
-void fill(Case& c, Random& random) {
-  const Attributes& a = c.attributes;
-  const std::int64_t inputs = c.samples * c.height * c.width * a.channels;
-  const std::int64_t outputs = c.samples * c.output_height() * c.output_width() * c.filter.outputs;
-  const std::int64_t bytes = (a.channels / a.groups + 7) / 8;
-  const bool ties = random() % 2 == 0;  // many values equal to each other, and to the mean
-  for (std::int64_t i = 0; i < inputs; ++i) c.x.push_back(ties ? std::round(normal(random)) : normal(random));
-  for (std::int64_t o = 0; o < c.filter.outputs; ++o) {
-    c.scale.push_back(normal(random) / 8);
-    c.bias.push_back(normal(random));
-  }
-  const std::int64_t residuals = c.residual == Case::Residual::kFull ? outputs : 1;
-  for (std::int64_t i = 0; i < residuals; ++i) c.r.push_back(normal(random));
-  // Bits behind the last channel are set at random too: a kernel must ignore them.
-  for (std::int64_t i = 0; i < c.filter.outputs * c.filter.height * c.filter.width * bytes; ++i) {
-    c.w.push_back(static_cast<std::uint8_t>(random()));
-  }
-}
-
-std::string describe(Isa isa, const Case& c) {
-  const Attributes& a = c.attributes;
-  const auto pair = [](const auto& values) { return std::to_string(values[0]) + "," + std::to_string(values[1]); };
-  return std::string("kernel ") + instruction_set(isa).name + " X [" + std::to_string(c.samples) + "," + std::to_string(c.height) +
-         "," + std::to_string(c.width) + "," + std::to_string(a.channels) + "] O " + std::to_string(c.filter.outputs) +
-         " K " + std::to_string(c.filter.height) + "x" + std::to_string(c.filter.width) + " strides " +
-         pair(a.strides) + " pads " + pair(a.pads) + "," + std::to_string(a.pads[2]) + "," +
-         std::to_string(a.pads[3]) + " dilations " + pair(a.dilations) + " groups " + std::to_string(a.groups);
-}
-
-// A new thread for each task, in no particular order: what one task does must not depend on another.
-void run_on_threads(void*, Parallel::Task task, std::size_t total, void* data) {
-  std::array<std::thread, 3> threads;
-  for (std::size_t t = 0; t < threads.size(); ++t) {
-    threads[t] = std::thread([=] {
-      for (std::size_t i = total; i-- > 0;) {
-        if (i % 3 == t) task(data, i);
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-}
-
-std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel) {
-  const BinaryConv2d layer(isa, c.attributes, c.filter, c.w.data());
-  const auto plan = layer.plan(c.height, c.width);
-  // Outputs between two guards; a residual of the outputs' shape shares their memory, as ONNX Runtime may have it.
-  constexpr std::size_t kGuard = 64;
-  const float guard = -12345.0f;
-  const auto outputs = static_cast<std::size_t>(c.samples) * plan->pixels.size() *
-                       static_cast<std::size_t>(c.filter.outputs);
-  std::vector<float> memory(outputs + 2 * kGuard, guard);
-  float* const y = memory.data() + kGuard;
-  const float* r = c.residual == Case::Residual::kAbsent ? nullptr : c.r.data();
-  if (c.residual == Case::Residual::kFull) {
-    std::copy(c.r.begin(), c.r.end(), y);
-    r = y;
-  }
-  layer.run(*plan, static_cast<std::size_t>(c.samples),
-            {c.x.data(), c.scale.data(), c.bias.data(), r, c.residual == Case::Residual::kOne, y}, parallel);
-  for (std::size_t i = 0; i < kGuard; ++i) {
-    RBNN_CHECK(memory[i] == guard && memory[memory.size() - 1 - i] == guard, describe(isa, c));
-  }
-  return {y, y + outputs};
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    if (std::isnan(a[i]) && std::isnan(b[i])) continue;  // a NaN's sign and payload are not defined
-    if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0) return false;
-  }
-  return a.size() == b.size();
-}
-
-void check(const Case& c) {
-  const std::vector<float> expected = binary_conv2d(c);
-  for (const float y : expected) {
-    std::uint32_t bits = 0x7fc00000;  // of every NaN, whose sign and payload are not defined
-    if (!std::isnan(y)) std::memcpy(&bits, &y, sizeof(bits));
-    digest(bits);
-  }
-  for (const InstructionSet& set : instruction_sets()) {
-    if (!set.available()) continue;
-    RBNN_CHECK(same_bits(run(set.isa, c, serial()), expected), describe(set.isa, c));
-    RBNN_CHECK(same_bits(run(set.isa, c, {run_on_threads, nullptr}), expected),
-               describe(set.isa, c) + " on threads");
-  }
-}
-
-Case make_case(std::int64_t channels, std::int64_t outputs, std::int64_t kernel, std::int64_t size, std::int64_t pad,
-               std::int64_t samples = 1) {
-  Case c{};
-  c.attributes.channels = channels;
-  c.attributes.pads = {pad, pad, pad, pad};
-  c.filter = {outputs, kernel, kernel};
-  c.samples = samples;
-  c.height = c.width = size;
-  c.residual = Case::Residual::kFull;
-  return c;
-}
-
-}  // namespace
 
 RBNN_TEST(sizes_around_powers_of_two) {
   Random random(1);

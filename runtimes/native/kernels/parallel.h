@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <type_traits>
 
+#include "kernels/float_environment.h"
+
 namespace rbnn {
 
 // Runs `task(data, i)` for every i in [0, total), in any order and on any threads, and returns when all are done.
@@ -15,15 +17,19 @@ struct Parallel {
   void* context;
 };
 
-// `function(i)` for every i in [0, total).
+// `function(i)` for every i in [0, total), each in the standard floating-point environment, whatever its thread has.
 template <typename Function>
 void parallel_for(const Parallel& parallel, std::size_t total, Function&& function) {
   using Callable = std::remove_reference_t<Function>;
   static_assert(noexcept(function(std::size_t{0})), "a task must not throw: nobody could catch it");
   if (total == 0) return;
   parallel.run(
-      parallel.context, [](void* data, std::size_t index) { (*static_cast<Callable*>(data))(index); }, total,
-      &function);
+      parallel.context,
+      [](void* data, std::size_t index) {
+        const StandardFloats standard;
+        (*static_cast<Callable*>(data))(index);
+      },
+      total, &function);
 }
 
 // Everything on the calling thread.

@@ -5,6 +5,7 @@
 
 #include "kernels/binary_conv2d/gather.h"
 #include "kernels/checked.h"
+#include "kernels/float_environment.h"
 #include "kernels/memory.h"
 #include "kernels/row_sums/row_sums.h"
 #include "kernels/sign_packing/sign_packing.h"
@@ -111,6 +112,7 @@ std::shared_ptr<const Plan> BinaryConv2d::plan(std::int64_t height, std::int64_t
 
 void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& tensors, const Parallel& parallel) const {
   if (samples == 0) return;
+  const StandardFloats standard;  // for what this thread computes between the tasks
   const auto outputs = static_cast<std::size_t>(filter_.shape().outputs);
   const auto sample_inputs = static_cast<std::size_t>(plan.height * plan.width * attributes_.channels);
   const std::size_t sample_outputs = plan.pixels.size() * outputs;

@@ -1,0 +1,45 @@
+// Whole layers of random numbers, and running them.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/isa.h"
+#include "kernels/parallel.h"
+#include "oracle.h"
+
+namespace rbnn::test {
+
+using Random = std::mt19937;
+
+template <typename T, std::size_t N>
+T pick(Random& random, const T (&choices)[N]) {
+  return choices[random() % N];
+}
+
+// A layer with a square kernel and a square map, a full residual, and no numbers yet.
+Case make_case(std::int64_t channels, std::int64_t outputs, std::int64_t kernel, std::int64_t size, std::int64_t pad,
+               std::int64_t samples = 1);
+
+// Draws the case's tensors: nearly normal numbers.
+void fill(Case& c, Random& random);
+
+std::string describe(Isa isa, const Case& c);
+
+// Three threads, each new; they inherit the floating-point environment of the one that starts them.
+Parallel on_threads();
+
+// The layer's outputs. Fails the test where memory around them is written.
+std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel);
+
+// Equal but for the sign and payload of a NaN, which are not defined.
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b);
+
+// Compares each instruction set of this machine with the oracle, on one thread and on several.
+void check(const Case& c);
+
+}  // namespace rbnn::test
