@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from rbnn_deploy.input_image import InputImage
+
 PREFIX = "rbnn_deploy."
 
 LARGEST_SIZE = 65536  # of one side of the input, in pixels, or of its channels
@@ -19,12 +21,9 @@ class ModelMetadata:
 
     Attributes:
         architecture: Name of the network, or of the module's class.
-        input_shape: (C, H, W) of the model's input.
+        input_shape: See `rbnn_deploy.input_image.InputImage`.
         num_classes: Number of logits, if known.
-        mean: Per-channel mean that is subtracted from pixels scaled to [0, 1].
-        std: Per-channel divisor after that.
-        resize: Images are resized so that their shorter side has this many pixels, then cropped in the
-            centre to the input size; None resizes straight to the input size.
+        mean, std, resize: See `rbnn_deploy.input_image.InputImage`.
         class_names: Names of the classes in logit order, if known.
         checkpoint_sha256: Digest of the checkpoint file that was exported, if it was one.
         version: Version of rbnn-deploy that wrote the model.
@@ -39,6 +38,11 @@ class ModelMetadata:
     class_names: tuple[str, ...] | None = None
     checkpoint_sha256: str | None = None
     version: str | None = None
+
+    @property
+    def image(self) -> InputImage:
+        """How an image becomes the model's input."""
+        return InputImage(self.input_shape, self.mean, self.std, self.resize)
 
     def to_properties(self) -> dict[str, str]:
         """Returns the ONNX metadata properties; unknown values are left out."""

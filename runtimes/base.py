@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import AXES, Float32, describe_batch, is_batch
 from rbnn_deploy.metadata import ModelMetadata
-
-Float32 = npt.NDArray[np.float32]
 
 
 class Runtime(ABC):
@@ -75,15 +74,13 @@ class Runtime(ABC):
         """Computes named tensors, which do not include the input, for an x that has been checked."""
 
     def _check_input(self, x: Any) -> None:
-        dims = [("N", "C", "H", "W")[i] if n is None else n for i, n in enumerate(self.input_dims)]
-        wanted = f"float32 [{', '.join(map(str, dims))}]"
+        if is_batch(x, self.input_dims):
+            return
+        wanted = describe_batch(self.input_dims)
         if not isinstance(x, np.ndarray) or x.dtype != np.float32:
             kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
             raise UserError(f"the model takes {wanted}, not {kind}; convert the images to a float32 array")
-        if x.ndim != len(dims) or any(
-            n not in (None, m) for n, m in zip(self.input_dims, x.shape, strict=True)
-        ):
-            raise UserError(f"the model takes {wanted}, not {list(x.shape)}; resize or reshape the images")
+        raise UserError(f"the model takes {wanted}, not {list(x.shape)}; resize or reshape the images")
 
 
 def check_file(path: Path) -> None:
@@ -110,8 +107,8 @@ def check_inputs(path: Path, inputs: Sequence[tuple[str, bool, Sequence[Any]]], 
     Raises:
         UserError: It does not.
     """
-    if len(inputs) != 1 or not inputs[0][1] or len(inputs[0][2]) != 4 or not outputs:
-        raise UserError(f"{path} does not take one float32 [N, C, H, W] input; only image models run here")
+    if len(inputs) != 1 or not inputs[0][1] or len(inputs[0][2]) != len(AXES) or not outputs:
+        raise UserError(f"{path} does not take one {describe_batch()} input; only image models run here")
 
 
 def damaged(path: Path) -> UserError:

@@ -11,9 +11,10 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import Float32
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators.domain import DOMAIN
-from rbnn_deploy.runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
+from rbnn_deploy.runtimes.base import Runtime, check_file, check_inputs, damaged
 from rbnn_deploy.runtimes.library import get_library_path
 
 # ONNX Runtime's errors have no common base of their own.

@@ -17,10 +17,11 @@ from rbnn_deploy.benchmarking.report import OURS, BenchReport, Result
 from rbnn_deploy.benchmarking.sessions import Candidate, Peak, name_every_node
 from rbnn_deploy.benchmarking.timing import time_in_rounds
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import Float32, random_batch
 from rbnn_deploy.inspecting.onnx_model import read_model
 from rbnn_deploy.onnx_graph import constants, is_binary_conv, producers
 from rbnn_deploy.operators import BinaryConv2dAttributes
-from rbnn_deploy.ort_quantizer import Float32, quantize_static
+from rbnn_deploy.ort_quantizer import quantize_static
 from rbnn_deploy.runtimes import Runtime, load_model
 from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime, create_session
 
@@ -119,8 +120,7 @@ def bench(
     if len(sizes) < len(shape):
         raise UserError(f"{path} leaves its input's size open; export it with a fixed size")
     name = loaded.metadata.architecture if loaded.metadata else path.name
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((max(batch, CALIBRATION_IMAGES), *sizes), np.float32)
+    images = random_batch(np.random.default_rng(0), max(batch, CALIBRATION_IMAGES), sizes)
     x = images[:batch]
     macs = count_macs(named, loaded, x)
 

@@ -10,9 +10,9 @@ import typer
 
 from rbnn_deploy.data import load_test_images, preprocessing_of
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import Float32, random_batch
 from rbnn_deploy.inspecting import read_metadata
 
-Float32 = npt.NDArray[np.float32]
 BATCH = 50
 
 
@@ -88,6 +88,6 @@ def random_samples(model: Path, count: int, seed: int) -> Samples:
         rng = np.random.default_rng(seed)
         for start in range(0, count, BATCH):
             size = min(BATCH, count - start)
-            yield rng.standard_normal((size, *metadata.input_shape), np.float32)
+            yield random_batch(rng, size, metadata.input_shape)
 
     return Samples(count, None, make)

@@ -20,13 +20,13 @@ from rbnn_deploy.comparing.statistics import PairStatistics, top1
 from rbnn_deploy.comparing.subjects import RuntimeSubject
 from rbnn_deploy.comparing.traces import TORCH, Judge, Replay, Subject, Trace
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import Float32, describe_batch, is_batch
 from rbnn_deploy.runtimes import load_model
 from rbnn_deploy.runtimes.numpy_backend.runtime import load_proto
 
 if TYPE_CHECKING:
     from torch import nn
 
-Float32 = npt.NDArray[np.float32]
 Pair = tuple[str, str]
 
 # Float steps after the last bit may differ by this much in sum: 1e-3, or 1e-5 of a sample's largest logit
@@ -106,8 +106,8 @@ def compare(
 def _batches(samples: Float32 | Iterable[Float32]) -> Iterator[Float32]:
     """Splits samples into batches that bound the memory."""
     for block in [samples] if isinstance(samples, np.ndarray) else samples:
-        if not isinstance(block, np.ndarray) or block.dtype != np.float32 or block.ndim != 4:
-            raise UserError("samples must be float32 arrays [N, C, H, W]; convert and normalise the images")
+        if not is_batch(block):
+            raise UserError(f"samples must be {describe_batch()} arrays; convert and normalise the images")
         size = min(BATCH_SAMPLES, max(1, BATCH_VALUES // max(1, int(np.prod(block.shape[1:])))))
         for start in range(0, len(block), size):
             yield np.ascontiguousarray(block[start : start + size])

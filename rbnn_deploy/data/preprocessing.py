@@ -132,13 +132,7 @@ def preprocess(
 
 def preprocessing_of(metadata: ModelMetadata) -> Callable[[Image.Image | UInt8], Float32]:
     """Returns `preprocess` with the values of a deployed model's metadata."""
-    return partial(
-        preprocess,
-        input_shape=metadata.input_shape,
-        mean=metadata.mean,
-        std=metadata.std,
-        resize=metadata.resize,
-    )
+    return partial(preprocess, **vars(metadata.image))
 
 
 def _resize_shorter_side(image: Image.Image, size: int) -> Image.Image:

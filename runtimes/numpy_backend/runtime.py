@@ -11,9 +11,10 @@ from google.protobuf.message import DecodeError
 from onnx.reference import ReferenceEvaluator
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import Float32
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.onnx_graph import dimensions, producers, properties, real_inputs
-from rbnn_deploy.runtimes.base import Float32, Runtime, check_file, check_inputs, damaged
+from rbnn_deploy.runtimes.base import Runtime, check_file, check_inputs, damaged
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
 

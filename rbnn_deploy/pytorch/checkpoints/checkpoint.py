@@ -22,24 +22,21 @@ from torch import Tensor, nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
+from rbnn_deploy.input_image import InputImage
 from rbnn_deploy.pytorch.checkpoints import safetensors_file
 from rbnn_deploy.pytorch.networks.identify import identify
 
 _PARALLEL_PREFIX = "module."  # nn.DataParallel puts it before every key
 
 
-@dataclass(frozen=True)
-class LoadedNetwork:
-    """A trained network and the facts that its checkpoint holds about it.
+@dataclass(frozen=True, kw_only=True)
+class LoadedNetwork(InputImage):
+    """A trained network, its images, and the facts that its checkpoint holds about it.
 
     Attributes:
         module: The network in evaluation mode.
         architecture: Its full name in `rbnn_deploy.pytorch.networks`.
         num_classes: Number of logits.
-        input_shape: (C, H, W).
-        mean: Per channel, of pixels scaled to [0, 1].
-        std: Per channel, likewise.
-        resize: Length of an image's shorter side before the centre is cut out, or None.
         class_names: Names in logit order, if known.
         sha256: Digest of the file.
         epoch: Epochs trained, if known.
@@ -49,10 +46,6 @@ class LoadedNetwork:
     module: nn.Module
     architecture: str
     num_classes: int
-    input_shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resize: int | None
     class_names: tuple[str, ...] | None
     sha256: str
     epoch: int | None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import InputImage
 from rbnn_deploy.pytorch.networks import cifar, digits, imagenet
 from rbnn_deploy.pytorch.networks.initial import initialise_as_published
 
@@ -14,26 +15,20 @@ Builder = Callable[[int], nn.Module]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-@dataclass(frozen=True)
-class Family:
+@dataclass(frozen=True, kw_only=True)
+class Family(InputImage):
     """The images that a group of networks was made for.
 
     Attributes:
         name: First part of an architecture's name.
         num_classes: How many classes the data set has.
-        input_shape: (C, H, W).
-        mean: Per channel, of pixels scaled to [0, 1].
-        std: Per channel, likewise.
-        resize: Length that an image's shorter side is resized to before the centre is cut out; None where
-            images are resized straight to the input's size.
+        mean, std: As `InputImage` has them; known for each of these data sets.
     """
 
     name: str
     num_classes: int
-    input_shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    resize: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,10 +56,25 @@ class Architecture:
 
 
 # The reference normalises CIFAR-10 with ImageNet's statistics.
-CIFAR10 = Family("cifar10", 10, (3, 32, 32), IMAGENET_MEAN, IMAGENET_STD)
-CIFAR100 = Family("cifar100", 100, (3, 32, 32), (0.507, 0.487, 0.441), (0.267, 0.256, 0.276))
-IMAGENET = Family("imagenet", 1000, (3, 224, 224), IMAGENET_MEAN, IMAGENET_STD, resize=256)
-DIGITS = Family("digits", 10, (1, 8, 8), (0.305,), (0.376,))
+CIFAR10 = Family(
+    name="cifar10", num_classes=10, input_shape=(3, 32, 32), mean=IMAGENET_MEAN, std=IMAGENET_STD
+)
+CIFAR100 = Family(
+    name="cifar100",
+    num_classes=100,
+    input_shape=(3, 32, 32),
+    mean=(0.507, 0.487, 0.441),
+    std=(0.267, 0.256, 0.276),
+)
+IMAGENET = Family(
+    name="imagenet",
+    num_classes=1000,
+    input_shape=(3, 224, 224),
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    resize=256,
+)
+DIGITS = Family(name="digits", num_classes=10, input_shape=(1, 8, 8), mean=(0.305,), std=(0.376,))
 
 
 def _cifar_architectures(family: Family) -> tuple[Architecture, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from rbnn_deploy.data import LabelledImages, load_test_images, load_train_images
 from rbnn_deploy.data.preprocessing import fit
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import InputImage
 from rbnn_deploy.pytorch.networks import Family, get_architecture
 
 MEMORY_SHARE = 0.5
@@ -61,26 +62,21 @@ class TrainingData:
         return _digest(self.class_names, (tensor.cpu().contiguous().numpy().data for tensor in tensors))
 
 
-@dataclass(frozen=True)
-class StreamedData:
+@dataclass(frozen=True, kw_only=True)
+class StreamedData(InputImage):
     """A data set of image files, which worker processes read, cut and resize while training.
 
     Attributes:
         train: Training images.
         test: Test images.
-        input_shape: (C, H, W) of the network.
-        resize: Length of a test image's shorter side before its centre is cut out. Training images of such a
-            set are cut at random, in place and size, and resized; see
-            `rbnn_deploy.data.augmentation.random_resized_crop`. With None, all images are resized straight to
-            the input's size, and training images are padded and cut as those in memory are.
-        mean: Per channel, of pixels scaled to [0, 1].
-        std: Per channel, likewise.
+        mean, std: As `InputImage` has them; known for every such set.
+        resize: As `InputImage` has it, for test images. Where it is a number, training images are cut at
+            random, in place and size, and resized; see `rbnn_deploy.data.augmentation.random_resized_crop`.
+            Where it is None, training images are padded and cut as those in memory are.
     """
 
     train: LabelledImages
     test: LabelledImages
-    input_shape: tuple[int, int, int]
-    resize: int | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -137,7 +133,14 @@ def load_training_data(
     train, test = train.subset(limit), test.subset(limit)
     total = len(train) + len(test)
     if family.resize is not None or not _fits(total, family, device):
-        return StreamedData(train, test, family.input_shape, family.resize, family.mean, family.std)
+        return StreamedData(
+            train=train,
+            test=test,
+            input_shape=family.input_shape,
+            resize=family.resize,
+            mean=family.mean,
+            std=family.std,
+        )
 
     def decode(images: LabelledImages, done: int) -> tuple[Tensor, Tensor]:
         report = None if progress is None else lambda count, _: progress(done + count, total)

@@ -1,0 +1,52 @@
+"""The one description of what a network takes."""
+
+import numpy as np
+import pytest
+
+from rbnn_deploy.data import preprocess, preprocessing_of
+from rbnn_deploy.input_image import InputImage, describe_batch, is_batch, random_batch
+from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
+
+
+def test_description() -> None:
+    assert describe_batch() == "float32 [N, C, H, W]"
+    assert describe_batch((None, 3, 32, None)) == "float32 [N, 3, 32, W]"
+
+
+@pytest.mark.parametrize(
+    ("x", "fits"),
+    [
+        (np.zeros((2, 3, 4, 5), np.float32), True),
+        (np.zeros((0, 3, 4, 5), np.float32), True),
+        (np.zeros((2, 3, 4, 6), np.float32), False),
+        (np.zeros((3, 4, 5), np.float32), False),
+        (np.zeros((2, 3, 4, 5)), False),
+        ([[[[0.0]]]], False),
+    ],
+)
+def test_what_fits(x: object, fits: bool) -> None:
+    assert is_batch(x, (None, 3, 4, 5)) is fits
+
+
+def test_random_batches_are_seeded() -> None:
+    first, again = (random_batch(np.random.default_rng(3), 2, (3, 4, 5)) for _ in range(2))
+    assert is_batch(first, (2, 3, 4, 5))
+    assert np.array_equal(first, again)
+
+
+def test_a_model_prepares_images_as_it_says() -> None:
+    metadata = ModelMetadata("net", (3, 4, 5), 10, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), resize=8)
+    assert metadata.image == InputImage((3, 4, 5), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), 8)
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
+    assert np.array_equal(
+        preprocessing_of(metadata)(pixels), preprocess(pixels, (3, 4, 5), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), 8)
+    )
+
+
+def test_every_family_says_it_of_itself() -> None:
+    for architecture in ARCHITECTURES.values():
+        family = architecture.family
+        assert isinstance(family, InputImage)
+        assert family.mean is not None
+        assert len(family.mean) == family.input_shape[0]
