@@ -1,21 +1,16 @@
 """The operator library: its path and its description of itself."""
 
+import ctypes
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import onnx
-import onnxruntime as ort
-
 import rbnn_deploy.runtimes
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.operators import DOMAIN, DOMAIN_VERSION, LIBRARY_INFO
 
 FILE_NAME = "librbnn_ops.so"
-
-# Read by ONNX Runtime 1.18, the oldest with the C API that the library asks for.
-_OPSET, _IR_VERSION = 18, 8
 
 
 def get_library_path() -> str:
@@ -36,35 +31,61 @@ def get_library_path() -> str:
 
 
 def library_info() -> dict[str, Any]:
-    """Asks the operator library for its version and kernel (docs/ops/LibraryInfo.md).
+    """Asks the operator library for its version, its kernels and its operators.
 
     Returns:
-        `version`, `kernel` (the one selected now, `RBNN_KERNEL` included), `kernels` (a list of `name` and
-        `available`, best first) and `cpu_features` (names).
+        `version`, `kernel` (the instruction set selected now, `RBNN_KERNEL` included), `kernels` (a list of
+        `name` and `available`, best first), `cpu_features` (names) and `operators` (of each its attributes);
+        `runtimes/native/info/info.h` describes them.
 
     Raises:
-        UserError: The library is not installed, or refuses `RBNN_KERNEL`.
+        UserError: The library is not installed, cannot be loaded, or refuses `RBNN_KERNEL`.
     """
-    options = ort.SessionOptions()
-    options.register_custom_ops_library(get_library_path())
-    options.log_severity_level = 4  # a refusal is raised below; ONNX Runtime need not log it as well
-    try:
-        session = ort.InferenceSession(_info_model(), options, providers=["CPUExecutionProvider"])
-        (text,) = session.run(None, {})
-    except Exception as error:
-        # ONNX Runtime puts words of its own around the library's message.
-        raise UserError(f"the operator library refuses to run: {error}") from error
-    info: dict[str, Any] = json.loads(text.tobytes().decode())
+    library = _load(get_library_path())
+    size = library.rbnn_library_info(None, 0) + 1
+    text = ctypes.create_string_buffer(size)
+    library.rbnn_library_info(text, size)
+    info: dict[str, Any] = json.loads(text.value)
+    if (refusal := info.pop("error")) is not None:
+        raise UserError(f"the operator library refuses to run: {refusal}")
     return info
 
 
+def popcount_peak() -> float:
+    """Measures how fast one thread can do the arithmetic of a binary convolution, and nothing else.
+
+    The library runs exclusive or, population count and addition of whole vectors, in registers only, with
+    the instruction set that a layer would use now, for about a quarter of a millisecond. Each bit counts as
+    one multiply-accumulate. A single measurement errs where the clock changes or another program takes the
+    core: measure often, beside the thing that is compared with it, and take medians.
+
+    Returns:
+        G binary multiply-accumulates per second.
+
+    Raises:
+        UserError: The library is not installed, cannot be loaded, or refuses `RBNN_KERNEL`.
+    """
+    rate: float = _load(get_library_path()).rbnn_popcount_peak()
+    if math.isnan(rate):
+        library_info()  # says why
+    return rate / 1e9
+
+
 @cache
-def _info_model() -> bytes:
-    """Serialises a model whose only node is LibraryInfo."""
-    output = onnx.helper.make_tensor_value_info("info", onnx.TensorProto.UINT8, [None])
-    node = onnx.helper.make_node(LIBRARY_INFO, [], ["info"], domain=DOMAIN)
-    graph = onnx.helper.make_graph([node], "library_info", [], [output])
-    opsets = [onnx.helper.make_opsetid("", _OPSET), onnx.helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
-    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
-    serialized: bytes = model.SerializeToString()
-    return serialized
+def _load(path: str) -> ctypes.CDLL:
+    """Loads the library, which stays loaded, and declares its functions (runtimes/native/info/info.h)."""
+    try:
+        library = ctypes.CDLL(path)
+        library.rbnn_library_info.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+        library.rbnn_library_info.restype = ctypes.c_size_t
+        library.rbnn_popcount_peak.argtypes = []
+        library.rbnn_popcount_peak.restype = ctypes.c_double
+    except OSError as error:
+        raise UserError(
+            f"the operator library {path} cannot be loaded ({error}); install rbnn-deploy again"
+        ) from error
+    except AttributeError as error:
+        raise UserError(
+            f"the operator library {path} is older than this program; install rbnn-deploy again"
+        ) from error
+    return library

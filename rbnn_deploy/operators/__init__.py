@@ -9,14 +9,12 @@ from rbnn_deploy.operators.binary_conv2d import (
     Threshold,
     binary_conv2d_schema,
 )
-from rbnn_deploy.operators.domain import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, LIBRARY_INFO, POPCOUNT_PEAK
+from rbnn_deploy.operators.domain import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION
 
 __all__ = [
     "BINARY_CONV2D",
     "DOMAIN",
     "DOMAIN_VERSION",
-    "LIBRARY_INFO",
-    "POPCOUNT_PEAK",
     "Activation",
     "BinaryConv2dAttributes",
     "Threshold",

@@ -4,5 +4,3 @@ DOMAIN = "ai.rbnn"
 DOMAIN_VERSION = 1
 
 BINARY_CONV2D = "BinaryConv2d"
-LIBRARY_INFO = "LibraryInfo"
-POPCOUNT_PEAK = "PopcountPeak"

@@ -1,24 +1,31 @@
 """The operator library as a file, and what it says about itself."""
 
-import itertools
+import ctypes.util
 import platform
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
-from support.paths import ROOT
 
 import rbnn_deploy
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.operators import BinaryConv2dAttributes
+from rbnn_deploy.operators import (
+    BINARY_CONV2D,
+    Activation,
+    BinaryConv2dAttributes,
+    Threshold,
+    binary_conv2d_schema,
+)
 from rbnn_deploy.runtimes import library
-from rbnn_deploy.runtimes.library import get_library_path, library_info
+from rbnn_deploy.runtimes.library import get_library_path, library_info, popcount_peak
 from rbnn_deploy.runtimes.onnx_runtime import create_session
 from rbnn_deploy.runtimes.operator_model import operator_model
 
+EXPORTS = ["RegisterCustomOps", "rbnn_library_info", "rbnn_popcount_peak"]
 NAMES = [kernel["name"] for kernel in library_info()["kernels"]]
 
 
@@ -29,10 +36,10 @@ def convolution() -> bytes:
 
 
 @pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
-def test_the_entry_point_is_the_only_export() -> None:
+def test_exports() -> None:
     command = ("nm", "--dynamic", "--defined-only", "--format=posix", get_library_path())
     symbols = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    assert [line.split()[0] for line in symbols] == ["RegisterCustomOps"]
+    assert sorted(line.split()[0] for line in symbols) == EXPORTS
 
 
 @pytest.mark.skipif(shutil.which("readelf") is None, reason="no readelf")
@@ -42,26 +49,6 @@ def test_it_needs_the_c_library_alone() -> None:
     needed = [line.split("[")[1].rstrip("]") for line in lines if "(NEEDED)" in line]
     assert needed
     assert all(name.startswith(("libc.", "libm.", "libpthread.", "ld-linux")) for name in needed)
-
-
-@pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="this is no x86 processor")
-def test_files_with_flags_of_their_own_share_no_function() -> None:
-    # A function of a shared header, compiled here too, could be the copy that the linker keeps for the whole
-    # library, and would then run on processors that lack the instruction set. So each has a kernel's name.
-    builds = list(ROOT.glob("build/py3-none-*x86_64"))
-    if not builds:
-        pytest.skip("the library was not built in this checkout")
-    # What the build has left of files that are no more does not count.
-    sources = [path.relative_to(ROOT) for path in (ROOT / "runtimes/native/kernels").rglob("x86_*.cc")]
-    assert sources
-    for build, source in itertools.product(builds, sources):
-        path = build / "CMakeFiles/rbnn_kernels.dir" / f"{source}.o"
-        command = ("nm", "--defined-only", "--format=posix", path)
-        symbols = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-        shared = [line.split()[0] for line in symbols if line.split()[1] in "TWuVD"]
-        assert shared, source
-        assert [name for name in shared if "avx" not in name] == [], source
 
 
 def test_info_of_this_build() -> None:
@@ -106,6 +93,45 @@ def test_an_unknown_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         library_info()
     with pytest.raises(Exception, match=sentence):
         create_session(convolution(), library=True)
+
+
+def test_a_forced_kernel_of_any_bytes_is_refused_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RBNN_KERNEL", 'ä"\\' + "x" * 1000)
+    sentence = r"""RBNN_KERNEL is '\\xc3\\xa4"\\xx+\.\.\.', which is no kernel"""
+    with pytest.raises(UserError, match=sentence) as info:
+        library_info()
+    assert str(info.value).isascii()
+    assert len(str(info.value)) < 300
+    with pytest.raises(UserError, match="which is no kernel of this library"):
+        popcount_peak()
+
+
+def test_attributes_are_those_of_python() -> None:
+    assert list(library_info()["operators"]) == [BINARY_CONV2D]
+    attributes = {a.pop("name"): a for a in library_info()["operators"][BINARY_CONV2D]}
+    # Names and their order, numbers of integers, and values of strings, in Python's one place for them.
+    fields = BinaryConv2dAttributes.__dataclass_fields__
+    assert list(attributes) == list(fields)
+    defaults = BinaryConv2dAttributes(channels=1).to_dict()
+    types = {name: attribute.type.name for name, attribute in binary_conv2d_schema().attributes.items()}
+    choices = {"threshold": get_args(Threshold), "activation": get_args(Activation)}
+    for name, attribute in attributes.items():
+        assert attribute.pop("type") == types[name]
+        assert attribute.pop("count", None) == (len(defaults[name]) if types[name] == "INTS" else None)
+        assert tuple(attribute.pop("choices", ())) == choices.get(name, ())
+        assert not attribute
+
+
+def test_a_library_of_an_earlier_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Any library without our functions.
+    monkeypatch.setattr(library, "get_library_path", lambda: ctypes.util.find_library("m"))
+    with pytest.raises(UserError, match="is older than this program; install rbnn-deploy again"):
+        library_info()
+    damaged = tmp_path / "damaged.so"
+    damaged.write_text("no library")
+    monkeypatch.setattr(library, "get_library_path", lambda: str(damaged))
+    with pytest.raises(UserError, match=r"cannot be loaded \(.*\); install rbnn-deploy again"):
+        popcount_peak()
 
 
 def test_a_missing_library_is_the_users_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ inline std::int64_t checked_product(std::initializer_list<std::int64_t> factors)
   if (zero) return 0;
   for (const std::int64_t factor : factors) {
     if (factor < 0 || __builtin_mul_overflow(product, factor, &product) || product > (std::int64_t{1} << 56)) {
-      throw std::invalid_argument("BinaryConv2d: the product of the tensors' dimensions is too large for this machine");
+      throw std::invalid_argument("the product of the tensors' dimensions is too large for this machine");
     }
   }
   return product;

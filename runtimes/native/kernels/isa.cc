@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/printable.h"
+
 namespace rbnn {
 
 const std::vector<InstructionSet>& instruction_sets() {
@@ -30,7 +32,7 @@ Isa select_isa(std::string_view name, std::uint32_t cpu) {
     names += names.empty() ? "" : ", ";
     names += set.name;
   }
-  throw std::invalid_argument(std::string(kIsaVariable) + " is '" + std::string(name) + "', " +
+  throw std::invalid_argument(std::string(kIsaVariable) + " is '" + printable(name) + "', " +
                               (known ? "which this processor cannot execute" : "which is no kernel of this library") +
                               "; this machine has " + names);
 }

@@ -1,96 +1,145 @@
 #include "ort/attributes.h"
 
-#include <algorithm>
 #include <array>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
+#include "kernels/printable.h"
+#include "ort/json.h"
 #include "ort/status.h"
 
 namespace rbnn::ort {
 namespace {
 
+template <typename T>
+struct Choice {
+  const char* name;
+  T value;
+};
+
+constexpr std::array<Choice<Threshold>, 2> kThresholds = {{
+    {"sample_mean", Threshold::kSampleMean},
+    {"zero", Threshold::kZero},
+}};
+constexpr std::array<Choice<Activation>, 3> kActivations = {{
+    {"none", Activation::kNone},
+    {"hardtanh", Activation::kHardtanh},
+    {"relu", Activation::kRelu},
+}};
+
+constexpr const auto& choices(Threshold) { return kThresholds; }
+constexpr const auto& choices(Activation) { return kActivations; }
+
+// The attributes: calls `visit(name, member)` for each. All that reads or describes them walks through this list, and a
+// test compares it with Python's (rbnn_deploy/operators/).
+template <typename Visitor>
+void for_each_attribute(Attributes& a, Visitor&& visit) {
+  visit("channels", a.channels);
+  visit("strides", a.strides);
+  visit("pads", a.pads);
+  visit("dilations", a.dilations);
+  visit("groups", a.groups);
+  visit("threshold", a.threshold);
+  visit("activation", a.activation);
+}
+
 [[noreturn]] void refuse(const char* name, const std::string& what) {
-  throw std::invalid_argument("BinaryConv2d: attribute '" + std::string(name) + "' " + what);
+  throw std::invalid_argument("attribute '" + std::string(name) + "' " + what);
 }
 
 [[noreturn]] void refuse_missing(const char* name, const char* kind) {
   refuse(name, "must be written on the node as " + std::string(kind) + ", but is missing or of another type");
 }
 
-std::int64_t read_int(const OrtApi& api, const OrtKernelInfo* info, const char* name) {
-  std::int64_t value = 0;
-  if (!succeeded(api, api.KernelInfoGetAttribute_int64(info, name, &value))) refuse_missing(name, "an integer");
-  return value;
-}
+// Reads a node's attributes where its kernel is made.
+struct Reader {
+  const OrtApi& api;
+  const OrtKernelInfo* info;
 
-template <std::size_t N>
-std::array<std::int64_t, N> read_ints(const OrtApi& api, const OrtKernelInfo* info, const char* name) {
-  std::size_t size = 0;
-  std::array<std::int64_t, N> values{};
-  if (!succeeded(api, api.KernelInfoGetAttributeArray_int64(info, name, nullptr, &size))) {
-    refuse_missing(name, "a list of integers");
+  void operator()(const char* name, std::int64_t& value) const {
+    if (!succeeded(api, api.KernelInfoGetAttribute_int64(info, name, &value))) refuse_missing(name, "an integer");
   }
-  if (size != N) refuse(name, "must hold " + std::to_string(N) + " integers, but holds " + std::to_string(size));
-  check(api.KernelInfoGetAttributeArray_int64(info, name, values.data(), &size));
-  return values;
-}
 
-// A file's string for a message: ONNX Runtime's callers take messages for UTF-8, and nobody reads megabytes.
-std::string printable(const std::string& text) {
-  constexpr std::size_t kLongest = 40;
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string result;
-  for (std::size_t i = 0; i < std::min(text.size(), kLongest); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte >= 0x20 && byte < 0x7f) {
-      result += text[i];
-    } else {
-      result += {'\\', 'x', kDigits[byte / 16], kDigits[byte % 16]};
+  template <std::size_t N>
+  void operator()(const char* name, std::array<std::int64_t, N>& values) const {
+    std::size_t size = 0;
+    if (!succeeded(api, api.KernelInfoGetAttributeArray_int64(info, name, nullptr, &size))) {
+      refuse_missing(name, "a list of integers");
     }
+    if (size != N) refuse(name, "must hold " + std::to_string(N) + " integers, but holds " + std::to_string(size));
+    check(api.KernelInfoGetAttributeArray_int64(info, name, values.data(), &size));
   }
-  return text.size() > kLongest ? result + "..." : result;
-}
 
-// The index of the attribute's value in `choices`.
-template <std::size_t N>
-std::size_t read_choice(const OrtApi& api, const OrtKernelInfo* info, const char* name, const char* const (&choices)[N]) {
-  std::size_t size = 0;
-  if (!succeeded(api, api.KernelInfoGetAttribute_string(info, name, nullptr, &size))) refuse_missing(name, "a string");
-  std::string value(size, '\0');
-  check(api.KernelInfoGetAttribute_string(info, name, value.data(), &size));
-  if (!value.empty()) value.pop_back();  // ONNX Runtime's terminating 0; a 0 inside is the file's
-  std::string names;
-  for (std::size_t i = 0; i < N; ++i) {
-    if (value == choices[i]) return i;
-    names += std::string(i == 0 ? "" : ", ") + choices[i];
+  template <typename T>
+  void operator()(const char* name, T& value) const {
+    std::size_t size = 0;
+    if (!succeeded(api, api.KernelInfoGetAttribute_string(info, name, nullptr, &size))) refuse_missing(name, "a string");
+    std::string text(size, '\0');
+    check(api.KernelInfoGetAttribute_string(info, name, text.data(), &size));
+    if (!text.empty()) text.pop_back();  // ONNX Runtime's terminating 0; a 0 inside is the file's
+    std::string names;
+    for (const auto& choice : choices(value)) {
+      if (text == choice.name) {
+        value = choice.value;
+        return;
+      }
+      names += (names.empty() ? "" : ", ") + std::string(choice.name);
+    }
+    refuse(name, "must be one of " + names + ", but is '" + printable(text) + "'");
   }
-  refuse(name, "must be one of " + names + ", but is '" + printable(value) + "'");
-}
+};
 
-template <std::size_t N>
-bool read_ints(const OrtApi& api, const OrtShapeInferContext* context, const char* name,
-               std::array<std::int64_t, N>& values) {
-  const OrtOpAttr* attribute = nullptr;
-  std::size_t bytes = 0;
-  return succeeded(api, api.ShapeInferContext_GetAttribute(context, name, &attribute)) && attribute != nullptr &&
-         succeeded(api, api.ReadOpAttr(attribute, kInts, values.data(), sizeof(values), &bytes)) &&
-         bytes == sizeof(values);
-}
+// Reads those that shape inference needs, which are all lists of integers; `complete` becomes false where one is missing.
+struct GeometryReader {
+  const OrtApi& api;
+  const OrtShapeInferContext* context;
+  bool complete = true;
+
+  template <std::size_t N>
+  void operator()(const char* name, std::array<std::int64_t, N>& values) {
+    const OrtOpAttr* attribute = nullptr;
+    std::size_t bytes = 0;
+    complete = complete && succeeded(api, api.ShapeInferContext_GetAttribute(context, name, &attribute)) &&
+               attribute != nullptr &&
+               succeeded(api, api.ReadOpAttr(attribute, kInts, values.data(), sizeof(values), &bytes)) &&
+               bytes == sizeof(values);
+  }
+
+  template <typename T>
+  void operator()(const char*, T&) {}
+};
+
+struct Describer {
+  std::vector<std::string> attributes;
+
+  void operator()(const char* name, std::int64_t&) { add(name, "INT", {}); }
+
+  template <std::size_t N>
+  void operator()(const char* name, std::array<std::int64_t, N>&) {
+    add(name, "INTS", {json::member("count", std::to_string(N))});
+  }
+
+  template <typename T>
+  void operator()(const char* name, T& value) {
+    std::vector<std::string> names;
+    for (const auto& choice : choices(value)) names.push_back(json::quoted(choice.name));
+    add(name, "STRING", {json::member("choices", json::array(names))});
+  }
+
+  void add(const char* name, const char* type, const std::vector<std::string>& more) {
+    std::vector<std::string> members = {json::member("name", json::quoted(name)),
+                                        json::member("type", json::quoted(type))};
+    members.insert(members.end(), more.begin(), more.end());
+    attributes.push_back(json::object(members));
+  }
+};
 
 }  // namespace
 
 Attributes read_attributes(const OrtApi& api, const OrtKernelInfo* info) {
   Attributes attributes;
-  attributes.channels = read_int(api, info, "channels");
-  attributes.strides = read_ints<2>(api, info, "strides");
-  attributes.pads = read_ints<4>(api, info, "pads");
-  attributes.dilations = read_ints<2>(api, info, "dilations");
-  attributes.groups = read_int(api, info, "groups");
-  static constexpr const char* kThresholds[] = {"sample_mean", "zero"};  // in the order of the enumerations
-  static constexpr const char* kActivations[] = {"none", "hardtanh", "relu"};
-  attributes.threshold = static_cast<Threshold>(read_choice(api, info, "threshold", kThresholds));
-  attributes.activation = static_cast<Activation>(read_choice(api, info, "activation", kActivations));
+  for_each_attribute(attributes, Reader{api, info});
   validate(attributes);
   return attributes;
 }
@@ -98,16 +147,22 @@ Attributes read_attributes(const OrtApi& api, const OrtKernelInfo* info) {
 std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferContext* context) {
   Attributes attributes;
   attributes.channels = 1;
-  if (!read_ints(api, context, "strides", attributes.strides) || !read_ints(api, context, "pads", attributes.pads) ||
-      !read_ints(api, context, "dilations", attributes.dilations)) {
-    return std::nullopt;
-  }
+  GeometryReader reader{api, context};
+  for_each_attribute(attributes, reader);
+  if (!reader.complete) return std::nullopt;
   try {
     validate(attributes);
   } catch (const std::invalid_argument&) {
     return std::nullopt;
   }
   return attributes;
+}
+
+std::string describe_attributes() {
+  Attributes attributes;
+  Describer describer;
+  for_each_attribute(attributes, describer);
+  return json::array(describer.attributes);
 }
 
 }  // namespace rbnn::ort

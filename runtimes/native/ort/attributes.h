@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "kernels/binary_conv2d/geometry.h"
 #include "ort/c_api.h"
@@ -15,5 +16,8 @@ Attributes read_attributes(const OrtApi& api, const OrtKernelInfo* info);
 // What decides the output's shape: strides, pads and dilations. Nothing where one is missing or wrong: shape inference
 // stays silent, and read_attributes says what is wrong when the session is made.
 std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferContext* context);
+
+// Names, types and values of the attributes, as JSON (info/info.h).
+std::string describe_attributes();
 
 }  // namespace rbnn::ort

@@ -21,8 +21,8 @@ enum Input : std::size_t { kX, kW, kScale, kBias, kR };
 
 class BinaryConv2dKernel {
  public:
-  BinaryConv2dKernel(const OrtApi& api, const OrtKernelInfo* info)
-      : api_(api), isa_(select_isa()), attributes_(read_attributes(api, info)) {
+  BinaryConv2dKernel(const OrtApi& api, const char* name, const OrtKernelInfo* info)
+      : api_(api), name_(name), isa_(select_isa()), attributes_(read_attributes(api, info)) {
     int constant = 0;
     const OrtValue* weights = nullptr;
     check(api.KernelInfoGetConstantInput_tensor(info, kW, &constant, &weights));
@@ -43,7 +43,7 @@ class BinaryConv2dKernel {
     const BinaryConv2d& layer = layer_ == nullptr ? *own : *layer_;
     if (layer_ != nullptr) check_dims("W", w.dims, weight_dims_, "the weights that the session was made with");
     if (x.dims.size() != 4 || x.dims[3] != attributes_.channels) {
-      throw std::invalid_argument("BinaryConv2d: X must be [N, H, W, C] with C = " +
+      throw std::invalid_argument("X must be [N, H, W, C] with C = " +
                                   std::to_string(attributes_.channels) + " (attribute 'channels'), but is " +
                                   to_string(x.dims));
     }
@@ -73,6 +73,7 @@ class BinaryConv2dKernel {
   }
 
   const OrtApi& api() const { return api_; }
+  const char* name() const { return name_; }
 
  private:
   // The session's thread pool.
@@ -100,7 +101,7 @@ class BinaryConv2dKernel {
   Tensor required(const OrtKernelContext* context, Input index, const char* name, ElementType type) const {
     Tensor tensor;
     if (!read_input(api_, context, index, name, type, tensor)) {
-      throw std::invalid_argument("BinaryConv2d: input " + std::string(name) + " is missing");
+      throw std::invalid_argument("input " + std::string(name) + " is missing");
     }
     return tensor;
   }
@@ -109,7 +110,7 @@ class BinaryConv2dKernel {
     const std::int64_t group_channels = attributes_.channels / attributes_.groups;
     const auto bytes = static_cast<std::int64_t>(bytes_for_bits(static_cast<std::size_t>(group_channels)));
     if (w.dims.size() != 4 || w.dims[3] != bytes) {
-      throw std::invalid_argument("BinaryConv2d: W must be [O, KH, KW, ceil(C / groups / 8)] with a last dimension of " +
+      throw std::invalid_argument("W must be [O, KH, KW, ceil(C / groups / 8)] with a last dimension of " +
                                   std::to_string(bytes) + ", but is " + to_string(w.dims));
     }
     return std::make_unique<const BinaryConv2d>(isa_, attributes_, FilterShape{w.dims[0], w.dims[1], w.dims[2]},
@@ -117,6 +118,7 @@ class BinaryConv2dKernel {
   }
 
   const OrtApi& api_;
+  const char* const name_;
   const Isa isa_;
   const Attributes attributes_;
   std::unique_ptr<const BinaryConv2d> layer_;  // of constant weights, packed once; else they are packed at each run
@@ -125,9 +127,10 @@ class BinaryConv2dKernel {
 
 }  // namespace
 
+std::string describe_binary_conv2d() { return describe_attributes(); }
+
 Operator make_binary_conv2d(const OrtApi& api) {
   Operator op = basic_operator(api);
-  op.GetName = [](const OrtCustomOp*) { return "BinaryConv2d"; };
   op.GetInputType = [](const OrtCustomOp*, std::size_t index) -> int { return index == kW ? kUint8 : kFloat; };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return std::size_t{kR + 1}; };
   op.GetInputCharacteristic = [](const OrtCustomOp*, std::size_t index) -> int {
@@ -135,12 +138,12 @@ Operator make_binary_conv2d(const OrtApi& api) {
   };
   op.GetOutputType = [](const OrtCustomOp*, std::size_t) -> int { return kFloat; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) { return std::size_t{1}; };
-  op.CreateKernelV2 = [](const OrtCustomOp*, const OrtApi* table, const OrtKernelInfo* info, void** kernel) {
-    return guard(*table, [&] { *kernel = new BinaryConv2dKernel(*table, info); });
+  op.CreateKernelV2 = [](const OrtCustomOp* self, const OrtApi* table, const OrtKernelInfo* info, void** kernel) {
+    return guard(*table, name_of(self), [&] { *kernel = new BinaryConv2dKernel(*table, name_of(self), info); });
   };
   op.KernelComputeV2 = [](void* kernel, OrtKernelContext* context) {
     const auto& self = *static_cast<const BinaryConv2dKernel*>(kernel);
-    return guard(self.api(), [&] { self.compute(context); });
+    return guard(self.api(), self.name(), [&] { self.compute(context); });
   };
   op.KernelDestroy = [](void* kernel) { delete static_cast<BinaryConv2dKernel*>(kernel); };
   op.InferOutputShapeFn = infer_binary_conv2d;

@@ -2,22 +2,37 @@
 
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "ort/c_api.h"
 
 namespace rbnn::ort {
 
-// An OrtCustomOp that remembers whose it is: shape inference is not handed the function table.
+// An OrtCustomOp that remembers what it is called, and whose it is: shape inference is not handed the function table.
 struct Operator : OrtCustomOp {
   const OrtApi* api;
+  const char* name;
 };
 
 inline const OrtApi& api_of(const OrtCustomOp* op) { return *static_cast<const Operator*>(op)->api; }
 
-// An operator on the CPU without variadic inputs; its name, types, kernel and shapes are left to be set.
+inline const char* name_of(const OrtCustomOp* op) { return static_cast<const Operator*>(op)->name; }
+
+// An operator on the CPU without variadic inputs; its types, kernel and shapes are left to be set.
 Operator basic_operator(const OrtApi& api);
 
-Operator make_binary_conv2d(const OrtApi& api);
-Operator make_library_info(const OrtApi& api);
-Operator make_popcount_peak(const OrtApi& api);
+#define RBNN_OPERATOR(name, function)       \
+  Operator make_##function(const OrtApi& api); \
+  std::string describe_##function();
+#include "ort/operators.inc"
+
+struct OperatorEntry {
+  const char* name;
+  Operator (*make)(const OrtApi& api);
+  std::string (*describe_attributes)();  // JSON; info/info.h says which
+};
+
+const std::vector<OperatorEntry>& all_operators();
 
 }  // namespace rbnn::ort

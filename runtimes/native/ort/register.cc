@@ -1,9 +1,11 @@
-// The library's only exported function.
+// What ONNX Runtime calls first, by its name: registers every operator of operators.inc.
 
 #include <exception>
 #include <list>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "ort/c_api.h"
 #include "ort/operators.h"
@@ -11,10 +13,19 @@
 
 namespace rbnn::ort {
 
+const std::vector<OperatorEntry>& all_operators() {
+  static const std::vector<OperatorEntry> operators = {
+#define RBNN_OPERATOR(name, function) {name, make_##function, describe_##function},
+#include "ort/operators.inc"
+  };
+  return operators;
+}
+
 Operator basic_operator(const OrtApi& api) {
   Operator op{};
   op.api = &api;
   op.version = kApiVersion;
+  op.GetName = [](const OrtCustomOp* self) { return name_of(self); };
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };  // null: CPU
   op.GetInputCharacteristic = [](const OrtCustomOp*, std::size_t) -> int { return kRequired; };
   op.GetOutputCharacteristic = [](const OrtCustomOp*, std::size_t) -> int { return kRequired; };
@@ -35,20 +46,26 @@ Operator basic_operator(const OrtApi& api) {
 
 namespace {
 
-struct Operators {
-  Operator binary_conv2d, library_info, popcount_peak;
+struct Registered {
+  const OrtApi* api;
+  std::vector<Operator> operators;
 };
 
 // Sessions refer to their operators for as long as they live, so these are never freed; there is one set per ONNX
 // Runtime in the process, which is nearly always one.
-const Operators& operators_for(const OrtApi& api) {
+const std::vector<Operator>& operators_for(const OrtApi& api) {
   static std::mutex mutex;
-  static std::list<Operators>* const all = new std::list<Operators>;
+  static std::list<Registered>* const all = new std::list<Registered>;
   const std::lock_guard<std::mutex> lock(mutex);
-  for (const Operators& operators : *all) {
-    if (operators.binary_conv2d.api == &api) return operators;
+  for (const Registered& registered : *all) {
+    if (registered.api == &api) return registered.operators;
   }
-  return all->emplace_back(Operators{make_binary_conv2d(api), make_library_info(api), make_popcount_peak(api)});
+  std::vector<Operator> operators;
+  for (const OperatorEntry& entry : all_operators()) {
+    operators.push_back(entry.make(api));
+    operators.back().name = entry.name;
+  }
+  return all->emplace_back(Registered{&api, std::move(operators)}).operators;
 }
 
 // An ONNX Runtime without the functions that are used here. Success, with nothing registered, would let the model's own
@@ -75,13 +92,11 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
                                                                                  const OrtApiBase* base) {
   const OrtApi* const api = base->GetApi(rbnn::ort::kApiVersion);
   if (api == nullptr) return rbnn::ort::refuse_old_runtime(*base);
-  return rbnn::ort::guard(*api, [&] {
-    const rbnn::ort::Operators& operators = rbnn::ort::operators_for(*api);
+  return rbnn::ort::guard(*api, "rbnn", [&] {
+    const std::vector<rbnn::ort::Operator>& operators = rbnn::ort::operators_for(*api);
     OrtCustomOpDomain* domain = nullptr;
     rbnn::ort::check(api->CreateCustomOpDomain("ai.rbnn", &domain));  // the session options own it from here on
     rbnn::ort::check(api->AddCustomOpDomain(options, domain));
-    rbnn::ort::check(api->CustomOpDomain_Add(domain, &operators.binary_conv2d));
-    rbnn::ort::check(api->CustomOpDomain_Add(domain, &operators.library_info));
-    rbnn::ort::check(api->CustomOpDomain_Add(domain, &operators.popcount_peak));
+    for (const rbnn::ort::Operator& op : operators) rbnn::ort::check(api->CustomOpDomain_Add(domain, &op));
   });
 }

@@ -79,7 +79,7 @@ void infer(const OrtApi& api, OrtShapeInferContext* context) {
 
 OrtStatus* infer_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context) {
   const OrtApi& api = api_of(op);
-  return guard(api, [&] { infer(api, context); });
+  return guard(api, name_of(op), [&] { infer(api, context); });
 }
 
 }  // namespace rbnn::ort

@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 #include <stdexcept>
+#include <string>
 
 #include "ort/c_api.h"
 
@@ -25,22 +26,30 @@ inline bool succeeded(const OrtApi& api, OrtStatus* status) {
   return status == nullptr;
 }
 
-// Runs `function` and returns what it throws as a status: nothing is thrown into ONNX Runtime.
+// Runs `function` and returns what it throws as a status, whose message begins with `who`, the operator: nothing is
+// thrown into ONNX Runtime.
 template <typename Function>
-OrtStatus* guard(const OrtApi& api, Function&& function) noexcept {
+OrtStatus* guard(const OrtApi& api, const char* who, Function&& function) noexcept {
+  const auto status = [&](ErrorCode code, const char* sentence) {
+    try {
+      return api.CreateStatus(code, (std::string(who) + ": " + sentence).c_str());
+    } catch (const std::bad_alloc&) {
+      return api.CreateStatus(code, who);
+    }
+  };
   try {
     function();
     return nullptr;
   } catch (const StatusError& error) {
     return error.status;
   } catch (const std::invalid_argument& error) {
-    return api.CreateStatus(kInvalidArgument, error.what());
+    return status(kInvalidArgument, error.what());
   } catch (const std::bad_alloc&) {
-    return api.CreateStatus(kFail, "rbnn: not enough memory for this layer");
+    return status(kFail, "not enough memory for this layer");
   } catch (const std::exception& error) {
-    return api.CreateStatus(kFail, error.what());
+    return status(kFail, error.what());
   } catch (...) {
-    return api.CreateStatus(kFail, "rbnn: unknown error");
+    return status(kFail, "unknown error");
   }
 }
 

@@ -54,7 +54,7 @@ void to_triples(Word* words, std::size_t count) {
 static void check_packed_size(std::int64_t packed, std::int64_t stored) {
   constexpr std::int64_t kAlwaysAllowed = std::int64_t{64} << 20, kTimesStored = 16;
   if (packed > std::max(kAlwaysAllowed, checked_product({kTimesStored, stored}))) {
-    throw std::invalid_argument("BinaryConv2d: a W of " + std::to_string(stored) + " bytes would take " +
+    throw std::invalid_argument("a W of " + std::to_string(stored) + " bytes would take " +
                                 std::to_string(packed) + " bytes in memory; make fewer groups or kernel rows");
   }
 }

@@ -13,7 +13,7 @@ namespace {
 // Sizes and attributes above this are no real layer, and below it no sum or product of two of them overflows int64.
 constexpr std::int64_t kLargest = std::numeric_limits<std::int32_t>::max();
 
-[[noreturn]] void refuse(const std::string& sentence) { throw std::invalid_argument("BinaryConv2d: " + sentence); }
+[[noreturn]] void refuse(const std::string& sentence) { throw std::invalid_argument(sentence); }
 
 template <std::size_t N>
 void check_range(const char* name, const std::array<std::int64_t, N>& values, std::int64_t lowest) {

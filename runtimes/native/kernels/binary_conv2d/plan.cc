@@ -50,7 +50,7 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   const std::int64_t stored = static_cast<std::int64_t>(shared_rows ? layout.run_words : layout.words());
   const std::int64_t words = checked_product({rows, attributes.groups, output_width, stored});
   if (words > std::numeric_limits<std::uint32_t>::max()) {
-    throw std::invalid_argument("BinaryConv2d: the map of " + std::to_string(height) + " x " + std::to_string(width) +
+    throw std::invalid_argument("the map of " + std::to_string(height) + " x " + std::to_string(width) +
                                 " is too large: its windows take more than 2^32 words");
   }
   window_rows = static_cast<std::size_t>(rows);
