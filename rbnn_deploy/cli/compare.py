@@ -33,16 +33,32 @@ def compare(
         bool, typer.Option("--layers", help="Also compare the binary layers one by one, bit for bit.")
     ] = False,
     arch: Annotated[str | None, typer.Option(help="Architecture; read off the checkpoint if absent.")] = None,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(
+            help="Least share of samples with the same top-1 class, for every pair (0.9 between torch and a "
+            "model with int8 float layers if absent)."
+        ),
+    ] = None,
+    max_accuracy_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="How far accuracy may fall below torch's, or below the first runtime's (0.02 for a model "
+            "with int8 float layers if absent)."
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the result to this JSON file.")] = None,
 ) -> None:
     """Run a model in every runtime and in PyTorch, and explain every difference.
 
-    Exit code 1 if a difference cannot be explained.
+    Exit code 1 if a difference cannot be explained, or agreement or accuracy is below its bound.
     """
     from rbnn_deploy import api
     from rbnn_deploy.cli.samples import random_samples, test_samples
+    from rbnn_deploy.comparing import Gates
     from rbnn_deploy.comparing import compare as compare_runtimes
 
+    gates = Gates(min_agreement, max_accuracy_drop)
     if (data is None) == (random is None):
         raise UserError("name the images with --data, or ask for random inputs with --random, one of the two")
     if random is not None and samples is not None:
@@ -69,8 +85,16 @@ def compare(
     )
     with progress_bar(source.count, "comparing") as advance:
         report = compare_runtimes(
-            model, module, source.batches(advance), labels=source.labels, runtimes=names, layers=layers
+            model,
+            module,
+            source.batches(advance),
+            labels=source.labels,
+            runtimes=names,
+            layers=layers,
+            gates=gates,
         )
+    if max_accuracy_drop is not None and not report.accuracy:
+        raise UserError("--max-accuracy-drop needs labels; name labelled images with --data")
     typer.echo(report.to_text())
     if json is not None:
         write_json(json, report.to_json())

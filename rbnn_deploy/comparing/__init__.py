@@ -7,12 +7,14 @@ through by a tolerance: it must be traced to such a bit (`explaining`).
 
 from rbnn_deploy.comparing.compare import LOGIT_TOLERANCE, compare
 from rbnn_deploy.comparing.explaining import RELATIVE_MARGIN
+from rbnn_deploy.comparing.gates import Gates
 from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, PairReport
 
 __all__ = [
     "LOGIT_TOLERANCE",
     "RELATIVE_MARGIN",
     "ComparisonReport",
+    "Gates",
     "LayerReport",
     "PairReport",
     "compare",

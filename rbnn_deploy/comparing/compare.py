@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from rbnn_deploy.comparing.binary_layers import BinaryLayer, binary_layers
 from rbnn_deploy.comparing.explaining import explain
+from rbnn_deploy.comparing.gates import Gates
 from rbnn_deploy.comparing.replaying import NumpyJudge, problem
 from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, PairReport
 from rbnn_deploy.comparing.same_input import gives_same_bits
@@ -48,6 +49,7 @@ def compare(
     layers: bool = False,
     *,
     threads: int | None = None,
+    gates: Gates | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ComparisonReport:
     """Compares a deployed model in several runtimes, and with the PyTorch module it was exported from.
@@ -65,6 +67,7 @@ def compare(
         layers: Also counts the bits that differ at every binary layer, and runs each layer in ONNX Runtime
             and in NumPy on the same input.
         threads: Of ONNX Runtime; None leaves the choice to it.
+        gates: Bounds on agreement and accuracy; None for the defaults.
         progress: Called with the number of samples done after each batch.
 
     Raises:
@@ -100,7 +103,7 @@ def compare(
         comparison.add(x)
         if progress is not None:
             progress(comparison.samples)
-    return comparison.report(labels)
+    return replace(comparison.report(labels), gates=gates or Gates())
 
 
 def _batches(samples: Float32 | Iterable[Float32]) -> Iterator[Float32]:
@@ -268,6 +271,7 @@ class _Comparison:
                 top1_agreement=s.same_class / s.samples,
                 bit_identical=s.bit_identical,
                 explanations=tuple(s.explanations),
+                asked=not (self._quantised and TORCH in pair),
             )
             for pair, s in self._pairs.items()
         )

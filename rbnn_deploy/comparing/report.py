@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rbnn_deploy.comparing.explaining import Explanation
+from rbnn_deploy.comparing.gates import Gates
 from rbnn_deploy.text_layout import paragraph, table
 
 SHOWN_SAMPLES = 5
+ROUNDING = 1e-9  # of a difference of two shares of samples in float64
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class PairReport:
         explained: Samples whose logits differ by more than the tolerance because of bits on their threshold.
         unexplained: Samples whose logits differ by more than that for another reason.
         explanations: Sample number and explanation of both kinds.
+        asked: Whether larger differences had to be explained; not with PyTorch if float layers are int8.
     """
 
     left: str
@@ -33,6 +36,7 @@ class PairReport:
     top1_agreement: float
     bit_identical: bool
     explanations: tuple[tuple[int, Explanation], ...]
+    asked: bool = True
 
     @property
     def explained(self) -> int:
@@ -74,6 +78,7 @@ class ComparisonReport:
         accuracy: Fraction of samples whose class a subject finds; empty without labels.
         layers: Per binary layer, in graph order; None where that was not asked for.
         notes: Sentences about the parts that could not be compared.
+        gates: Bounds on agreement and accuracy.
     """
 
     samples: int
@@ -82,11 +87,38 @@ class ComparisonReport:
     accuracy: dict[str, float]
     layers: tuple[LayerReport, ...] | None
     notes: tuple[str, ...]
+    gates: Gates = Gates()
 
     @property
     def ok(self) -> bool:
-        """Whether every difference is explained and no layer's backends differ on the same input."""
-        return not any(pair.unexplained for pair in self.pairs) and not self.differing_layers
+        """Whether differences are explained, layers give the same bits for the same input, and gates hold."""
+        unexplained = any(pair.unexplained for pair in self.pairs)
+        return not unexplained and not self.differing_layers and not self.failed_gates
+
+    @property
+    def failed_gates(self) -> list[str]:
+        """A sentence for each bound that does not hold."""
+        failed = []
+        for pair in self.pairs:
+            least = self.gates.least_agreement(asked=pair.asked)
+            if least is not None and pair.top1_agreement < least:
+                failed.append(
+                    f"{pair.left} and {pair.right} find the same class for {pair.top1_agreement:.2%} of the "
+                    f"samples, and at least {least:.2%} are asked for (--min-agreement)."
+                )
+        if not self.accuracy:
+            return failed
+        reference, *others = self.accuracy
+        asked = {pair.right: pair.asked for pair in self.pairs if pair.left == reference}
+        for name in others:
+            most = self.gates.largest_drop(asked=asked[name])
+            drop = self.accuracy[reference] - self.accuracy[name]
+            if most is not None and drop > most + ROUNDING:
+                failed.append(
+                    f"the accuracy of {name} is {drop:.2%} below that of {reference}, and at most {most:.2%} "
+                    "are allowed (--max-accuracy-drop)."
+                )
+        return failed
 
     @property
     def differing_layers(self) -> list[str]:
@@ -107,10 +139,14 @@ class ComparisonReport:
                     "bit_identical": pair.bit_identical,
                     "explained": pair.explained,
                     "unexplained": pair.unexplained,
+                    "asked": pair.asked,
                 }
                 for pair in self.pairs
             ],
             "accuracy": self.accuracy,
+            "ok": self.ok,
+            "failed_gates": self.failed_gates,
+            "notes": list(self.notes),
         }
         if self.layers is not None:
             result["layers"] = [
@@ -194,8 +230,11 @@ class ComparisonReport:
             paragraph(f"Layer {name} does NOT compute the same bits in ort and numpy from the same input.")
             for name in self.differing_layers
         ]
+        problems += [paragraph(f"NOT good enough: {sentence}") for sentence in self.failed_gates]
         if problems:
             return "\n".join(problems)
+        if not all(pair.asked for pair in self.pairs):
+            return self._verdict_of_int8()
         if any(pair.explained for pair in self.pairs):
             return paragraph(
                 f"All runtimes agree: where logits are more than {self.tolerance:g} apart, activations so "
@@ -204,6 +243,26 @@ class ComparisonReport:
         if all(pair.max_abs_diff <= self.tolerance for pair in self.pairs):
             return f"All runtimes agree: no logit is more than {self.tolerance:g} apart."
         return "All runtimes agree, apart from the differences that the notes name."
+
+    def _verdict_of_int8(self) -> str:
+        unasked = [pair for pair in self.pairs if not pair.asked]
+        worst = min(unasked, key=lambda pair: pair.top1_agreement)
+        sentences = [
+            "The differences from torch were not asked to be explained, because float layers are int8."
+        ]
+        least = self.gates.least_agreement(asked=False)
+        sentences.append(
+            f"The same class was asked for on at least {least:.2%} of the samples, and found on "
+            f"{worst.top1_agreement:.2%} or more."
+        )
+        sentences.append(
+            f"Accuracy was allowed to fall by at most {self.gates.largest_drop(asked=False):.2%}."
+            if self.accuracy
+            else "Accuracy was not compared, because the samples have no labels."
+        )
+        if len(self.pairs) > len(unasked):
+            sentences.insert(0, "The deployed runtimes agree with each other.")
+        return paragraph(" ".join(sentences))
 
 
 def _samples(count: int) -> str:
