@@ -17,7 +17,7 @@ WHEELS_READY := $(WHEELS)/.ready
 TARGETS := linux-x86_64 linux-aarch64
 
 .PHONY: help setup demo test test-native bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 \
-	estimate-aarch64 lint format types clean
+	estimate-aarch64 docs lint format types clean
 
 help:
 	@echo "make demo    train a small network on handwritten digits, export it, run it three ways, compare"
@@ -27,6 +27,7 @@ help:
 	@echo "make wheels        a wheel for each of $(TARGETS); make wheel TARGET=... for one"
 	@echo "make test-aarch64-kernels   the C++ tests, compiled for Arm64, on emulated processors"
 	@echo "make test-aarch64  the Arm64 wheel on an emulated Arm64 machine, against this one"
+	@echo "make docs    the API reference from the docstrings, in build/api"
 	@echo "make setup   only the environment     make format  apply ruff's formatting"
 
 $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find runtimes/native -name '*.cc' -o -name '*.h' -o -name '*.inc' 2>/dev/null)
@@ -86,6 +87,10 @@ test-aarch64: $(READY)
 # What the NEON kernel should reach, from models of three cores and from instructions counted.
 estimate-aarch64: $(WHEELS_READY)
 	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/arm64/speed.py
+
+# The API reference: build/api/index.html, from the docstrings.
+docs: $(READY)
+	$(BIN)/python tools/api_reference.py build/api
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -55,7 +55,7 @@ class Runtime(ABC):
         """Computes the named tensors of the graph: outputs, values between nodes, or the input itself.
 
         Args:
-            x: As `run` takes it.
+            x: float32 [N, C, H, W], as `run` takes it.
             names: Names of tensors in the model's graph.
 
         Returns:

@@ -131,7 +131,10 @@ def preprocess(
 
 
 def preprocessing_of(metadata: ModelMetadata) -> Callable[[Image.Image | UInt8], Float32]:
-    """Returns `preprocess` with the values of a deployed model's metadata."""
+    """Returns `preprocess` with the values of a deployed model's metadata.
+
+    The function takes a Pillow image, or uint8 [H, W] or [H, W, C], and returns float32 [C, H, W].
+    """
     return partial(preprocess, **vars(metadata.image))
 
 

@@ -40,7 +40,7 @@ class BinaryConv2d(BinaryLayer):
         return self._attributes
 
     def effective_weight(self) -> Tensor:
-        """See `BinaryLayer`: the bits as +1 and -1."""
+        """See `BinaryLayer`: the bits as +1 and -1, float32 [O, C / groups, KH, KW]."""
         return unpack_weight(self.weight, self._attributes.channels // self._attributes.groups)
 
     @property

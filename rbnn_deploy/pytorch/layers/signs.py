@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 def binary_sign(x: Tensor, threshold: Tensor | float = 0.0) -> Tensor:
-    """Returns +1 where `x >= threshold` and -1 elsewhere, in the type of `x`.
+    """Returns +1 where `x >= threshold` and -1 elsewhere, in the type and shape of `x`.
 
     Rule 2 of `rbnn_deploy.bits`: at the threshold the sign is +1, and a NaN's is -1. The reference uses
     `torch.sign`, whose 0 at an exact zero is no bit.
