@@ -11,8 +11,8 @@ DEFAULT_MIN_AGREEMENT, DEFAULT_MAX_ACCURACY_DROP = 0.9, 0.02
 class Gates:
     """Bounds that make a comparison fail.
 
-    With None, the default bound holds for pairs whose differences need no explanation: int8 float layers against
-    PyTorch. Where every difference has an explanation, a bound of its own would only count those.
+    With None, the default bound holds for pairs whose differences need no explanation: int8 float layers
+    against PyTorch. Where every difference has an explanation, a bound of its own would only count those.
 
     Attributes:
         min_agreement: Smallest share of samples with the same top-1 class, from 0 to 1. A number holds for

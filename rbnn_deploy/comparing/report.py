@@ -1,7 +1,7 @@
 """The result of a comparison, as JSON and as text for people."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rbnn_deploy.comparing.explaining import Explanation
@@ -87,7 +87,7 @@ class ComparisonReport:
     accuracy: dict[str, float]
     layers: tuple[LayerReport, ...] | None
     notes: tuple[str, ...]
-    gates: Gates = Gates()
+    gates: Gates = field(default_factory=Gates)
 
     @property
     def ok(self) -> bool:
@@ -108,10 +108,10 @@ class ComparisonReport:
                 )
         if not self.accuracy:
             return failed
-        reference, *others = self.accuracy
-        asked = {pair.right: pair.asked for pair in self.pairs if pair.left == reference}
-        for name in others:
-            most = self.gates.largest_drop(asked=asked[name])
+        reference = "torch" if "torch" in self.accuracy else next(iter(self.accuracy))
+        for name in [name for name in self.accuracy if name != reference]:
+            asked = all(pair.asked for pair in self.pairs if {pair.left, pair.right} == {reference, name})
+            most = self.gates.largest_drop(asked=asked)
             drop = self.accuracy[reference] - self.accuracy[name]
             if most is not None and drop > most + ROUNDING:
                 failed.append(
