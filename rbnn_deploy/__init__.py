@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from rbnn_deploy.api import export, load_checkpoint, load_model
     from rbnn_deploy.comparing.compare import compare
     from rbnn_deploy.pytorch.folding import fold
-    from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+    from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d, begin_epoch
     from rbnn_deploy.pytorch.training import train
     from rbnn_deploy.runtimes.library import get_library_path
 
 __all__ = [
     "RotatedBinaryConv2d",
     "__version__",
+    "begin_epoch",
     "compare",
     "export",
     "fold",
@@ -31,6 +32,7 @@ __all__ = [
 
 _HOMES = {
     "RotatedBinaryConv2d": "rbnn_deploy.pytorch.layers",
+    "begin_epoch": "rbnn_deploy.pytorch.layers",
     "compare": "rbnn_deploy.comparing",
     "export": "rbnn_deploy.api",
     "fold": "rbnn_deploy.pytorch.folding",

@@ -128,6 +128,7 @@ def test_public_names() -> None:
     assert sorted(rbnn_deploy.__all__) == [
         "RotatedBinaryConv2d",
         "__version__",
+        "begin_epoch",
         "compare",
         "export",
         "fold",

@@ -1,6 +1,7 @@
 """Runs the folding passes in their order on a copy of a network."""
 
 import copy
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.folding.batch_norm import BatchNormFold, fold_batch_norms
 from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
 from rbnn_deploy.pytorch.folding.binary_weights import FoldedWeights, fold_binary_layers
+from rbnn_deploy.pytorch.layers import binary_layers
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def fold(module: nn.Module) -> FoldedNetwork:
     for name, child in list(copied.named_modules()):  # shells that change only how a module runs
         if child is not (inner := unwrapped(child)):
             copied.set_submodule(name, inner)
+    _warn_of_untrained(copied)
     with np.errstate(all="ignore"):  # values that are not finite are refused below, with the layer's name
         folded, layers = fold_binary_layers(copied)
     if not layers and not any(isinstance(child, BinaryConv2d) for child in folded.modules()):
@@ -57,6 +60,17 @@ def fold(module: nn.Module) -> FoldedNetwork:
         batch_norms = tuple(fold_batch_norms(folded))
     _check_finite(folded)
     return FoldedNetwork(folded, tuple(layers), batch_norms)
+
+
+def _warn_of_untrained(module: nn.Module) -> None:
+    """Warns once of each part of a training that never happened, with the layers that lack it."""
+    lacking: dict[str, list[str]] = {}
+    for name, layer in binary_layers(module):
+        if clause := layer.untrained():
+            lacking.setdefault(clause, []).append(name or type(layer).__name__)
+    for clause, names in lacking.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        warnings.warn(f"{names[0]}{more}: {clause}", stacklevel=3)
 
 
 def unwrapped(module: nn.Module) -> nn.Module:

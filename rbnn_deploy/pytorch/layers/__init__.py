@@ -1,9 +1,11 @@
 """The binary layers of the method, for training and evaluation in PyTorch."""
 
 from rbnn_deploy.pytorch.layers.binary_layer import BinaryLayer, conv2d_attributes
-from rbnn_deploy.pytorch.layers.progress import binary_layers, set_training_progress
+from rbnn_deploy.pytorch.layers.progress import begin_epoch, binary_layers, set_training_progress
 from rbnn_deploy.pytorch.layers.rotated_conv import (
+    PAPER_ANGLE,
     RotatedBinaryConv2d,
+    accept_angles,
     rotated_layers,
     set_rotation_angle,
     update_rotations,
@@ -11,9 +13,12 @@ from rbnn_deploy.pytorch.layers.rotated_conv import (
 from rbnn_deploy.pytorch.layers.signs import SignGradient, binary_sign
 
 __all__ = [
+    "PAPER_ANGLE",
     "BinaryLayer",
     "RotatedBinaryConv2d",
     "SignGradient",
+    "accept_angles",
+    "begin_epoch",
     "binary_layers",
     "binary_sign",
     "conv2d_attributes",

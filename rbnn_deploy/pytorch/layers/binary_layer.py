@@ -51,6 +51,10 @@ class BinaryLayer(nn.Module, ABC):
         One of several processes does it, and sends its buffers to the others.
         """
 
+    def untrained(self) -> str:
+        """Says in a clause which part of the training never happened; empty where none is missing."""
+        return ""
+
 
 def conv2d_attributes(layer: nn.Conv2d, threshold: Threshold) -> BinaryConv2dAttributes:
     """Returns the operator's attributes with the geometry of a torch convolution."""

@@ -30,3 +30,30 @@ def set_training_progress(
     for _, layer in binary_layers(module):
         layer.set_sign_gradient(gradient)
     return gradient
+
+
+def begin_epoch(
+    module: nn.Module, epoch: float, epochs: float, t_min: float = 1e-2, t_max: float = 1e1
+) -> SignGradient:
+    """Prepares all binary layers of a module for an epoch; a training loop calls it before each one.
+
+    It sets the sign's gradient, which follows the epoch (`SignGradient.at_epoch`), and learns the rotations
+    for the present weights.
+
+    Args:
+        module: The network, or one that is wrapped (torch.compile, DistributedDataParallel).
+        epoch: Epochs done, from 0.
+        epochs: Length of the training.
+        t_min: Sharpness of the sign's gradient at the start.
+        t_max: And at the end.
+
+    Returns:
+        The gradient that was set.
+
+    Raises:
+        ValueError: `epoch` is outside 0 .. `epochs`.
+    """
+    gradient = set_training_progress(module, epoch, epochs, t_min, t_max)
+    for _, layer in binary_layers(module):
+        layer.begin_epoch()
+    return gradient

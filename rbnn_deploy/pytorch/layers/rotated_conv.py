@@ -5,6 +5,7 @@ that produced its numbers differ, this follows the code.
 """
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, get_args
 
@@ -27,6 +28,12 @@ from rbnn_deploy.pytorch.layers.signs import (
     trainable_sign,
 )
 
+# Where a layer's angle starts: the paper's pi / 2 is for hundreds of epochs (docs/training.md).
+START_ANGLE = 0.4
+PAPER_ANGLE = math.pi / 2
+# Below this share of their gradient, weights do not learn: float32 rounds 1 - sin(pi / 2) to 0.
+DEAD_SHARE = 1e-6
+
 
 class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
     """A convolution of the signs of its input with the signs of its rotated weights, scaled per channel.
@@ -38,8 +45,9 @@ class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
     where mean is over one sample's C, H and W. Zero padding comes after the sign: a padded tap adds nothing.
 
     In training mode both signs have the gradient that `signs` describes; w_r is detached, w is not.
-    At the initial rotate = pi/2 the factor 1 - s is 0, so neither `weight` nor `rotate` gets a gradient, and
-    only weight decay moves `rotate` away: short trainings should start it elsewhere (`set_rotation_angle`).
+    At rotate = pi/2, where the paper's recipe starts, the factor 1 - s is 0: neither `weight` nor `rotate`
+    gets a gradient, and only weight decay moves `rotate` away. A layer starts at 0.4, where both learn from
+    the first step, and warns once if a training begins without a gradient.
     Evaluation mode is not differentiable, gives a defined result for every input, and convolves integers,
     which is exact; training mode convolves multiples of alpha and rounds their sums.
 
@@ -61,7 +69,7 @@ class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
     Attributes:
         weight: [O, C / groups, KH, KW].
         alpha: [O, 1, 1], the scale; starts at mean(|weight|).
-        rotate: [O, 1, 1, 1], the angle theta; starts at pi / 2.
+        rotate: [O, 1, 1, 1], the angle theta; starts at 0.4.
         R1: [p, p], a buffer; starts as a random orthogonal matrix.
         R2: [q, q], likewise, where p * q = C / groups * KH * KW.
         sign_gradient: The gradient of the weights' sign; follows the epoch, see `set_training_progress`.
@@ -70,6 +78,9 @@ class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
     R1: Tensor
     R2: Tensor
     parameter_groups: ClassVar[Mapping[str, str]] = {"weight": "binary", "rotate": "angle", "alpha": "scale"}
+    # Of modules that were pickled whole by an earlier version, neither is known.
+    _gradient_checked = True
+    _rotation_learned = True
 
     def __init__(
         self,
@@ -122,9 +133,10 @@ class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
             return
         with torch.no_grad():
             self.alpha.copy_(self.weight.abs().mean((1, 2, 3)).reshape(self.alpha.shape))
-            self.rotate.fill_(math.pi / 2)
+            self.rotate.fill_(START_ANGLE)
             nn.init.orthogonal_(self.R1)
             nn.init.orthogonal_(self.R2)
+        self._gradient_checked = self._rotation_learned = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that nn.Conv2d gives it
         """Convolves the signs.
@@ -138,6 +150,8 @@ class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
         if input.dtype.itemsize < self.weight.dtype.itemsize:  # mixed precision: signs are of whole values
             input = input.to(self.weight.dtype)  # noqa: A001
         if self.training:
+            if not self._gradient_checked and not torch.compiler.is_compiling():
+                self._check_gradient()
             binarise = standardized_sign if self.threshold == "sample_mean" else trainable_sign
             # Autocast would round the rotation's products, and with them flip bits; the convolution may.
             with torch.autocast(input.device.type, enabled=False):
@@ -191,10 +205,39 @@ class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
         R1, R2 = learn_rotation(standardize(self.weight), self.R1, self.R2)
         self.R1.copy_(R1)
         self.R2.copy_(R2)
+        self._rotation_learned = True
+
+    def untrained(self) -> str:
+        """See `BinaryLayer`."""
+        if self._rotation_learned:
+            return ""
+        return (
+            "the rotations were never learned and are still random; call "
+            "rbnn_deploy.begin_epoch(module, epoch, epochs) at the beginning of every epoch"
+        )
 
     def extra_repr(self) -> str:
         """Returns the constructor's arguments for printing."""
         return f"{super().extra_repr()}, threshold={self.threshold!r}"  # type: ignore[no-untyped-call]
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        # A checkpoint does not say whether its rotations were learned.
+        self._rotation_learned |= f"{prefix}R1" in state_dict
+
+    def _check_gradient(self) -> None:
+        """Warns if no gradient reaches the weights; looked at once, since a GPU must be waited for."""
+        if not (torch.is_grad_enabled() and self.weight.requires_grad):
+            return
+        self._gradient_checked = True
+        share = (1 - self.rotate.detach().sin().abs()).max()
+        if share.item() < DEAD_SHARE:
+            # The text names no layer, so that Python shows it once for all of them.
+            warnings.warn(
+                "the weights of a RotatedBinaryConv2d get no gradient, since its angles are at pi/2, the "
+                "start of the paper's recipe; call set_rotation_angle(module, 0.4) before the training",
+                stacklevel=2,
+            )
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
@@ -218,8 +261,14 @@ def update_rotations(module: nn.Module) -> None:
         layer.update_rotation()
 
 
+def accept_angles(module: nn.Module) -> None:
+    """Keeps a training that chose its angles, as the paper's recipe does, from being warned of them."""
+    for _, layer in rotated_layers(module):
+        layer._gradient_checked = True
+
+
 @torch.no_grad()
-def set_rotation_angle(module: nn.Module, theta: float = math.pi / 2) -> None:
+def set_rotation_angle(module: nn.Module, theta: float = PAPER_ANGLE) -> None:
     """Sets the angle of all channels of all rotated layers.
 
     At the paper's pi / 2 no gradient reaches the weights until weight decay has moved the angle, which takes

@@ -7,6 +7,7 @@ from torch import nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import InputImage
+from rbnn_deploy.pytorch.layers import PAPER_ANGLE, set_rotation_angle
 from rbnn_deploy.pytorch.networks import cifar, digits, imagenet
 from rbnn_deploy.pytorch.networks.initial import initialise_as_published
 
@@ -112,6 +113,8 @@ def get_architecture(name: str) -> Architecture:
 def build_network(name: str, num_classes: int | None = None) -> nn.Module:
     """Builds a network with new weights, in training mode; see `initialise_as_published` for their values.
 
+    The angles start at the paper's pi / 2.
+
     Args:
         name: Full name, such as "cifar10/resnet20_bireal_1w1a".
         num_classes: Number of logits; None for the data set's own.
@@ -124,4 +127,5 @@ def build_network(name: str, num_classes: int | None = None) -> nn.Module:
     if classes < 1:
         raise UserError(f"a network needs at least 1 class, not {classes}; give the number of classes")
     network = architecture.builder(classes)
+    set_rotation_angle(network, PAPER_ANGLE)
     return network if architecture.family is DIGITS else initialise_as_published(network)

@@ -33,7 +33,8 @@ class TrainingRecipe:
     # At pi / 2 no gradient reaches the weights and only weight decay moves theta, which takes hundreds of
     # epochs, so a short training starts elsewhere.
     initial_angle: float | None = explained(
-        None, "Start of the angle of every rotation; the network's own, pi / 2 for a new one, if absent."
+        None,
+        "Start of the angle of every rotation; the network's own, pi / 2 for a named one, if absent.",
     )
     norm_gain: float | None = explained(
         None, "Start of the gains of every BatchNorm2d; the network's own, 1e-8 for a new one, if absent."

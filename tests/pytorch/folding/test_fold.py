@@ -228,7 +228,7 @@ def normalised(statistic: str, value: float) -> nn.Module:
     return network
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize(
     "network",
     [

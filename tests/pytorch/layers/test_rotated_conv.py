@@ -92,7 +92,7 @@ def test_evaluation_gives_what_training_gives(arguments):
     torch.testing.assert_close(training, evaluation, rtol=0, atol=1e-12)
 
 
-def test_at_the_initial_angle_only_alpha_and_the_input_learn():
+def test_at_the_papers_initial_angle_only_alpha_and_the_input_learn():
     layer = make(4, 6, 3, theta=math.pi / 2, dtype=torch.float64)
     layer(torch.randn(2, 4, 7, 7, dtype=torch.float64)).square().sum().backward()
     # cos(pi/2) and 1 - sin(pi/2) are 6e-17 and 0 in float64.
@@ -163,7 +163,7 @@ def test_initial_values():
     torch.manual_seed(1)
     layer = RotatedBinaryConv2d(8, 4, 3, bias=True)
     torch.testing.assert_close(layer.alpha.flatten(), layer.weight.abs().mean((1, 2, 3)))
-    assert (layer.rotate == math.pi / 2).all()
+    assert torch.equal(layer.rotate, torch.full((4, 1, 1, 1), 0.4))
     for R in (layer.R1, layer.R2):
         torch.testing.assert_close(R @ R.T, torch.eye(len(R)), rtol=0, atol=1e-5)
     assert "threshold='sample_mean'" in repr(layer)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from rbnn_deploy.pytorch.layers import set_rotation_angle
+from rbnn_deploy.pytorch.layers import accept_angles, set_rotation_angle
 from rbnn_deploy.pytorch.training.recipe import TrainingRecipe
 
 
@@ -17,6 +17,7 @@ def initialise(module: nn.Module, recipe: TrainingRecipe) -> None:
     """
     if recipe.initial_angle is not None:
         set_rotation_angle(module, recipe.initial_angle)
+    accept_angles(module)
     if recipe.norm_gain is not None:
         for layer in module.modules():
             if isinstance(layer, nn.BatchNorm2d) and layer.affine:
