@@ -3,11 +3,10 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.paths import ROOT
+from support.source_tree import knows, sources
 
 import rbnn_deploy
 
@@ -17,38 +16,6 @@ MEETING_PLACES = ("cli", "comparing", "benchmarking", "api.py", "__init__.py")
 TORCH_SIDE = "pytorch"
 TRAINING_PACKAGES = ("torch", "onnxscript", "onnxsim", "onnx_ir", "sklearn", "matplotlib")
 EXPORTERS, RUNTIMES, TORCH = (f"rbnn_deploy.{name}" for name in ("exporters", "runtimes", TORCH_SIDE))
-
-
-def sources(package: str) -> list[Path]:
-    """Returns the modules of a top-level folder; the links in rbnn_deploy lead to the other two."""
-    files = [
-        path
-        for path in sorted((ROOT / package).rglob("*.py"))
-        if package != "rbnn_deploy" or path.relative_to(ROOT).parts[1] not in ("exporters", "runtimes")
-    ]
-    assert files
-    return files
-
-
-def imports(path: Path, *, anywhere: bool = True) -> Iterator[str]:
-    """Yields what a module imports: anywhere in it, or only what it loads when it is imported itself."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree) if anywhere else tree.body:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield str(node.module)
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def knows(path: Path, *places: str, anywhere: bool = True) -> bool:
-    """Tells whether a module imports one of these packages or a part of it."""
-    return any(
-        name == place or name.startswith(f"{place}.")
-        for name in imports(path, anywhere=anywhere)
-        for place in places
-    )
 
 
 @pytest.mark.parametrize(("package", "forbidden"), [("exporters", RUNTIMES), ("runtimes", EXPORTERS)])
