@@ -15,7 +15,7 @@ from rbnn_deploy.benchmarking.layer_times import profiler_overhead, read_profile
 from rbnn_deploy.benchmarking.memory import measure_memory
 from rbnn_deploy.benchmarking.report import OURS, BenchReport, Result
 from rbnn_deploy.benchmarking.sessions import Candidate, Peak, name_every_node
-from rbnn_deploy.benchmarking.timing import time_in_rounds
+from rbnn_deploy.benchmarking.timing import WARM_UP_RUNS, time_in_rounds
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32, random_batch
 from rbnn_deploy.inspecting.onnx_model import read_model
@@ -28,8 +28,8 @@ from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime, create_session
 BASELINES = ("fp32", "int8", "portable")
 CALIBRATION_IMAGES = 8
 PROFILED = "profiled"
-WARM_UP_RUNS = 2  # of time_in_rounds
 SETTLE_SECONDS = 0.03  # far longer than ONNX Runtime's threads spin
+LONGEST = 86_400  # seconds of timing
 Announce = Callable[[str], None]
 
 
@@ -88,6 +88,8 @@ def bench(
     batch: int = 1,
     baselines: Sequence[str] = ("fp32", "int8"),
     runs: int | None = None,
+    warmup: int = WARM_UP_RUNS,
+    duration: float | None = None,
     announce: Announce = lambda text: None,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> BenchReport:
@@ -99,7 +101,9 @@ def bench(
         batch: Images in one run.
         baselines: "fp32" and "int8", the same topology without binary layers; "portable", the same file
             without the operator library.
-        runs: How many rounds are timed; None for as many as fit into about 20 seconds.
+        runs: How many rounds are timed; None for as many as fit into the duration.
+        warmup: Runs of each model before the first round.
+        duration: Seconds of timing, where `runs` is None; None for about 20, with 300 rounds at most.
         announce: Called with the name of each step as it begins.
         advance: Told how many rounds of how many are done.
 
@@ -107,8 +111,13 @@ def bench(
         UserError: The model is no deployed model, a setting makes no sense, or the library is missing.
     """
     path = Path(model)
-    for value, what in ((threads, "--threads"), (batch, "--batch"), (1 if runs is None else runs, "--runs")):
-        if value < 1:
+    if duration is not None and not 0 < duration <= LONGEST:
+        raise UserError(f"--duration is a number of seconds up to {LONGEST}, not {duration:g}")
+    if runs is not None and duration is not None:
+        raise UserError("--runs and --duration both say how long to time; give one of them")
+    given = {"--threads": threads, "--batch": batch, "--runs": runs, "--warmup": warmup}
+    for what, value in given.items():
+        if value is not None and value < 1:
             raise UserError(f"{what} must be at least 1, not {value}; give a positive number")
     named = read_model(path)
     name_every_node(named)
@@ -159,11 +168,13 @@ def bench(
             each_round=each_round,
             advance=advance,
             settle=SETTLE_SECONDS if threads > 1 else 0.0,
+            warmup=warmup,
+            duration=duration,
         )
         after = read_state()
         rounds = len(peaks)
         # The second run of each round counts, as it does for the time without a profile.
-        keep = [WARM_UP_RUNS + 2 * i + 1 for i in range(rounds)]
+        keep = [warmup + 2 * i + 1 for i in range(rounds)]
         nodes = read_profile(Path(profiled.end_profiling()), keep)
         results = tuple(
             Result(
@@ -174,11 +185,14 @@ def bench(
                 rounds,
                 c.path.stat().st_size,
                 memory[c.name]["peak_rss_mb"],
+                timing.mean,
+                timing.percentile(99),
+                1e3 * batch / timing.median,
             )
             for c in candidates
         )
     sources = {value: node.name for value, node in producers(named.graph).items()}
-    overhead = profiler_overhead(nodes, 1e3 * results[0].median_ms)
+    overhead = profiler_overhead(nodes, 1e3 * results[0].mean_ms)
     layers, others = split_times(nodes, overhead, macs, threads * np.array(peaks), sources)
     return BenchReport(
         model=name,

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rbnn_deploy.benchmarking.timing import trimmed_mean
+
 MOST_OVERHEAD = 15.0  # microseconds per node; more is not the profiler but another program
 
 
@@ -25,14 +27,16 @@ class LayerTime:
     Attributes:
         name: Of the node.
         binary_macs: Binary multiply-accumulates of the whole batch.
-        median_us: Median time in microseconds.
-        peak_fraction: Median over rounds of its rate as a share of the peak of that round; None if unknown.
+        median_us: Median time in microseconds; the profiler counts whole ones.
+        mean_us: Trimmed mean, likewise.
+        peak_fraction: Rate of the mean time as a share of the mean peak; None if unknown.
     """
 
     name: str
     binary_macs: int
     median_us: float
     peak_fraction: float | None
+    mean_us: float
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,14 @@ class NodeTime:
     Attributes:
         name: Of the node.
         operator: ONNX Runtime's, such as QLinearConv.
-        median_us: Median time in microseconds.
+        median_us: Median time in microseconds; the profiler counts whole ones.
+        mean_us: Trimmed mean, likewise.
     """
 
     name: str
     operator: str
     median_us: float
+    mean_us: float
 
 
 def read_profile(path: Path, keep: Sequence[int]) -> dict[tuple[str, str], npt.NDArray[np.float64]]:
@@ -86,7 +92,7 @@ def profiler_overhead(nodes: Mapping[tuple[str, str], npt.NDArray[np.float64]], 
     """Returns the microseconds that profiling adds to each node, from the model's unprofiled time."""
     if not nodes:
         return 0.0
-    excess = float(np.median(sum(nodes.values()))) - total_us
+    excess = trimmed_mean(sum(nodes.values())) - total_us
     return min(max(excess / len(nodes), 0.0), MOST_OVERHEAD)
 
 
@@ -110,10 +116,10 @@ def split_times(
     for (operator, name), values in nodes.items():
         # Every node takes some time; an empty one is counted with a tenth of a microsecond.
         times = np.maximum(values - overhead, 0.1)
-        median = float(np.median(times))
+        median, mean = float(np.median(times)), trimmed_mean(times)
         if name in macs:
-            share = float(np.median(macs[name] / (times * 1e3) / peaks)) if len(peaks) else None
-            layers.append(LayerTime(name, macs[name], median, share))
+            share = macs[name] / (mean * 1e3) / trimmed_mean(peaks) if len(peaks) else None
+            layers.append(LayerTime(name, macs[name], median, share, mean))
         else:
-            others.append(NodeTime(original_name(name, producers), operator, median))
+            others.append(NodeTime(original_name(name, producers), operator, median, mean))
     return tuple(layers), tuple(others)

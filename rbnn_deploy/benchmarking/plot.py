@@ -78,18 +78,18 @@ def _draw_results(axes: Any, report: BenchReport) -> None:
 
 def _layer_bars(report: BenchReport) -> list[tuple[str, float, str, str]]:
     """Returns label, microseconds, colour and remark of each bar."""
-    total = 1e3 * report.results[0].median_ms
+    total = 1e3 * report.results[0].mean_ms
     bars = []
     for layer in report.layers:
         share = "" if layer.peak_fraction is None else f"{layer.peak_fraction:.0%} of peak"
-        bars.append((layer.name, layer.median_us, BINARY, share))
+        bars.append((layer.name, layer.mean_us, BINARY, share))
     rest = 0.0
-    for node in sorted(report.float_nodes, key=lambda node: -node.median_us):
-        if node.median_us < SMALL * total:
-            rest += node.median_us
+    for node in sorted(report.float_nodes, key=lambda node: -node.mean_us):
+        if node.mean_us < SMALL * total:
+            rest += node.mean_us
         else:
             bars.append(
-                (f"{node.name} ({node.operator})", node.median_us, FLOAT, f"{node.median_us / total:.0%}")
+                (f"{node.name} ({node.operator})", node.mean_us, FLOAT, f"{node.mean_us / total:.0%}")
             )
     if rest:
         bars.append((f"nodes below {SMALL:.0%} each", rest, FLOAT, f"{rest / total:.0%}"))
@@ -103,7 +103,7 @@ def _draw_layers(axes: Any, report: BenchReport, bars: list[tuple[str, float, st
     axes.set_yticks(range(len(bars)), [bar[0] for bar in bars], fontsize=8)
     for row, (_, time, _, remark) in enumerate(bars):
         axes.text(time, row, f"  {time:.0f}   {remark}", va="center", fontsize=8)
-    axes.set_xlabel("microseconds: median")
+    axes.set_xlabel("microseconds: mean without the ends")
     legend = [
         Patch(
             color=BINARY,

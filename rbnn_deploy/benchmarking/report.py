@@ -6,14 +6,14 @@ from typing import Any
 from rbnn_deploy.benchmarking.host import Host
 from rbnn_deploy.benchmarking.layer_times import LayerTime, NodeTime
 from rbnn_deploy.inspecting import format_bytes
-from rbnn_deploy.text_layout import table
+from rbnn_deploy.text_layout import paragraph, table
 
 OURS = "ort"
 TITLES = {
     OURS: "ort (this model)",
-    "fp32": "fp32 (same topology)",
-    "int8": "int8 (same topology)",
-    "portable": "portable (no library)",
+    "fp32": "fp32 (same net)",
+    "int8": "int8 (same net)",
+    "portable": "portable",
 }
 
 
@@ -23,10 +23,11 @@ class Result:
 
     Attributes:
         name: "ort" for the deployed model, or the baseline's name.
-        median_ms, p10_ms, p90_ms: Time of one run of the whole batch.
+        median_ms, mean_ms, p10_ms, p90_ms, p99_ms: Time of one run of the whole batch; the mean is trimmed.
         runs: How many runs were timed.
         file_bytes: Size of its file.
         peak_rss_mb: Memory that loading and running it adds to a process, at most.
+        images_per_second: Images of the batch by the median time.
     """
 
     name: str
@@ -36,6 +37,9 @@ class Result:
     runs: int
     file_bytes: int
     peak_rss_mb: float
+    mean_ms: float
+    p99_ms: float
+    images_per_second: float
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class BenchReport:
     @property
     def peak_fraction(self) -> float:
         """Share of the peak that all binary layers together reach."""
-        seconds = sum(layer.median_us for layer in self.layers) * 1e-6
+        seconds = sum(layer.mean_us for layer in self.layers) * 1e-6
         peak = self.peak_gmacs * self.threads * 1e9
         return sum(layer.binary_macs for layer in self.layers) / seconds / peak if seconds else 0.0
 
@@ -129,9 +133,10 @@ def _result_rows(report: BenchReport) -> list[list[str]]:
             [
                 TITLES.get(result.name, result.name),
                 f"{result.median_ms:.3f}",
-                f"{result.p10_ms:.3f}",
                 f"{result.p90_ms:.3f}",
+                f"{result.p99_ms:.3f}",
                 "" if speedup is None else f"{speedup:.2f} x",
+                f"{result.images_per_second:,.0f}",
                 format_bytes(result.file_bytes),
                 f"{result.peak_rss_mb:.1f}",
             ]
@@ -146,46 +151,59 @@ def _share(value: float | None) -> str:
 def render(report: BenchReport) -> str:
     """Renders the report for a person."""
     ours = report.results[0]
-    total = 1e3 * ours.median_ms
-    binary = sum(layer.median_us for layer in report.layers)
+    total = 1e3 * ours.mean_ms
+    binary = sum(layer.mean_us for layer in report.layers)
     layers = [
         [
             layer.name,
             f"{layer.binary_macs / 1e6:.2f}",
-            f"{layer.median_us:.1f}",
-            f"{layer.median_us / total:.1%}",
-            f"{layer.binary_macs / layer.median_us / 1e3:.0f}",
+            f"{layer.mean_us:.1f}",
+            f"{layer.mean_us / total:.1%}",
+            f"{layer.binary_macs / layer.mean_us / 1e3:.0f}",
             _share(layer.peak_fraction),
         ]
         for layer in report.layers
     ]
     macs = sum(layer.binary_macs for layer in report.layers)
-    if binary:
-        rate = f"{macs / binary / 1e3:.0f}"
-        share = f"{binary / total:.1%}"
-        fraction = _share(report.peak_fraction)
-        layers.append(["all binary layers", f"{macs / 1e6:.2f}", f"{binary:.1f}", share, rate, fraction])
-    rest = sorted(report.float_nodes, key=lambda node: -node.median_us)
-    nodes = [[n.name, n.operator, f"{n.median_us:.1f}", f"{n.median_us / total:.1%}"] for n in rest]
-    rest_total = sum(node.median_us for node in rest)
-    nodes.append(["all other nodes", "", f"{rest_total:.1f}", f"{rest_total / total:.1%}"])
+    binary_total = [
+        f"{len(layers)} binary layers",
+        f"{macs / 1e6:.2f}",
+        f"{binary:.1f}",
+        f"{binary / total:.1%}",
+        f"{macs / binary / 1e3:.0f}" if binary else "?",
+        _share(report.peak_fraction),
+    ]
+    rest = sorted(report.float_nodes, key=lambda node: -node.mean_us)
+    nodes = [[n.name, n.operator, f"{n.mean_us:.1f}", f"{n.mean_us / total:.1%}"] for n in rest]
+    rest_time = sum(node.mean_us for node in rest)
+    node_totals = [
+        [f"{len(nodes)} other nodes", "", f"{rest_time:.1f}", f"{rest_time / total:.1%}"],
+        ["all nodes", "", f"{binary + rest_time:.1f}", f"{(binary + rest_time) / total:.1%}"],
+    ]
     parts = [
         f"{report.model}: batch {report.batch}, {report.threads} thread{'s' if report.threads > 1 else ''}, "
-        f"{ours.runs} rounds; times are medians",
+        f"{ours.runs} rounds; layers are means",
         *_host_lines(report.host),
         "",
         table(
-            ("", "median ms", "p10", "p90", "ours is", "file", "memory MB"),
+            ("", "p50 ms", "p90", "p99", "ours is", "images/s", "file", "memory MB"),
             _result_rows(report),
             text_columns=1,
         ),
         f"memory: added to a process by loading and running, on top of {report.imports_mb:.0f} MB before it",
         "",
-        table(("binary layer", "M MACs", "us", "share", "G MAC/s", "of peak"), layers, text_columns=1),
-        f"peak: {report.peak_gmacs:.0f} G MAC/s a thread, xor + popcount + add in registers, "
-        "measured in every round",
+        table(
+            ("binary layer", "M MACs", "us", "share", "G MAC/s", "of peak"),
+            layers,
+            text_columns=1,
+            totals=[binary_total],
+        ),
+        paragraph(
+            f"peak: {report.peak_gmacs:.0f} G MAC/s a thread, xor + popcount + add in registers, measured in "
+            "every round"
+        ),
         "",
-        table(("other node", "operator", "us", "share"), nodes, text_columns=2),
-        *(f"warning: {warning}" for warning in report.host.warnings),
+        table(("other node", "operator", "us", "share"), nodes, text_columns=2, totals=node_totals),
+        *(paragraph(f"warning: {warning}", indent="  ") for warning in report.host.warnings),
     ]
     return "\n".join(parts)

@@ -20,7 +20,11 @@ def bench(
         ),
     ] = "fp32,int8",
     runs: Annotated[
-        int | None, typer.Option(help="Rounds to time; as many as fit into 20 seconds if absent.")
+        int | None, typer.Option(help="Rounds to time; as many as fit into --duration if absent.")
+    ] = None,
+    warmup: Annotated[int, typer.Option(help="Runs of each model before the first round.")] = 2,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds of timing; about 20, in 300 rounds at most, if absent.")
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the numbers to this JSON file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw them into this .png file.")] = None,
@@ -50,6 +54,8 @@ def bench(
         batch=batch,
         baselines=names,
         runs=runs,
+        warmup=warmup,
+        duration=duration,
         announce=announce,
         advance=advance,
     )

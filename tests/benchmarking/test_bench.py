@@ -99,7 +99,8 @@ def test_json(report: BenchReport) -> None:
 def test_numbers_fit_together(report: BenchReport) -> None:
     ours = report.results[0]
     for result in report.results:
-        assert 0 < result.p10_ms <= result.median_ms <= result.p90_ms
+        assert 0 < result.p10_ms <= result.median_ms <= result.p90_ms <= result.p99_ms
+        assert result.images_per_second == 2e3 / result.median_ms
         assert result.file_bytes > 0
         assert result.name == "ort" or report.speedup[result.name] == result.median_ms / ours.median_ms
     assert report.results[3].file_bytes == ours.file_bytes
@@ -110,11 +111,15 @@ def test_numbers_fit_together(report: BenchReport) -> None:
     assert report.peak_gmacs > 0
 
 
-def test_text(report: BenchReport) -> None:
+def test_text(report: BenchReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     text = render(report)
-    for word in ("fp32", "int8", "portable", *LAYERS, "all binary layers", report.host.kernel):
+    for word in ("fp32", "int8", "portable", *LAYERS, "3 binary layers", "all nodes", report.host.kernel):
         assert word in text
-    assert max(map(len, text.splitlines())) < 160
+    lines = [line.split("  ")[0] for line in text.splitlines()]
+    for name in (*LAYERS, *(node.name for node in report.float_nodes)):
+        assert lines.count(name) == 1
+    assert max(len(line) for line in text.splitlines() if not line.startswith("host:")) <= 80
 
 
 def test_plot(report: BenchReport, tmp_path: Path) -> None:
@@ -140,7 +145,7 @@ def test_command_line(small_model_path: Path, tmp_path: Path, capsys: pytest.Cap
         main(["bench", str(small_model_path), "--runs", "2", "--baseline", "fp32", "--json", str(target)])
     assert not exit_info.value.code
     captured = capsys.readouterr()
-    assert "all binary layers" in captured.out
+    assert "3 binary layers" in captured.out
     assert "round 2 of 2" in captured.err
     assert_schema(json.loads(target.read_text()), SCHEMA)
 
@@ -152,6 +157,9 @@ def test_command_line(small_model_path: Path, tmp_path: Path, capsys: pytest.Cap
         (["--threads", "0"], "--threads"),
         (["--batch", "0"], "--batch"),
         (["--runs", "0"], "--runs"),
+        (["--warmup", "0"], "--warmup"),
+        (["--duration", "nan"], "--duration"),
+        (["--runs", "1", "--duration", "1"], "--duration"),
         (["--plot", "picture.svg"], ".png"),
     ],
 )

@@ -28,6 +28,26 @@ def test_rounds_fill_the_time() -> None:
     assert timing.choose_rounds(0.0) == timing.MOST_ROUNDS
 
 
+def test_means_tell_layers_apart_that_ticks_do_not() -> None:
+    rng = np.random.default_rng(0)
+    # Two layers of 3.2 and 3.4 us by a clock of whole microseconds, and now and then another program.
+    ticks = [
+        np.floor(time + rng.uniform(size=400)) + 500 * (rng.uniform(size=400) < 0.05) for time in (3.2, 3.4)
+    ]
+    assert np.median(ticks[0]) == np.median(ticks[1]) == 3
+    means = [timing.trimmed_mean(values) for values in ticks]
+    assert 0.1 < means[1] - means[0] < 0.3
+    assert timing.trimmed_mean([1.0, 2.0, 6.0]) == 3.0
+
+
+def test_a_duration_and_a_warm_up() -> None:
+    assert timing.choose_rounds(0.2, 2.0) == 10
+    assert timing.choose_rounds(0.01, 60.0) == 6000
+    calls: list[str] = []
+    timing.time_in_rounds({"a": lambda: calls.append("a")}, 2, warmup=5)
+    assert len(calls) == 5 + 2 * 2
+
+
 def test_percentiles() -> None:
     measured = timing.Timing(tuple(float(i) for i in range(11)))
     assert (measured.percentile(10), measured.median, measured.percentile(90)) == (1.0, 5.0, 9.0)
@@ -59,9 +79,9 @@ def test_profile_becomes_tables(tmp_path: Path) -> None:
     binary, others = layer_times.split_times(
         nodes, overhead, {"layer": 30_000}, np.array([6.0, 2.0]), {"getitem": "conv1"}
     )
-    # 30000 MACs in 10 us are 3 G MAC/s, half of 6; in 20 us 1.5, three quarters of 2.
-    assert binary == (layer_times.LayerTime("layer", 30_000, 15.0, 0.625),)
-    assert others == (layer_times.NodeTime("conv1", "Conv", 25.0),)
+    # 30000 MACs in 15 us are 2 G MAC/s, half of the mean peak, 4.
+    assert binary == (layer_times.LayerTime("layer", 30_000, 15.0, 0.5, 15.0),)
+    assert others == (layer_times.NodeTime("conv1", "Conv", 25.0, 25.0),)
 
 
 def test_overhead_is_never_negative_nor_another_programs_time() -> None:
