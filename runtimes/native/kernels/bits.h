@@ -1,4 +1,4 @@
-// What a bit means. This is the C++ mirror of rbnn_deploy/bits.py, which is the definition:
+// The meaning of a bit. This is the C++ mirror of rbnn_deploy/bits.py, which is the definition:
 //
 // 1. A bit is 1 for +1 and 0 for -1.
 // 2. bit = (value >= threshold): both zeros are +1 against 0, a NaN is -1.

@@ -1,4 +1,4 @@
-// What the processor, and the operating system on it, can execute.
+// The instructions that the processor, and the operating system on it, can execute.
 
 #pragma once
 

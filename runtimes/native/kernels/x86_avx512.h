@@ -1,4 +1,4 @@
-// What AVX-512 kernels of several operations share. For files that are compiled for AVX-512 alone.
+// Code that the AVX-512 kernels of several operations share. For files that are compiled for AVX-512 alone.
 
 #pragma once
 

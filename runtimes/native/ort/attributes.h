@@ -13,8 +13,8 @@ namespace rbnn::ort {
 // Reads and validates them all. Throws std::invalid_argument that names the attribute that is missing or wrong.
 Attributes read_attributes(const OrtApi& api, const OrtKernelInfo* info);
 
-// What decides the output's shape: strides, pads and dilations. Nothing where one is missing or wrong: shape inference
-// stays silent, and read_attributes says what is wrong when the session is made.
+// The attributes that decide the output's shape: strides, pads and dilations. Nothing where one is missing or wrong:
+// shape inference stays silent, and read_attributes names the fault when the session is made.
 std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferContext* context);
 
 // Names, types and values of the attributes, as JSON (info/info.h).

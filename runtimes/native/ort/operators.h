@@ -9,7 +9,7 @@
 
 namespace rbnn::ort {
 
-// An OrtCustomOp that remembers what it is called, and whose it is: shape inference is not handed the function table.
+// An OrtCustomOp that remembers its name and its owner: shape inference is not handed the function table.
 struct Operator : OrtCustomOp {
   const OrtApi* api;
   const char* name;

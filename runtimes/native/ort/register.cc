@@ -1,4 +1,4 @@
-// What ONNX Runtime calls first, by its name: registers every operator of operators.inc.
+// ONNX Runtime calls this first, by its name: registers every operator of operators.inc.
 
 #include <exception>
 #include <list>

@@ -1,4 +1,4 @@
-// What can be said of BinaryConv2d's output before anything runs.
+// The shape of BinaryConv2d's output, as far as it is known before anything runs.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// What the two files of the NEON kernel share.
+// Code that the two files of the NEON kernel share.
 
 #pragma once
 

@@ -4,13 +4,13 @@
 // words a, b, c of a triple (kernel.h), x is stored as a, a ^ b, ~(a ^ b ^ c): the xor with w's gives d1, e and ~s, and
 // then the majority, e ? ~s : d1, is one bsl.
 //
-//   instruction       for one triple (3 words, 384 binary products a vector)
+//   instruction       for one triple (3 words, 384 binary products per vector)
 //   eor               3
 //   bsl               1   the majority
 //   cnt               2   of ~s and of the majority, in bytes
 //   add, sub          2   into counters of bytes
 //
-// So 8, or 48 products an instruction, where eor, cnt and add of each word on its own take 9. A chain through more words
+// So 8, or 48 products per instruction, where eor, cnt and add of each word on its own take 9. A chain through more words
 // (eor of all, a bsl, cnt and add for every other) tends to 51; a tree of adders on top costs 3 instructions an adder
 // and spares 2.
 //
@@ -83,7 +83,7 @@ inline Counters<kPixels> count(const Word* x, const Word* w, std::size_t n) {
   "add %[t" pixel "0].16b, %[t" pixel "0].16b, v27.16b\n add %[t" pixel "1].16b, %[t" pixel "1].16b, v28.16b\n"
 #define RBNN_SUB(pixel) \
   "sub %[o" pixel "0].16b, %[o" pixel "0].16b, v29.16b\n sub %[o" pixel "1].16b, %[o" pixel "1].16b, v30.16b\n"
-// In the first triple the counts are what the counters become.
+// In the first triple the counters become the counts.
 #define RBNN_COUNT_FIRST(pixel) "cnt %[t" pixel "0].16b, v23.16b\n cnt %[t" pixel "1].16b, v24.16b\n"
 #define RBNN_SUB_FIRST(pixel) \
   "sub %[o" pixel "0].16b, v31.16b, v29.16b\n sub %[o" pixel "1].16b, v31.16b, v30.16b\n"

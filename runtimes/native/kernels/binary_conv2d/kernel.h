@@ -1,4 +1,4 @@
-// What one instruction set contributes to the binary convolution: two functions on raw pointers. Row sums and sign
+// The part of one instruction set in the binary convolution: two functions on raw pointers. Row sums and sign
 // packing are operations of their own; everything around them (geometry, packing of weights, gathering of taps, threads)
 // is shared and lives in the other files of this directory.
 //

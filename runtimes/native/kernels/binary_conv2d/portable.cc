@@ -1,7 +1,7 @@
 // The kernel that every processor runs, and the one to read first: plain C++17, written so that a compiler can use
 // whatever vectors the target's baseline has (SSE2, NEON).
 //
-// Overflow: a byte counter takes at most 8 a word, so 31 words (248) are counted in bytes before they are widened.
+// Overflow: a byte counter takes at most 8 per word, so 31 words (248) are counted in bytes before they are widened.
 // Tail: panels are padded with zero weights; the epilogue stops at the last channel.
 
 #include "kernels/binary_conv2d/kernel.h"

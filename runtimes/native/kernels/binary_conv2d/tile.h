@@ -1,4 +1,4 @@
-// Which windows a tile reads: what the kernels of x86 share.
+// The windows that a tile reads, for all x86 kernels.
 //
 // In an unnamed namespace, so that each kernel's file keeps a copy of its own, compiled with its own flags.
 

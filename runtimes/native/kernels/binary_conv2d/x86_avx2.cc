@@ -2,15 +2,15 @@
 // a table in a register (vpshufb), which gives counts in bytes.
 //
 // multiply. A vector is 8 output channels' 32-bit words of one k, the window's word is broadcast by a load. A tile is
-// 4 pixels by 1 panel. Looking up takes 7 instructions a vector (and, shift, and, two vpshufb, two vpaddb), so full
+// 4 pixels by 1 panel. Looking up takes 7 instructions per vector (and, shift, and, two vpshufb, two vpaddb), so full
 // adders first make fewer vectors of more weight: 6 triples, 18 words, are counted at once, as 2 vectors of weight 1,
 // 2 of weight 2, 1 of 4 and 1 of 8. The tables hold weighed counts, so one byte counter serves all.
 //
 //   for 18 words: 18 xor, 6 x 3 for the triples' majorities, 6 full adders of 5, 6 x 7 - 1 to count, 3 to widen: 110,
 //   where triples alone take 6 x 20 + 3, and words on their own 18 x 8 + 3.
 //
-// All of them run on ports 0, 1 and 5 (vpshufb on 1 and 5, on Haswell on 5 alone), three a cycle: 37 cycles. The 36
-// loads, two or three a cycle, are no limit.
+// All of them run on ports 0, 1 and 5 (vpshufb on 1 and 5, on Haswell on 5 alone), three per cycle: 37 cycles. The 36
+// loads, two or three per cycle, are no limit.
 //
 // Overflow: a byte of a block counts at most 18 x 8 = 144 bits; of the last, at most 5, triples 120. A 32-bit lane
 // counts bits of one window, fewer than 2^24.

@@ -1,4 +1,4 @@
-// What the two files of the AVX-512 kernel share.
+// Code that the two files of the AVX-512 kernel share.
 
 #pragma once
 

@@ -4,7 +4,7 @@
 // (an embedded broadcast: the load ports do it), so nothing is shuffled and nothing is summed across lanes. A tile is
 // 6 pixels by 2 panels with two counters each, 24 of the 32 registers; a weight vector is loaded once for 6 pixels.
 //
-//   instruction       ports (Intel)  ports (Zen 4)   for one triple (3 words, 1536 binary products a vector)
+//   instruction       ports (Intel)  ports (Zen 4)   for one triple (3 words, 1536 binary products per vector)
 //   vpxord {1to16}    0 5            0 1 2 3 / 2     3
 //   vpternlogd        0 5            0 1 2 3 / 2     1
 //   vpopcntd          5              0 1 / 2         2
@@ -38,7 +38,7 @@ inline void count_triple(const Word* x, __m512i a, __m512i ab, __m512i abc, __m5
   twos = _mm512_add_epi32(twos, _mm512_popcnt_epi32(_mm512_ternarylogic_epi32(e, s, d1, 0x3a)));
 }
 #else
-// The same as above, which is what the sanitizers see. As intrinsics, GCC 12 keeps a word that it has broadcast for one
+// The same as above, for the sanitizers. As intrinsics, GCC 12 keeps a word that it has broadcast for one
 // panel in a register for the next, and copies counters: more registers than there are, and the loop, spilling, ran at
 // half this speed. Here the words are broadcast by the xor, and counters stay where they are.
 inline void count_triple(const Word* x, __m512i a, __m512i ab, __m512i abc, __m512i& ones, __m512i& twos) {
@@ -96,7 +96,7 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
     }
   }
 
-  // What the next tile will read and write, which the hardware does not foresee from a few lines a pixel.
+  // The next tile reads and writes these; the hardware does not foresee it from a few lines per pixel.
   const float* residual = p.residual + index * p.residual_stride + channel;
   float* output = p.output + index * p.output_stride + channel;
   const float* next_residual = residual + kPixels * p.residual_stride;
@@ -168,7 +168,7 @@ void multiply_pixels(const Product& p, Cursor& cursor, std::size_t index, std::s
   std::size_t panel = begin;
   for (; panel + kTilePanels <= end; panel += kTilePanels) {
     const bool full = p.channels >= (panel + kTilePanels) * kLanes;
-    if (kPixels == kTilePixels && full) {  // what nearly all tiles are
+    if (kPixels == kTilePixels && full) {  // nearly all tiles
       multiply_tile<kPixels, kTilePanels, true>(p, tile, panel, index);
     } else {
       multiply_tile<kPixels, kTilePanels, false>(p, tile, panel, index);

@@ -8,7 +8,7 @@ namespace rbnn {
 const KernelTable<PopcountPeak>& popcount_peak_kernels();
 
 // Times an instruction set's loop on the calling thread, for about a quarter of a millisecond: short enough that an
-// interruption spoils few measurements of many. Returns binary multiply-accumulates a second.
+// interruption spoils few measurements of many. Returns binary multiply-accumulates per second.
 double measure_popcount_peak(Isa isa);
 
 }  // namespace rbnn

@@ -17,7 +17,7 @@ inline double halve(__m512d v) {
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
-// Rows are interleaved to hide the latency of an addition, 4 cycles: two chains a row, two additions a cycle.
+// Rows are interleaved to hide the latency of an addition, 4 cycles: two chains per row, two additions per cycle.
 // Lanes behind a row's end add +0, which changes nothing: a lane starts at +0 and so is never -0.
 template <std::size_t kRows>
 inline void sum_interleaved(const float* x, std::size_t length, double* sums) {

@@ -1,4 +1,4 @@
-// AVX2: eight comparisons a vector; vmovmskps collects their sign bits.
+// AVX2: eight comparisons per vector; vmovmskps collects their sign bits.
 
 #include <immintrin.h>
 
