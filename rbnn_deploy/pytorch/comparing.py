@@ -1,6 +1,5 @@
 """The PyTorch module as a subject of a comparison (rbnn_deploy.comparing)."""
 
-import copy
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from rbnn_deploy.comparing.traces import TORCH, Binarised, Float32, Replay, Trace
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.pytorch.folding.user_code import copied
 from rbnn_deploy.pytorch.layers import binary_layers
 from rbnn_deploy.pytorch.layers.signs import sample_mean
 
@@ -26,7 +26,7 @@ class TorchSubject:
     name = TORCH
 
     def __init__(self, module: nn.Module) -> None:
-        self._module = copy.deepcopy(module).eval()
+        self._module = copied(module).eval()
 
     def run(self, x: Float32) -> Float32:
         """See `Subject`."""

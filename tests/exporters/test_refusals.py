@@ -146,6 +146,8 @@ def test_shells_around_a_module_are_taken_off(wrap: Callable[[], nn.Module]) -> 
 def test_a_refusal_is_all_that_is_printed() -> None:
     # In a process of its own: torch's loggers keep the stderr that they found first.
     code = """
+import warnings
+warnings.filterwarnings("ignore", ".*never learned")  # a network that was not trained
 from test_refusals import Network, UserError, convert
 for forward in (
     lambda layer, x: layer(x) if x.sum() > 0 else x,

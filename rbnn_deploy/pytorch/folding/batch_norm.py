@@ -6,6 +6,7 @@ Preconditions, each with its reason when it does not hold:
 2. The BatchNorm is in evaluation mode and tracks running statistics: its map is a constant.
 3. Its input is the output of one binary convolution, which nobody else uses.
 4. Both modules are called once.
+5. It is a BatchNorm2d and no subclass, without hooks: it computes what its class does.
 
 The graph is only read; the module keeps its structure, and the BatchNorm is replaced by an identity.
 Where a precondition fails the BatchNorm simply stays, and the exporter may still fuse it.
@@ -19,6 +20,7 @@ from torch import nn
 
 from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
+from rbnn_deploy.pytorch.folding.user_code import code_around
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,15 @@ def fold_batch_norms(module: nn.Module) -> list[BatchNormFold]:
 
 def _refusal(modules: dict[str, nn.Module], calls: Counter[str], name: str, producer: object) -> str:
     norm = modules[name]
-    if norm.training or not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None:
-        return "it is not in evaluation mode with running statistics"
+    if code := code_around(norm):
+        return code
+    if norm.training or type(norm) is not nn.BatchNorm2d or norm.running_mean is None:
+        return "it is not a plain BatchNorm2d in evaluation mode with running statistics"
     if not isinstance(producer, torch.fx.Node) or producer.op != "call_module":
         return "its input is not the output of a module"
     if not isinstance(modules[str(producer.target)], BinaryConv2d):
         return "its input is not the output of a binary convolution"
     if len(producer.users) != 1:
         return f"the output of {producer.target} is used elsewhere too"
-    if calls[name] != 1 or calls[str(producer.target)] != 1:
-        return "it or its convolution is called more than once"
-    return ""
+    once = calls[name] == calls[str(producer.target)] == 1
+    return "" if once else "it or its convolution is called more than once"

@@ -13,6 +13,7 @@ from torch import nn
 from rbnn_deploy.bits import pack_signs
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
+from rbnn_deploy.pytorch.folding.user_code import check_layer
 from rbnn_deploy.pytorch.layers import BinaryLayer
 
 
@@ -39,8 +40,10 @@ def fold_layer(layer: BinaryLayer, name: str) -> tuple[BinaryConv2d, FoldedWeigh
         name: What it is called in the report and in an error; empty where it is the whole network.
 
     Raises:
-        UserError: A weight is not finite, or its weights, scale or bias do not fit its attributes.
+        UserError: See `check_layer`; or a weight is not finite, or its weights, scale or bias do not fit its
+            attributes.
     """
+    check_layer(layer, name)
     where = f"layer {name}" if name else "the layer"
     attributes, affine, weight = layer.attributes, layer.affine, layer.effective_weight().detach()
     if not torch.isfinite(weight).all():

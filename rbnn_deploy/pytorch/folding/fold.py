@@ -1,6 +1,5 @@
 """Runs the folding passes in their order on a copy of a network."""
 
-import copy
 import warnings
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.folding.batch_norm import BatchNormFold, fold_batch_norms
 from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
 from rbnn_deploy.pytorch.folding.binary_weights import FoldedWeights, fold_binary_layers
+from rbnn_deploy.pytorch.folding.user_code import batch_dependent, check_initialised, copied
 from rbnn_deploy.pytorch.layers import binary_layers
 
 
@@ -43,15 +43,23 @@ def fold(module: nn.Module) -> FoldedNetwork:
         module: Any module that contains binary layers; it is not changed.
 
     Raises:
-        UserError: The module has no binary layer, or a layer's weights, scale or bias are not finite.
+        UserError: The module has no binary layer, code of a user's changes what a binary layer computes, a
+            layer has no weights yet, or its weights, scale or bias are not finite.
     """
-    copied = copy.deepcopy(unwrapped(module)).eval()
-    for name, child in list(copied.named_modules()):  # shells that change only how a module runs
+    check_initialised(module)
+    network = copied(unwrapped(module)).eval()
+    for name, child in list(network.named_modules()):  # shells that change only how a module runs
         if child is not (inner := unwrapped(child)):
-            copied.set_submodule(name, inner)
-    _warn_of_untrained(copied)
+            network.set_submodule(name, inner)
+    _warn_of_untrained(network)
+    for name in batch_dependent(network):
+        warnings.warn(
+            f"{name or type(network).__name__} is a BatchNorm without running statistics, so each result "
+            "depends on the other samples of its batch; build it with track_running_stats=True",
+            stacklevel=2,
+        )
     with np.errstate(all="ignore"):  # values that are not finite are refused below, with the layer's name
-        folded, layers = fold_binary_layers(copied)
+        folded, layers = fold_binary_layers(network)
     if not layers and not any(isinstance(child, BinaryConv2d) for child in folded.modules()):
         raise UserError(
             f"{type(module).__name__} has no binary layer; build it with rbnn_deploy.RotatedBinaryConv2d"

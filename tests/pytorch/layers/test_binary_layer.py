@@ -134,7 +134,14 @@ def test_it_is_inspected(network: Network, tmp_path) -> None:
     file = tmp_path / "checkpoint"
     file.write_bytes(b"")
     loaded = LoadedNetwork(
-        network, "own", 5, (3, 8, 8), (0.0,) * 3, (1.0,) * 3, None, None, "", None, unused_keys=()
+        input_shape=(3, 8, 8),
+        module=network,
+        architecture="own",
+        num_classes=5,
+        class_names=None,
+        sha256="",
+        epoch=None,
+        unused_keys=(),
     )
     layers = {layer.name: layer for layer in inspect_network(loaded, file).layers}
     assert [layer.kind for layer in layers.values()] == ["float", "binary", "binary", "float"]
