@@ -20,7 +20,7 @@ from torch import nn
 
 from rbnn_deploy.benchmarking import BASELINES, BenchReport, bench
 from rbnn_deploy.exporters.onnx import build_model
-from rbnn_deploy.exporters.onnx.float_layers_to_int8 import quantize_float_layers
+from rbnn_deploy.exporters.onnx.quantize import quantize_layers
 from rbnn_deploy.inspecting import format_bytes
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
@@ -51,10 +51,11 @@ def export(name: str, folder: Path, int8_layers: bool) -> Path:
     """Writes a network's deployed model."""
     shape = ARCHITECTURES[name].family.input_shape
     title = name + (", float layers in int8" if int8_layers else "")
-    model, _ = build_model(random_network(name), ModelMetadata(title, shape))
+    built = build_model(random_network(name), ModelMetadata(title, shape), int8=int8_layers)
+    model = built.model
     if int8_layers:
         images = np.random.default_rng(0).standard_normal((8, *shape), np.float32)
-        model = quantize_float_layers(model, [image[None] for image in images])
+        model = quantize_layers(model, built.int8_layers, [image[None] for image in images])
     path = folder / f"{name.replace('/', '_')}.onnx"
     onnx.save(model, path)
     return path

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import platform
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,42 +62,6 @@ def has_int8_dot_product() -> bool:
     except OSError:
         return False
     return "avx512_vnni" in flags or "avx_vnni" in flags
-
-
-def raise_activations(graph: onnx.GraphProto) -> None:
-    """Moves each Clip and Relu back to its convolution, above what reorders or pools in between, in place.
-
-    Both are non-decreasing and so commute with a maximum and with any reordering, to the bit. Behind a
-    quantised convolution such an activation is nothing but the range of the quantised output.
-    """
-    nodes = [_copy(node) for node in graph.node]
-    uses = Counter([name for node in nodes for name in node.input] + [output.name for output in graph.output])
-    producers = {name: node for node in nodes for name in node.output}
-    for activation in [node for node in nodes if node.op_type in ("Clip", "Relu")]:
-        between = []
-        value = activation.input[0]
-        while uses[value] == 1 and (node := producers.get(value)) is not None:
-            if node.op_type not in ("Transpose", "MaxPool"):
-                break
-            between.append(node)
-            value = node.input[0]
-        source = producers.get(value)
-        if not between or uses[value] != 1 or source is None or source.op_type != "Conv":
-            continue
-        last, first = between[0], between[-1]
-        nodes.remove(activation)
-        nodes.insert(nodes.index(first), activation)
-        last.output[0] = activation.output[0]
-        activation.input[0], activation.output[0] = value, f"{value}.activated"
-        first.input[0] = activation.output[0]
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
-def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    return copy
 
 
 def quantize_static(model: onnx.ModelProto, batches: Iterable[Float32], **options: Any) -> onnx.ModelProto:

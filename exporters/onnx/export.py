@@ -1,7 +1,8 @@
 """Network -> .onnx file, the whole street in one function."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,34 @@ from torch import nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx.finalize import check_opset, finalize
-from rbnn_deploy.exporters.onnx.float_layers_to_int8 import quantize_float_layers
 from rbnn_deploy.exporters.onnx.from_torch import export_graph
-from rbnn_deploy.exporters.onnx.optimize import fuse, simplify, tidy, to_channels_last
+from rbnn_deploy.exporters.onnx.optimize import LeanGraph, optimize_graph
+from rbnn_deploy.exporters.onnx.passes.result import Note
+from rbnn_deploy.exporters.onnx.passes.tidy import tidy
+from rbnn_deploy.exporters.onnx.plain import is_plain_binary_conv, lower_in_place
+from rbnn_deploy.exporters.onnx.quantize import quantize_layers
+from rbnn_deploy.exporters.onnx.topology import describe_topology
 from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.operators import BINARY_CONV2D
 from rbnn_deploy.pytorch.folding import FoldedNetwork, fold
 from rbnn_deploy.version import __version__
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A deployed model in memory.
+
+    Attributes:
+        model: With its function, metadata and plain graph.
+        folded: What the folding passes did.
+        int8_layers: Names of the nodes that are to become int8.
+        notes: What the graph passes did and left, and why.
+    """
+
+    model: onnx.ModelProto
+    folded: FoldedNetwork
+    int8_layers: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)
@@ -34,17 +55,26 @@ class ExportResult:
         size: Its size in bytes.
         folded: What the folding passes did.
         nodes: How many nodes of each operator the graph has.
+        int8_layers: Names of the float layers that became int8, and of what lies between them.
+        notes: What the graph passes did and left, and why.
     """
 
     path: Path
     size: int
     folded: FoldedNetwork
     nodes: dict[str, int]
+    int8_layers: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def build_model(
-    module: nn.Module, metadata: ModelMetadata, *, opset: int = 18, optimize: bool = True
-) -> tuple[onnx.ModelProto, FoldedNetwork]:
+    module: nn.Module,
+    metadata: ModelMetadata,
+    *,
+    opset: int = 18,
+    optimize: bool = True,
+    int8: bool = False,
+) -> BuiltModel:
     """Folds a network and builds its ONNX model in memory.
 
     Args:
@@ -52,6 +82,8 @@ def build_model(
         metadata: Stored in the model; `input_shape` is the shape that is exported.
         opset: Version of ONNX's default domain, at least 18.
         optimize: Simplify, change the layout and fuse; False leaves the graph as torch exports it.
+        int8: Whether float layers that gain by it are to become int8. The graph is arranged for that;
+            `export_onnx` quantises it.
 
     Raises:
         UserError: No binary layers, an opset or input shape that cannot be written, or a module that cannot
@@ -61,15 +93,39 @@ def build_model(
     _check_input_shape(metadata.input_shape)
     _check_parameters(module)
     folded = fold(module)
-    graph = export_graph(folded.module, metadata.input_shape, opset)
-    if optimize:
-        graph = _optimized(graph, metadata.architecture)
-    tidy(graph)
-    if not any(node.op_type == BINARY_CONV2D for node in graph.graph):
+    plain = export_graph(folded.module, metadata.input_shape, opset)
+    if not any(is_plain_binary_conv(node) for graph in plain.graphs() for node in graph):
         raise UserError(
             f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
         )
-    return finalize(graph, metadata, opset), folded
+    with _explained(metadata.architecture, optimize=optimize):
+        topology = describe_topology(plain)
+        lean = optimize_graph(plain, int8=int8) if optimize else _as_it_is(plain)
+        tidy(lean.model)
+        model = finalize(lean.model, metadata, opset, topology)
+    return BuiltModel(model, folded, lean.int8_layers, lean.notes)
+
+
+def _as_it_is(plain: ir.Model) -> LeanGraph:
+    lower_in_place(plain)
+    return LeanGraph(plain, (), ())
+
+
+@contextmanager
+def _explained(name: str, *, optimize: bool) -> Iterator[None]:
+    """Turns an error of the passes, of onnxsim or of onnx's checker into one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # these tools quote whole graphs in errors of many types
+        kind = type(error).__name__
+        advice = (
+            "export it as it is with simplify=False or --no-simplify, and please report it"
+            if optimize
+            else "please report it"
+        )
+        raise UserError(f"the graph of {name} cannot be written ({kind}); {advice}") from error
 
 
 def _check_input_shape(shape: Any) -> None:
@@ -90,19 +146,6 @@ def _check_parameters(module: nn.Module) -> None:
             )
 
 
-def _optimized(graph: ir.Model, name: str) -> ir.Model:
-    try:
-        graph = simplify(graph)
-        to_channels_last(graph)
-        fuse(graph)
-    except Exception as error:  # onnxsim and the rewriter quote whole graphs in errors of many types
-        raise UserError(
-            f"the graph of {name} cannot be simplified ({type(error).__name__}); export it as it is with "
-            "simplify=False or --no-simplify, and please report it"
-        ) from error
-    return graph
-
-
 def export_onnx(
     module: nn.Module,
     path: str | Path,
@@ -121,18 +164,27 @@ def export_onnx(
         opset: See `build_model`.
         optimize: See `build_model`.
         calibration: Images as the model takes them, float32 [n, C, H, W] each; with them the float layers
-            that gain by it become int8 (`quantize_float_layers`). None leaves all of them float.
+            that gain by it become int8 (`quantize_layers`). None leaves all of them float.
 
     Raises:
-        UserError: See `build_model`, `quantize_float_layers` and `rbnn_deploy.files.atomic_write`.
+        UserError: See `build_model`, `quantize_layers` and `rbnn_deploy.files.atomic_write`; or int8 is asked
+            for together with a graph that is left as it is.
     """
-    model, folded = build_model(
-        module, replace(metadata, version=__version__), opset=opset, optimize=optimize
+    if calibration is not None and not optimize:
+        raise UserError(
+            "int8 float layers need the simplified graph; leave out simplify=False or --no-simplify"
+        )
+    built = build_model(
+        module,
+        replace(metadata, version=__version__),
+        opset=opset,
+        optimize=optimize,
+        int8=calibration is not None,
     )
-    if calibration is not None:
-        model = quantize_float_layers(model, calibration)
+    model = built.model
+    if calibration is not None and built.int8_layers:
+        model = quantize_layers(model, built.int8_layers, calibration)
     content = model.SerializeToString(deterministic=True)
     atomic_write_bytes(Path(path), content)
-    return ExportResult(
-        Path(path), len(content), folded, dict(Counter(node.op_type for node in model.graph.node))
-    )
+    nodes = dict(Counter(node.op_type for node in model.graph.node))
+    return ExportResult(Path(path), len(content), built.folded, nodes, built.int8_layers, built.notes)

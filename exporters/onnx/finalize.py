@@ -8,6 +8,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx.functions import INPUTS, binary_conv2d_function, function_opsets
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION
+from rbnn_deploy.topology import PROPERTY
 from rbnn_deploy.version import __version__
 
 OLDEST_OPSET = 18  # BitwiseAnd
@@ -44,7 +45,7 @@ def _give_every_layer_a_residual(model: ir.Model) -> None:
         node.replace_input_with(len(INPUTS) - 1, zero)
 
 
-def finalize(model: ir.Model, metadata: ModelMetadata, opset: int) -> onnx.ModelProto:
+def finalize(model: ir.Model, metadata: ModelMetadata, opset: int, topology: str) -> onnx.ModelProto:
     """Turns the graph into a checked model.
 
     The function is attached last, because tools in between would inline or drop it.
@@ -53,6 +54,7 @@ def finalize(model: ir.Model, metadata: ModelMetadata, opset: int) -> onnx.Model
         model: The lean graph; changed in place.
         metadata: Stored in the model's properties.
         opset: Version of ONNX's default domain that the graph uses.
+        topology: The plain graph (rbnn_deploy.topology), stored in the model's properties.
 
     Returns:
         A model with the oldest IR version that its opset allows (8 for opset 18).
@@ -72,6 +74,6 @@ def finalize(model: ir.Model, metadata: ModelMetadata, opset: int) -> onnx.Model
     del proto.functions[:]
     proto.functions.append(binary_conv2d_function(opset))
     del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, metadata.to_properties())
+    onnx.helper.set_model_props(proto, {**metadata.to_properties(), PROPERTY: topology})
     onnx.checker.check_model(proto, full_check=True)
     return proto

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from onnxscript import ir, opset18, values
+from onnxscript import ir, values
 from torch import nn
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.exporters.onnx.rules.common import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, binary_conv2d_schema
+from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, PLAIN_VERSION, is_plain_binary_conv
+from rbnn_deploy.operators import BINARY_CONV2D, binary_conv2d_schema
 
 INPUT, OUTPUT, BATCH = "input", "logits", "N"
 SCOPES = "pkg.torch.onnx.name_scopes"  # where torch's exporter notes the module that a node comes from
 
-_binary_conv2d = values.Op(values.Opset(DOMAIN, DOMAIN_VERSION), BINARY_CONV2D, binary_conv2d_schema())
+_plain = values.Opset(PLAIN_DOMAIN, PLAIN_VERSION)
+_binary_conv2d = values.Op(_plain, BINARY_CONV2D, binary_conv2d_schema(PLAIN_DOMAIN, PLAIN_VERSION))
 
 
 def _translate_binary_conv2d(
@@ -34,9 +35,9 @@ def _translate_binary_conv2d(
     groups: int,
     threshold: str,
 ) -> Any:
-    """Translates `torch.ops.rbnn.binary_conv2d`: channels-first outside, channels-last inside."""
-    y = _binary_conv2d(
-        opset18.Transpose(x, perm=list(TO_CHANNELS_LAST)),
+    """Translates `torch.ops.rbnn.binary_conv2d`, which is channels-first, to the plain graph's operator."""
+    return _binary_conv2d(
+        x,
         weight,
         scale,
         bias,
@@ -48,7 +49,6 @@ def _translate_binary_conv2d(
         threshold=threshold,
         activation="none",
     )
-    return opset18.Transpose(y, perm=list(TO_CHANNELS_FIRST))
 
 
 @contextlib.contextmanager
@@ -81,20 +81,15 @@ def _name_float_layers(graph: ir.Graph) -> None:
 
 
 def _name_binary_layers(graph: ir.Graph) -> None:
-    """Names each BinaryConv2d after its module, and notes its output's shape, which no schema could infer."""
+    """Names each binary layer after its module."""
     seen: Counter[str] = Counter()
     for node in graph:
-        if node.op_type != BINARY_CONV2D:
+        if not is_plain_binary_conv(node):
             continue
         scopes = [scope.strip("' ") for scope in node.metadata_props.get(SCOPES, "[]").strip("[]").split(",")]
         name = scopes[-2] if len(scopes) > 1 and scopes[-2] else BINARY_CONV2D
         seen[name] += 1
         node.name = name if seen[name] == 1 else f"{name}#{seen[name]}"
-        for use in node.outputs[0].uses():
-            shape = use.node.outputs[0].shape
-            if use.node.op_type == "Transpose" and shape is not None:
-                node.outputs[0].shape = ir.Shape([shape[axis] for axis in TO_CHANNELS_LAST])
-        node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
 
 
 def _check_output(graph: ir.Graph, name: str) -> None:

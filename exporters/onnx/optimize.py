@@ -1,59 +1,82 @@
-"""Exported graph -> lean graph: onnxsim, channels-last layout, fusion."""
+"""Plain graph -> lean graph: the passes, in their order.
 
-import onnxsim
-from onnx_ir.passes import Sequential
-from onnx_ir.passes import common as passes
+1. onnxsim, at the level of channels-first standard operators.
+2. What is easier to see channels-first: BatchNorm into the head, activations in front of max pools.
+3. The layout, chosen once.
+4. One node per binary layer.
+5. Float or int8, decided once; then each float layer is written as that kind runs it fastest.
+
+No pass undoes what another did. Each says what it changed and what it left, and why (`Note`).
+"""
+
+from dataclasses import dataclass
+
 from onnxscript import ir
-from onnxscript.rewriter.pattern import RewriteRuleSet
 
-from rbnn_deploy.exporters.onnx.rules import fusion_rules, hoisting_rules, layout_rules
+from rbnn_deploy.exporters.onnx.layout import ChannelsLast
+from rbnn_deploy.exporters.onnx.passes.fold_batch_norm import FoldBatchNorm
+from rbnn_deploy.exporters.onnx.passes.fuse_binary_conv import FuseBinaryConv
+from rbnn_deploy.exporters.onnx.passes.hoist import HoistAboveMaxPool
+from rbnn_deploy.exporters.onnx.passes.int8 import int8_layers
+from rbnn_deploy.exporters.onnx.passes.mean_as_product import MeanAsProduct
+from rbnn_deploy.exporters.onnx.passes.pair_pixels import PairPixels
+from rbnn_deploy.exporters.onnx.passes.place_activation import PlaceActivation
+from rbnn_deploy.exporters.onnx.passes.prelu import PreluAsMinMax
+from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass, Note
+from rbnn_deploy.exporters.onnx.passes.simplify import simplify
+from rbnn_deploy.exporters.onnx.passes.tidy import clean
 
-MAX_ROUNDS = 1000
 
+@dataclass(frozen=True)
+class LeanGraph:
+    """An optimised graph.
 
-def simplify(model: ir.Model) -> ir.Model:
-    """Runs onnxsim: constant folding, BatchNorm into float convolutions, removal of what does nothing.
-
-    Its own numerical check is left out: it cannot run our operator. `rbnn-deploy compare` does that.
+    Attributes:
+        model: The graph.
+        int8_layers: Names of the nodes to quantise; empty where none gains.
+        notes: What the passes did and left, in their order.
     """
-    proto, _ = onnxsim.simplify(ir.to_proto(model), check_n=0)
-    simplified: ir.Model = ir.from_proto(proto)
-    return simplified
+
+    model: ir.Model
+    int8_layers: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
-def _apply(rules: RewriteRuleSet, model: ir.Model) -> None:
-    """Applies rules until none of them matches; each moves a node one step, so long chains take rounds."""
-    clean = Sequential(
-        passes.IdentityEliminationPass(),
-        passes.CommonSubexpressionEliminationPass(),
-        passes.RemoveUnusedNodesPass(),
+def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
+    """Runs all passes.
+
+    Args:
+        plain: As `export_graph` returns it; it is used up.
+        int8: Whether float layers that gain by it are to become int8.
+    """
+    notes: list[Note] = []
+
+    def run(*passes: ExplainedPass) -> None:
+        for one in passes:
+            notes.extend(one(model).notes)
+            clean(model)
+
+    model = simplify(plain)
+    run(
+        FoldBatchNorm(),
+        HoistAboveMaxPool(),
+        ChannelsLast(),
+        FuseBinaryConv(),
+        PreluAsMinMax(),
+        MeanAsProduct(),
     )
-    for _ in range(MAX_ROUNDS):
-        count = rules.apply_to_model(model)
-        clean(model)
-        if not count:
-            return
-    raise RuntimeError("the rewrite rules do not come to an end")
+    quantized = int8_layers(model.graph) if int8 else set()
+    run(PairPixels(quantized))
+    run(PlaceActivation(quantized))
+    names = _named(model.graph, quantized)
+    return LeanGraph(model, names, tuple(notes))
 
 
-def to_channels_last(model: ir.Model) -> None:
-    """Moves every Transpose out of the region of binary layers, in place."""
-    _apply(hoisting_rules(), model)
-    _apply(layout_rules(), model)
-
-
-def fuse(model: ir.Model) -> None:
-    """Makes one node of each binary layer, in place."""
-    _apply(fusion_rules(), model)
-
-
-def tidy(model: ir.Model) -> None:
-    """Moves constants to the initializers, once each, and drops what nobody uses, in place."""
-    Sequential(
-        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        passes.DeduplicateInitializersPass(),
-        passes.RemoveUnusedNodesPass(),
-        passes.RemoveUnusedOpsetsPass(),
-        passes.ClearMetadataAndDocStringPass(),
-        passes.TopologicalSortPass(),
-    )(model)
+def _named(graph: ir.Graph, nodes: set[ir.Node]) -> tuple[str, ...]:
+    """Returns the names of nodes, in their order, after giving one to each that has none."""
+    taken = {node.name for node in graph}
+    for index, node in enumerate(graph):
+        if node in nodes and not node.name:
+            node.name = f"{node.op_type}_{index}"
+            assert node.name not in taken
+    return tuple(str(node.name) for node in graph if node in nodes)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from rbnn_deploy.benchmarking.dequantize import dequantize
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
 from rbnn_deploy.benchmarking.host import describe_host, read_clock, read_state
 from rbnn_deploy.benchmarking.layer_times import profiler_overhead, read_profile, split_times
@@ -26,7 +25,11 @@ from rbnn_deploy.runtimes import Runtime, load_model
 from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime, create_session
 
 BASELINES = ("fp32", "int8", "portable")
+FLOAT_BASELINES = {"fp32", "int8"}
 CALIBRATION_IMAGES = 8
+NO_PLAIN_GRAPH = (
+    "no float baseline: an earlier version wrote this file, without its plain graph; export it again"
+)
 PROFILED = "profiled"
 SETTLE_SECONDS = 0.03  # far longer than ONNX Runtime's threads spin
 LONGEST = 86_400  # seconds of timing
@@ -42,19 +45,24 @@ def build_baselines(path: Path, names: Sequence[str], folder: Path, images: Floa
         folder: Where new files go.
         images: Inputs that calibrate int8, float32 [n, C, H, W].
 
+    Returns:
+        The baselines; without "fp32" and "int8" where the file does not hold its plain graph.
+
     Raises:
-        UserError: There is no baseline of a name.
+        UserError: There is no baseline of a name, or the model's plain graph is damaged.
     """
     for name in names:
         if name not in BASELINES:
             raise UserError(f"there is no baseline {name!r}; choose from {', '.join(BASELINES)}")
     candidates = []
-    if {"fp32", "int8"} & set(names):
-        real = float_baseline(dequantize(onnx.load(path)))
-        onnx.save(real, folder / "fp32.onnx")
-    if "int8" in names:
-        onnx.save(quantize_static(real, [image[None] for image in images]), folder / "int8.onnx")
+    plain = float_baseline(onnx.load(path)) if FLOAT_BASELINES & set(names) else None
+    if plain is not None:
+        onnx.save(plain, folder / "fp32.onnx")
+    if plain is not None and "int8" in names:
+        onnx.save(quantize_static(plain, [image[None] for image in images]), folder / "int8.onnx")
     for name in dict.fromkeys(names):
+        if plain is None and name in FLOAT_BASELINES:
+            continue
         candidates.append(Candidate(name, path if name == "portable" else folder / f"{name}.onnx"))
     return candidates
 
@@ -135,9 +143,11 @@ def bench(
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if set(baselines) & {"fp32", "int8"}:
+        if FLOAT_BASELINES & set(baselines):
             announce("building the baselines")
         candidates = [Candidate(OURS, path, library=True), *build_baselines(path, baselines, folder, images)]
+        if {c.name for c in candidates} < {OURS, *baselines}:
+            announce(NO_PLAIN_GRAPH)
         announce("measuring memory")
         memory = {
             c.name: measure_memory(c.path, library=c.library, threads=threads, batch=batch, shape=sizes)

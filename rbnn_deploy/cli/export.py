@@ -26,9 +26,14 @@ def export(
     calibration: Annotated[
         Path | None, typer.Option(help="Images for int8, as --data of compare takes them.")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Print what was fused, layer by layer, and what was not, and why."),
+    ] = False,
 ) -> None:
     """Fold a checkpoint into one-bit weights and write one .onnx file."""
     from rbnn_deploy import api
+    from rbnn_deploy.exporters.onnx.passes.result import render_notes
     from rbnn_deploy.inspecting import format_bytes
 
     result = api.export(
@@ -50,6 +55,10 @@ def export(
             f"they became +1 ({where})",
             err=True,
         )
+    if float_layers == "int8" and not result.int8_layers:
+        typer.echo("note: no float layer of this network gets faster in int8; all stay float32", err=True)
+    if explain:
+        typer.echo(render_notes(result.notes))
     graph = ", ".join(
         f"{count} {name}" for name, count in sorted(result.nodes.items(), key=lambda item: -item[1])
     )

@@ -108,15 +108,20 @@ class BinaryConv2dAttributes:
         return (out[0], out[1])
 
 
-def binary_conv2d_schema() -> onnx.defs.OpSchema:
-    """Builds the operator's schema for tools that ask for one; all attributes are required."""
+def binary_conv2d_schema(domain: str = DOMAIN, version: int = DOMAIN_VERSION) -> onnx.defs.OpSchema:
+    """Builds the operator's schema for tools that ask for one; all attributes are required.
+
+    Args:
+        domain: Of the operator; the exporter has a channels-first form of its own domain.
+        version: Of the domain.
+    """
     parameter, attribute = onnx.defs.OpSchema.FormalParameter, onnx.defs.OpSchema.Attribute
     types = onnx.defs.OpSchema.AttrType
     optional = onnx.defs.OpSchema.FormalParameterOption.Optional
     return onnx.defs.OpSchema(
         BINARY_CONV2D,
-        DOMAIN,
-        DOMAIN_VERSION,
+        domain,
+        version,
         doc="Binary convolution of channels-last activations; see docs/ops/BinaryConv2d.md.",
         inputs=[
             parameter("X", "tensor(float)", "[N, H, W, C]"),

@@ -19,6 +19,14 @@ def test_export_says_what_it_did(cli: Callable, checkpoint: Path, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
+def test_export_explains_layer_by_layer(cli: Callable, checkpoint: Path, tmp_path: Path) -> None:
+    outcome = cli("export", checkpoint, "-o", tmp_path / "model.onnx", "--explain")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    layer = next(i for i, line in enumerate(lines) if line.endswith("conv1") and not line.startswith(" "))
+    assert lines[layer + 1 : layer + 3] == ["  + fused: Add", "  + fused: Clip"]
+
+
 def test_export_is_reproducible(cli: Callable, checkpoint: Path, model: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.onnx"
     assert cli("export", checkpoint, "-o", again).code == 0

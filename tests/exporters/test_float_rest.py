@@ -73,7 +73,8 @@ class MeanOverRows(PooledStem):
 def build(network: type[nn.Module], size: int = 24) -> tuple[nn.Module, onnx.ModelProto]:
     torch.manual_seed(0)
     module = network().eval()
-    model, folded = build_model(module, ModelMetadata(network.__name__, (3, size, size)))
+    built = build_model(module, ModelMetadata(network.__name__, (3, size, size)))
+    model, folded = built.model, built.folded
     return folded.module, model
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.exporters.onnx import build_model, export
+from rbnn_deploy.exporters.onnx import build_model, optimize
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.pytorch.folding import fold
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
@@ -35,7 +35,7 @@ class Network(nn.Module):
 
 
 def convert(module: nn.Module, shape: object = SHAPE, **options: object) -> onnx.ModelProto:
-    return build_model(module.eval(), ModelMetadata("network", shape), **options)[0]
+    return build_model(module.eval(), ModelMetadata("network", shape), **options).model
 
 
 def assert_computes(model: onnx.ModelProto, module: nn.Module) -> None:
@@ -67,7 +67,7 @@ def test_a_failing_optimisation_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
     def fail(_: object) -> None:
         raise ValueError("a dump of the graph " * 100)
 
-    monkeypatch.setattr(export, "fuse", fail)
+    monkeypatch.setattr(optimize, "simplify", fail)
     with pytest.raises(UserError, match="--no-simplify") as caught:
         convert(Network(lambda layer, x: layer(x)))
     assert len(str(caught.value)) < LONGEST_MESSAGE

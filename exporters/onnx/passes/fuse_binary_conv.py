@@ -1,0 +1,192 @@
+"""Fuses what follows a BinaryConv2d into it: y = act(acc * scale + bias + R).
+
+Each layer takes up the one node that reads it, again and again, until one does not fit:
+
+1. Mul(y, m), m per channel or single, without R: scale m, bias m.
+2. Add(y, a), a per channel or single: bias + a. Each composed in float64 and rounded once.
+3. Add(y, r), r another value of the output's own shape, without R: R = r.
+4. Clip(y, -1, 1): activation hardtanh. Relu(y), or Clip(y, 0): activation relu. Nothing follows it.
+
+And at the end, in front of it:
+
+5. R = Add(r, a), a per channel: R = r and bias + a, one pass over the residual less.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from onnxscript import ir
+
+from rbnn_deploy.affine import ChannelAffine
+from rbnn_deploy.exporters.onnx.graph import (
+    Writer,
+    constant_array,
+    only_reader,
+    operand,
+    remove,
+    replace,
+    same_shape,
+    shape_of,
+    text,
+)
+from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
+from rbnn_deploy.exporters.onnx.plain import is_binary_conv
+
+SCALE, BIAS, RESIDUAL = 2, 3, 4  # indices of inputs
+MAP_RANK = 4
+
+
+def _per_channel(value: ir.Value | None, outputs: int) -> npt.NDArray[np.float64] | None:
+    """Returns a constant that broadcasts along the last axis only, as [O]; else None."""
+    array = constant_array(value)
+    if array is None or array.ndim > MAP_RANK or array.dtype != np.float32:
+        return None
+    if array.shape[:-1] != (1,) * (array.ndim - 1) or array.size not in (1, outputs):
+        return None
+    return np.broadcast_to(array.reshape(-1), (outputs,)).astype(np.float64)
+
+
+def _affine(node: ir.Node) -> ChannelAffine | None:
+    scale, bias = constant_array(operand(node, SCALE)), constant_array(operand(node, BIAS))
+    return None if scale is None or bias is None else ChannelAffine(scale.astype(float), bias.astype(float))
+
+
+def _set_affine(node: ir.Node, affine: ChannelAffine) -> None:
+    for index, array in zip((SCALE, BIAS), affine.rounded(), strict=True):
+        node.replace_input_with(index, Writer(node).constant(array))
+
+
+def _activation(node: ir.Node) -> str | None:
+    """Returns the activation that a Clip or Relu is; None for other bounds."""
+    if node.op_type == "Relu":
+        return "relu"
+    bounds = [constant_array(operand(node, index)) for index in (1, 2)]
+    low, high = (None if bound is None else float(bound.reshape(())) for bound in bounds)
+    if (low, high) == (-1.0, 1.0):
+        return "hardtanh"
+    # An absent input is no bound, a computed one an unknown bound.
+    unbounded = high == math.inf or operand(node, 2) is None
+    return "relu" if low == 0.0 and unbounded else None
+
+
+class FuseBinaryConv(ExplainedPass):
+    """Makes one node of each binary layer.
+
+    Precondition: binary layers are BinaryConv2d (channels-last).
+    """
+
+    def run(self, graph: ir.Graph) -> bool:
+        """Changes one graph."""
+        modified = False
+        for conv in [node for node in graph if is_binary_conv(node)]:
+            while (reader := only_reader(conv.outputs[0])) is not None and reader.graph is graph:
+                step = _STEPS.get(reader.op_type) if reader.domain == "" else None
+                if step is None:
+                    break
+                refusal = step(conv, reader)
+                if refusal:
+                    self.note(conv, f"not fused: {reader.op_type}, because {refusal}", done=False)
+                    break
+                self.note(conv, f"fused: {reader.op_type}")
+                modified = True
+            modified |= self._take_offset_of_residual(conv)
+        return modified
+
+    def _take_offset_of_residual(self, conv: ir.Node) -> bool:
+        residual = operand(conv, RESIDUAL)
+        add, affine = None if residual is None else residual.producer(), _affine(conv)
+        if residual is None or add is None or add.op_type != "Add" or affine is None:
+            return False
+        for index in (0, 1):
+            offset, rest = _per_channel(operand(add, index), affine.offset.size), operand(add, 1 - index)
+            if offset is not None and rest is not None and same_shape(rest, residual):
+                conv.replace_input_with(RESIDUAL, rest)
+                _set_affine(conv, ChannelAffine(affine.multiplier, affine.offset + offset))
+                if not residual.uses() and not residual.is_graph_output():
+                    remove([add])
+                self.note(conv, "fused: the constant that is added to the residual")
+                return True
+        return False
+
+
+def _take_over(conv: ir.Node, reader: ir.Node) -> None:
+    """Lets the layer's output stand for its reader's, and moves the layer behind what the reader reads."""
+    output, result = conv.outputs[0], reader.outputs[0]
+    graph = conv.graph
+    assert graph is not None
+    graph.remove(conv)
+    graph.insert_before(reader, conv)
+    for index, value in enumerate(reader.inputs):
+        if value is output:
+            reader.replace_input_with(index, None)
+    output.shape = result.shape if result.shape is not None else output.shape
+    replace(result, output)
+    remove([reader])
+
+
+def _mul(conv: ir.Node, reader: ir.Node) -> str:
+    return _compose(conv, reader, lambda factor: ChannelAffine(factor, np.zeros_like(factor)))
+
+
+def _add(conv: ir.Node, reader: ir.Node) -> str:
+    other = reader.inputs[1 - list(reader.inputs).index(conv.outputs[0])]
+    if constant_array(other) is not None:
+        return _compose(conv, reader, lambda offset: ChannelAffine(np.ones_like(offset), offset))
+    if other is None or other is conv.outputs[0]:
+        return "the residual is the layer's own output"
+    if operand(conv, RESIDUAL) is not None:
+        return "it has a residual already"
+    if not same_shape(other, conv.outputs[0]):
+        ours, theirs = shape_of(conv.outputs[0]), shape_of(other)
+        return f"the residual's shape {theirs} is not known to be the output's {ours}"
+    conv.resize_inputs(RESIDUAL + 1)
+    conv.replace_input_with(RESIDUAL, other)
+    _take_over(conv, reader)
+    return ""
+
+
+def _compose(
+    conv: ir.Node, reader: ir.Node, outer: Callable[[npt.NDArray[np.float64]], ChannelAffine]
+) -> str:
+    """Composes scale and bias with a map per channel."""
+    affine = _affine(conv)
+    if affine is None:
+        return "the layer's scale or bias is not constant"
+    other = reader.inputs[1 - list(reader.inputs).index(conv.outputs[0])]
+    values = _per_channel(other, affine.multiplier.size)
+    if values is None:
+        return "the other operand is not a constant per channel"
+    if reader.op_type == "Mul" and operand(conv, RESIDUAL) is not None:
+        return "it would scale the residual too"
+    _set_affine(conv, outer(values).after(affine))
+    _take_over(conv, reader)
+    return ""
+
+
+def _activate(conv: ir.Node, reader: ir.Node) -> str:
+    if reader.inputs[0] is not conv.outputs[0]:
+        return "the layer's output is a bound"
+    activation = _activation(reader)
+    if activation is None:
+        return "its bounds are neither hardtanh's nor relu's"
+    conv.attributes["activation"] = ir.AttrString("activation", activation)
+    _take_over(conv, reader)
+    return ""
+
+
+def _unless_activated(step: Callable[[ir.Node, ir.Node], str]) -> Callable[[ir.Node, ir.Node], str]:
+    def checked(conv: ir.Node, reader: ir.Node) -> str:
+        activation = text(conv, "activation", "none")
+        return f"the layer ends with its {activation}" if activation != "none" else step(conv, reader)
+
+    return checked
+
+
+_STEPS = {
+    "Mul": _unless_activated(_mul),
+    "Add": _unless_activated(_add),
+    "Clip": _unless_activated(_activate),
+    "Relu": _unless_activated(_activate),
+}

@@ -1,0 +1,31 @@
+"""What every graph goes through before it becomes a file: onnx-ir's own passes."""
+
+from onnx_ir.passes import Sequential
+from onnx_ir.passes import common as passes
+from onnxscript import ir
+from onnxscript.rewriter.pattern import RewriteRuleSet
+from onnxscript.rewriter.rules.common import reshape_reshape_rule
+
+_VIEWS = RewriteRuleSet([reshape_reshape_rule])
+
+
+def clean(model: ir.Model) -> None:
+    """Makes equal nodes one, and a view of a view one view, and drops what nobody reads, in place."""
+    _VIEWS.apply_to_model(model)
+    Sequential(
+        passes.IdentityEliminationPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.RemoveUnusedNodesPass(),
+    )(model)
+
+
+def tidy(model: ir.Model) -> None:
+    """Moves constants to the initializers, once each, and drops what nobody uses, in place."""
+    Sequential(
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.DeduplicateInitializersPass(),
+        passes.RemoveUnusedNodesPass(),
+        passes.RemoveUnusedOpsetsPass(),
+        passes.ClearMetadataAndDocStringPass(),
+        passes.TopologicalSortPass(),
+    )(model)

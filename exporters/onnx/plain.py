@@ -1,0 +1,58 @@
+"""The plain graph's binary convolution: channels-first, an operator of the exporter's own that no file has.
+
+torch.export's graph is channels-first throughout. Until the layout is decided, a binary layer is one node
+
+    ai.rbnn.plain::BinaryConv2d(X [N, C, H, W], W, scale, bias) -> [N, O, OH, OW]
+
+with the weights and attributes of docs/ops/BinaryConv2d.md. No tool in between can tear it apart, as it could
+tear a BinaryConv2d between two Transposes.
+"""
+
+from onnxscript import ir
+
+from rbnn_deploy.exporters.onnx.graph import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, Writer, replace
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN
+
+PLAIN_DOMAIN = "ai.rbnn.plain"
+PLAIN_VERSION = 1
+
+
+def is_plain_binary_conv(node: ir.Node) -> bool:
+    """Tells whether a node is a channels-first binary convolution."""
+    return node.domain == PLAIN_DOMAIN and node.op_type == BINARY_CONV2D
+
+
+def is_binary_conv(node: ir.Node) -> bool:
+    """Tells whether a node is a BinaryConv2d as files have it, channels-last."""
+    return node.domain == DOMAIN and node.op_type == BINARY_CONV2D
+
+
+def write_binary_conv(writer: Writer, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Adds the channels-last form of a plain binary convolution.
+
+    Args:
+        writer: Where the node is added.
+        node: The plain one.
+        x: Its first input, channels-last.
+
+    Returns:
+        [N, OH, OW, O].
+    """
+    (y,) = writer.copy(node, [x, *node.inputs[1:]], domain=DOMAIN)
+    shape = node.outputs[0].shape
+    if shape is not None:
+        y.shape = ir.Shape([shape[axis] for axis in TO_CHANNELS_LAST])
+    y.type = ir.TensorType(ir.DataType.FLOAT)
+    return y
+
+
+def lower_in_place(model: ir.Model) -> None:
+    """Writes each plain binary convolution as a BinaryConv2d between two Transposes: no layout is chosen."""
+    for graph in model.graphs():
+        for node in [node for node in graph if is_plain_binary_conv(node)]:
+            writer = Writer(node)
+            x = node.inputs[0]
+            assert x is not None
+            y = write_binary_conv(writer, node, writer.transpose(x, TO_CHANNELS_LAST))
+            replace(node.outputs[0], writer.transpose(y, TO_CHANNELS_FIRST))
+            graph.remove(node, safe=True)
