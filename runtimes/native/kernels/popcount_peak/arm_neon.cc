@@ -1,5 +1,7 @@
 #include <arm_neon.h>
 
+#include <cstdint>
+
 #include "kernels/popcount_peak/kernel.h"
 
 namespace rbnn {
