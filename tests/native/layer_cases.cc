@@ -66,8 +66,8 @@ std::string describe(Isa isa, const Case& c) {
          std::to_string(a.pads[3]) + " dilations " + pair(a.dilations) + " groups " + std::to_string(a.groups);
 }
 
-std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel) {
-  const BinaryConv2d layer(isa, c.attributes, c.filter, c.w.data());
+std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel, std::size_t window_budget) {
+  const BinaryConv2d layer(isa, c.attributes, c.filter, c.w.data(), window_budget);
   const auto plan = layer.plan(c.height, c.width);
   // Outputs between two guards; a residual of the outputs' shape shares their memory, as ONNX Runtime may have it.
   constexpr std::size_t kGuard = 64;
@@ -107,6 +107,11 @@ void check(const Case& c) {
   for (const InstructionSet& set : instruction_sets()) {
     if (!set.available()) continue;
     RBNN_CHECK(same_bits(run(set.isa, c, serial()), expected), describe(set.isa, c));
+    for (const std::size_t budget : {std::size_t{0}, std::size_t{500}, std::size_t{4000}}) {
+      RBNN_CHECK(same_bits(run(set.isa, c, serial(), budget), expected),
+                 describe(set.isa, c) + " in bands of " + std::to_string(budget) + " bytes");
+    }
+    RBNN_CHECK(same_bits(run(set.isa, c, on_threads(), 4000), expected), describe(set.isa, c) + " in bands on threads");
     RBNN_CHECK(same_bits(run(set.isa, c, on_threads()), expected),
                describe(set.isa, c) + " on threads");
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/binary_conv2d/plan.h"
 #include "kernels/isa.h"
 #include "kernels/parallel.h"
 #include "oracle.h"
@@ -33,13 +34,15 @@ std::string describe(Isa isa, const Case& c);
 // Three threads, each new; they inherit the floating-point environment of the one that starts them.
 Parallel on_threads();
 
-// The layer's outputs. Fails the test where memory around them is written.
-std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel);
+// The layer's outputs, its windows gathered in bands of so many bytes. Fails the test where memory around them is
+// written.
+std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel, std::size_t window_budget = kWindowBudget);
 
 // Equal but for the sign and payload of a NaN, which are not defined.
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b);
 
-// Compares each instruction set of this machine with the oracle, on one thread and on several.
+// Compares each instruction set of this machine with the oracle: on one thread and on several, in one band, in bands of
+// a few rows or of a part of a row, and in bands of one pixel.
 void check(const Case& c);
 
 }  // namespace rbnn::test

@@ -29,9 +29,10 @@ Scratch::Scratch(std::size_t bytes) {
       buffers.pop_back();
     }
   }
-  if (buffer_.bytes < bytes) {
+  buffer_.too_large = bytes < buffer_.bytes / 4 ? buffer_.too_large + 1 : 0;
+  if (buffer_.bytes < bytes || buffer_.too_large > kPatience) {
     buffer_ = Buffer{};  // give the old memory back before asking for more
-    buffer_ = Buffer{make_aligned_array<std::byte>(bytes), bytes};
+    buffer_ = Buffer{make_aligned_array<std::byte>(bytes), bytes, 0};
   }
 }
 

@@ -25,7 +25,8 @@ AlignedArray<T> make_aligned_array(std::size_t count) {
 
 // Scratch memory for one call, borrowed from a pool of the process and given back on destruction. A layer's scratch is
 // large enough for malloc to map and unmap it each time, and the page faults would cost as much as the layer.
-// The pool holds as many buffers as calls ever ran at once, each of the largest size that was asked of it.
+// The pool holds as many buffers as calls ever ran at once, each of the largest size that was asked of it lately: one
+// that was much larger than its last kPatience calls needed is given back.
 class Scratch {
  public:
   explicit Scratch(std::size_t bytes);
@@ -33,11 +34,15 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
+  static constexpr std::size_t kPatience = 256;  // more calls than a network has layers
+
+  std::size_t bytes() const { return buffer_.bytes; }
   std::byte* data() { return buffer_.memory.get(); }
 
   struct Buffer {
     AlignedArray<std::byte> memory;
     std::size_t bytes = 0;
+    std::size_t too_large = 0;  // calls, one after the other, that needed less than a quarter of it
   };
 
  private:

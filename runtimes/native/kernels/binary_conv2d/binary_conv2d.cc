@@ -16,6 +16,10 @@ namespace {
 // Samples are processed in rounds whose input and windows stay in a second-level cache.
 constexpr std::size_t kRoundBytes = std::size_t{1} << 20;
 
+// A model may take turns with a few sizes. Of large plans, only the latest is kept.
+constexpr std::size_t kMostPlans = 4;
+constexpr std::size_t kMostPlanBytes = std::size_t{1} << 22;
+
 // Work is cut into equal tasks, each worth waking a thread for (a microsecond or more), and enough of them that threads
 // finish together although another program takes one of them for a while. How it is cut has no influence on the result:
 // sums of rows are per row, and every output is computed on its own.
@@ -73,7 +77,7 @@ struct BinaryConv2d::Round {
   double* row_sums;   // [samples, H]
   float* thresholds;  // [samples]
   Word* bits;         // [samples, H, bit_row_words]
-  Word* windows;      // [samples, sample_words]
+  Word* windows;      // [samples, band_words]
   float* residual;    // [O], for a residual of one element
 
   void carve(Carver& carver, std::size_t outputs) {
@@ -81,7 +85,7 @@ struct BinaryConv2d::Round {
     row_sums = carver.take<double>(rows);
     thresholds = carver.take<float>(samples);
     bits = carver.take<Word>(rows * plan.bit_row_words);
-    windows = carver.take<Word>(samples * plan.sample_words);
+    windows = carver.take<Word>(samples * plan.band_words);
     residual = carver.take<float>(outputs);
   }
 };
@@ -95,19 +99,30 @@ const KernelTable<const ConvKernel*>& conv_kernels() {
 }
 
 BinaryConv2d::BinaryConv2d(Isa isa, const Attributes& attributes, const FilterShape& shape,
-                           const std::uint8_t* weights)
+                           const std::uint8_t* weights, std::size_t window_budget)
     : sum_rows_(kernel_for(row_sums_kernels(), isa)),
       pack_signs_(kernel_for(sign_packing_kernels(), isa)),
       kernel_(*kernel_for(conv_kernels(), isa)),
       attributes_(attributes),
-      filter_(kernel_, attributes, validated(shape, attributes), weights) {}
+      filter_(kernel_, attributes, validated(shape, attributes), weights),
+      window_budget_(window_budget) {}
 
 std::shared_ptr<const Plan> BinaryConv2d::plan(std::int64_t height, std::int64_t width) const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (last_plan_ == nullptr || last_plan_->height != height || last_plan_->width != width) {
-    last_plan_ = std::make_shared<const Plan>(attributes_, filter_, height, width);
+  const auto known = std::find_if(plans_.begin(), plans_.end(), [&](const std::shared_ptr<const Plan>& plan) {
+    return plan->height == height && plan->width == width;
+  });
+  if (known != plans_.end()) {
+    std::rotate(plans_.begin(), known, known + 1);
+    return plans_.front();
   }
-  return last_plan_;
+  plans_.insert(plans_.begin(), std::make_shared<const Plan>(attributes_, filter_, height, width, window_budget_));
+  std::size_t kept = 1, bytes = plans_.front()->bytes();
+  while (kept < std::min(plans_.size(), kMostPlans) && bytes + plans_[kept]->bytes() <= kMostPlanBytes) {
+    bytes += plans_[kept++]->bytes();
+  }
+  plans_.resize(kept);
+  return plans_.front();
 }
 
 void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& tensors, const Parallel& parallel) const {
@@ -116,9 +131,12 @@ void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& ten
   const auto outputs = static_cast<std::size_t>(filter_.shape().outputs);
   const auto sample_inputs = static_cast<std::size_t>(plan.height * plan.width * attributes_.channels);
   const std::size_t sample_outputs = plan.pixels.size() * outputs;
-  const std::size_t sample_bytes = sample_inputs * sizeof(float) + plan.sample_words * sizeof(Word);
+  const std::size_t sample_bytes = sample_inputs * sizeof(float) + plan.band_words * sizeof(Word);
 
-  Round round{plan, tensors, std::clamp(kRoundBytes / sample_bytes, std::size_t{1}, samples),
+  // Outputs of one band lie next to each other in one sample alone.
+  const std::size_t together = plan.bands == 1 ? std::clamp(kRoundBytes / sample_bytes, std::size_t{1}, samples) : 1;
+
+  Round round{plan, tensors, together,
               nullptr, nullptr, nullptr, nullptr, nullptr};
   Carver measure(nullptr);
   round.carve(measure, outputs);
@@ -134,8 +152,11 @@ void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& ten
   for (std::size_t done = 0; done < samples; done += round.samples) {
     round.samples = std::min(round.samples, samples - done);
     compute_thresholds(round, parallel);
-    compute_windows(round, parallel);
-    compute_outputs(round, parallel);
+    if (!plan.packs_while_gathering()) compute_bits(round, parallel);
+    for (std::size_t band = 0; band < plan.bands; ++band) {
+      compute_windows(round, plan.band(band), parallel);
+      compute_outputs(round, plan.band(band), parallel);
+    }
     round.tensors.x += round.samples * sample_inputs;
     round.tensors.y += round.samples * sample_outputs;
     if (!round.tensors.residual_is_scalar) round.tensors.residual += round.samples * sample_outputs;
@@ -162,42 +183,51 @@ void BinaryConv2d::compute_thresholds(const Round& round, const Parallel& parall
   }
 }
 
-void BinaryConv2d::compute_windows(const Round& round, const Parallel& parallel) const {
-  const Plan& plan = round.plan;
-  const auto height = static_cast<std::size_t>(plan.height);
-  const auto length = static_cast<std::size_t>(plan.width * attributes_.channels);
-  const auto pack = [&](std::size_t sample, std::size_t row) noexcept {
-    const std::size_t index = sample * height + row;
-    pack_signs_(round.tensors.x + index * length, length, round.thresholds[sample],
-                round.bits + index * plan.bit_row_words);
-  };
-  const auto gather = [&](std::size_t sample, std::size_t row) noexcept {
-    gather_windows(kernel_, attributes_, filter_, plan, row, round.bits + sample * height * plan.bit_row_words,
-                   round.windows + sample * plan.sample_words + row * plan.row_words);
-  };
-  const auto for_rows = [&](std::size_t rows_per_sample, auto&& function) {
-    const std::size_t rows = round.samples * rows_per_sample;
-    const std::size_t tasks = std::min(rows, count_tasks(rows * length, kFloatsPerTask));
-    parallel_for(parallel, tasks, [&](std::size_t task) noexcept {
-      const std::size_t end = part_begin(rows, task + 1, tasks, 1);
-      for (std::size_t i = part_begin(rows, task, tasks, 1); i < end; ++i) {
-        function(i / rows_per_sample, i % rows_per_sample);
-      }
-    });
-  };
-  if (plan.shared_rows) {  // a window row needs one input row, which no other one needs: one pass does both
-    for_rows(plan.window_rows, [&](std::size_t sample, std::size_t row) noexcept {
-      const std::int64_t input_row = static_cast<std::int64_t>(row) - attributes_.pads[0];
-      if (input_row >= 0 && input_row < plan.height) pack(sample, static_cast<std::size_t>(input_row));
-      gather(sample, row);
-    });
-  } else {
-    for_rows(height, pack);
-    for_rows(plan.window_rows, gather);
-  }
+template <typename Function>
+void BinaryConv2d::for_rows(const Round& round, std::size_t rows_per_sample, const Parallel& parallel,
+                            Function function) const {
+  const auto length = static_cast<std::size_t>(round.plan.width * attributes_.channels);
+  const std::size_t rows = round.samples * rows_per_sample;
+  const std::size_t tasks = std::min(rows, count_tasks(rows * length, kFloatsPerTask));
+  parallel_for(parallel, tasks, [&](std::size_t task) noexcept {
+    const std::size_t end = part_begin(rows, task + 1, tasks, 1);
+    for (std::size_t i = part_begin(rows, task, tasks, 1); i < end; ++i) {
+      function(i / rows_per_sample, i % rows_per_sample);
+    }
+  });
 }
 
-void BinaryConv2d::compute_outputs(const Round& round, const Parallel& parallel) const {
+void BinaryConv2d::pack_row(const Round& round, std::size_t sample, std::size_t row) const noexcept {
+  const auto length = static_cast<std::size_t>(round.plan.width * attributes_.channels);
+  const std::size_t index = sample * static_cast<std::size_t>(round.plan.height) + row;
+  pack_signs_(round.tensors.x + index * length, length, round.thresholds[sample],
+              round.bits + index * round.plan.bit_row_words);
+}
+
+void BinaryConv2d::compute_bits(const Round& round, const Parallel& parallel) const {
+  for_rows(round, static_cast<std::size_t>(round.plan.height), parallel,
+           [&](std::size_t sample, std::size_t row) noexcept { pack_row(round, sample, row); });
+}
+
+void BinaryConv2d::compute_windows(const Round& round, const Band& band, const Parallel& parallel) const {
+  const Plan& plan = round.plan;
+  const Axis::Taps rows = plan.window_rows(band);
+  const bool packs = plan.packs_while_gathering();
+  for_rows(round, static_cast<std::size_t>(rows.end - rows.begin), parallel,
+           [&](std::size_t sample, std::size_t i) noexcept {
+             const std::int64_t row = rows.begin + static_cast<std::int64_t>(i);
+             const std::int64_t input_row = row - attributes_.pads[0];
+             if (packs && input_row >= 0 && input_row < plan.height) {
+               pack_row(round, sample, static_cast<std::size_t>(input_row));
+             }
+             const auto height = static_cast<std::size_t>(plan.height);
+             gather_windows(kernel_, attributes_, filter_, plan, band, static_cast<std::size_t>(row),
+                            round.bits + sample * height * plan.bit_row_words,
+                            round.windows + sample * plan.band_words + i * plan.row_words);
+           });
+}
+
+void BinaryConv2d::compute_outputs(const Round& round, const Band& band, const Parallel& parallel) const {
   const Plan& plan = round.plan;
   const WindowLayout& layout = filter_.layout();
   const auto groups = static_cast<std::size_t>(attributes_.groups);
@@ -205,9 +235,10 @@ void BinaryConv2d::compute_outputs(const Round& round, const Parallel& parallel)
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
   Product product{};
-  product.sample_stride = plan.sample_words;
-  product.pixels = plan.pixels.data();
-  product.pixels_per_sample = plan.pixels.size();
+  const std::size_t first = band.row_begin * static_cast<std::size_t>(plan.output_width) + band.column_begin;
+  product.sample_stride = plan.band_words;
+  product.pixels = plan.pixels.data() + first;
+  product.pixels_per_sample = band.pixels();
   product.runs = layout.runs;
   product.run_stride = plan.run_stride;
   product.run_words = layout.run_words;
@@ -221,7 +252,7 @@ void BinaryConv2d::compute_outputs(const Round& round, const Parallel& parallel)
                                                                 : -1.0f;
   product.upper = attributes_.activation == Activation::kHardtanh ? 1.0f : kInfinity;
 
-  const std::size_t pixels = round.samples * plan.pixels.size(), panels = filter_.panels_per_group();
+  const std::size_t pixels = round.samples * band.pixels(), panels = filter_.panels_per_group();
   const std::size_t macs = pixels * outputs * layout.words() * kWordBits;
   const std::size_t tasks = count_tasks(macs, kMacsPerTask), steps = divide_up(panels, kPanelsPerStep);
   const std::size_t pixel_tasks = std::clamp(pixels / kPixelsPerTask, std::size_t{1}, tasks);
@@ -239,8 +270,8 @@ void BinaryConv2d::compute_outputs(const Round& round, const Parallel& parallel)
     part.border_weights = plan.border_weights.data() + channel;
     part.scale = round.tensors.scale + channel;
     part.bias = round.tensors.bias + channel;
-    part.residual = round.tensors.residual + channel;
-    part.output = round.tensors.y + channel;
+    part.residual = round.tensors.residual + first * part.residual_stride + channel;
+    part.output = round.tensors.y + first * part.output_stride + channel;
     kernel_.multiply(part);
   });
 }

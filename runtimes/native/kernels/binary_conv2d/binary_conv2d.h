@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "kernels/binary_conv2d/filter.h"
 #include "kernels/binary_conv2d/geometry.h"
@@ -25,7 +26,9 @@ class BinaryConv2d {
  public:
   // weights: uint8 [O, KH, KW, ceil(C / groups / 8)], not kept.
   // Throws std::invalid_argument where attributes and shape are not a layer.
-  BinaryConv2d(Isa isa, const Attributes& attributes, const FilterShape& shape, const std::uint8_t* weights);
+  // window_budget: bytes of windows above which they are gathered in bands; it changes no result.
+  BinaryConv2d(Isa isa, const Attributes& attributes, const FilterShape& shape, const std::uint8_t* weights,
+               std::size_t window_budget = kWindowBudget);
 
   // The plan for an input map of this size; its output_height and output_width are the output's.
   // Throws std::invalid_argument where the kernel exceeds the padded map.
@@ -46,16 +49,21 @@ class BinaryConv2d {
  private:
   struct Round;
   void compute_thresholds(const Round& round, const Parallel& parallel) const;
-  void compute_windows(const Round& round, const Parallel& parallel) const;
-  void compute_outputs(const Round& round, const Parallel& parallel) const;
+  template <typename Function>
+  void for_rows(const Round& round, std::size_t rows_per_sample, const Parallel& parallel, Function function) const;
+  void pack_row(const Round& round, std::size_t sample, std::size_t row) const noexcept;
+  void compute_bits(const Round& round, const Parallel& parallel) const;
+  void compute_windows(const Round& round, const Band& band, const Parallel& parallel) const;
+  void compute_outputs(const Round& round, const Band& band, const Parallel& parallel) const;
 
   const RowSums sum_rows_;
   const PackSigns pack_signs_;
   const ConvKernel& kernel_;
   const Attributes attributes_;
   const Filter filter_;
+  const std::size_t window_budget_;
   mutable std::mutex mutex_;
-  mutable std::shared_ptr<const Plan> last_plan_;  // sizes rarely change from one run to the next
+  mutable std::vector<std::shared_ptr<const Plan>> plans_;  // of the sizes used last, the latest first
 };
 
 }  // namespace rbnn

@@ -65,7 +65,7 @@ class RunWriter {
 }  // namespace
 
 void gather_windows(const ConvKernel& kernel, const Attributes& attributes, const Filter& filter, const Plan& plan,
-                    std::size_t row, const Word* bits, Word* windows) noexcept {
+                    const Band& band, std::size_t row, const Word* bits, Word* windows) noexcept {
   const WindowLayout& layout = filter.layout();
   const Axis vertical = vertical_axis(attributes, filter.shape());
   const Axis horizontal = horizontal_axis(attributes, filter.shape());
@@ -84,7 +84,7 @@ void gather_windows(const ConvKernel& kernel, const Attributes& attributes, cons
     return bits + static_cast<std::size_t>(origin + tap_row * vertical.dilation) * plan.bit_row_words;
   };
   const auto gather_columns = [&](std::size_t group, std::size_t begin, std::size_t end) {
-    Word* window = windows + group * plan.group_words + begin * plan.stored_words;
+    Word* window = windows + group * plan.group_words + (begin - band.column_begin) * plan.stored_words;
     for (std::size_t column = begin; column < end; ++column, window += plan.stored_words) {
       std::fill_n(window, plan.stored_words, Word{0});
       for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
@@ -97,21 +97,23 @@ void gather_windows(const ConvKernel& kernel, const Attributes& attributes, cons
     }
   };
 
-  const auto width = static_cast<std::size_t>(plan.output_width);
+  // The band's columns all of whose taps are inside.
+  const std::size_t whole_begin = std::clamp(plan.whole_begin, band.column_begin, band.column_end);
+  const std::size_t whole_end = std::clamp(plan.whole_end, band.column_begin, band.column_end);
   const auto channels = static_cast<std::size_t>(attributes.channels);
   const bool neighbours = attributes.groups == 1 && horizontal.dilation == 1;
   const bool all_rows = stored.end - stored.begin == (plan.shared_rows ? 1 : vertical.taps);
-  if (!neighbours || !all_rows || plan.whole_begin == plan.whole_end) {
+  if (!neighbours || !all_rows || whole_begin == whole_end) {
     for (std::size_t group = 0; group < static_cast<std::size_t>(attributes.groups); ++group) {
-      gather_columns(group, 0, width);
+      gather_columns(group, band.column_begin, band.column_end);
     }
     return;
   }
-  gather_columns(0, 0, plan.whole_begin);
+  gather_columns(0, band.column_begin, whole_begin);
   if (layout.rows != 1) {
-    for (std::size_t column = plan.whole_begin; column < plan.whole_end; ++column) {
+    for (std::size_t column = whole_begin; column < whole_end; ++column) {
       const std::int64_t first = horizontal.origin(static_cast<std::int64_t>(column));
-      Word* const window = windows + column * plan.stored_words;
+      Word* const window = windows + (column - band.column_begin) * plan.stored_words;
       RunWriter writer(window);
       for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
         writer.append(row_bits(tap_row), static_cast<std::size_t>(first) * channels, layout.row_bits);
@@ -119,18 +121,18 @@ void gather_windows(const ConvKernel& kernel, const Attributes& attributes, cons
       writer.finish(window + plan.stored_words);
       if (layout.triples) to_triples(window, plan.stored_words);
     }
-    gather_columns(0, plan.whole_end, width);
+    gather_columns(0, whole_end, band.column_end);
     return;
   }
   for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
-    const auto first = static_cast<std::size_t>(horizontal.origin(static_cast<std::int64_t>(plan.whole_begin)));
+    const auto first = static_cast<std::size_t>(horizontal.origin(static_cast<std::int64_t>(whole_begin)));
     kernel.gather_runs({row_bits(tap_row), first * channels, static_cast<std::size_t>(horizontal.stride) * channels,
-                        plan.whole_end - plan.whole_begin, layout.row_bits, layout.run_words, layout.triples,
-                        windows + plan.whole_begin * plan.stored_words +
+                        whole_end - whole_begin, layout.row_bits, layout.run_words, layout.triples,
+                        windows + (whole_begin - band.column_begin) * plan.stored_words +
                             static_cast<std::size_t>(tap_row) * layout.run_words,
                         plan.stored_words});
   }
-  gather_columns(0, plan.whole_end, width);
+  gather_columns(0, whole_end, band.column_end);
 }
 
 void gather_runs_portable(const Runs& r) {

@@ -11,6 +11,8 @@
 namespace rbnn {
 namespace {
 
+constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
 // Numbers the distinct ranges of taps along one axis: an image has few kinds of border, however many pixels.
 std::vector<std::uint32_t> number(const std::vector<Axis::Taps>& taps, std::vector<Axis::Taps>& distinct) {
   std::map<std::pair<std::int64_t, std::int64_t>, std::uint32_t> numbers;
@@ -32,7 +34,8 @@ std::vector<Axis::Taps> all_taps(const Axis& axis, std::int64_t input, std::int6
 
 }  // namespace
 
-Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t input_height, std::int64_t input_width)
+Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t input_height, std::int64_t input_width,
+           std::size_t window_budget)
     : height(input_height), width(input_width) {
   const Axis vertical = vertical_axis(attributes, filter.shape());
   const Axis horizontal = horizontal_axis(attributes, filter.shape());
@@ -43,21 +46,7 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   checked_product({output_height, output_width, filter.shape().outputs, sizeof(float)});
   bit_row_words = words_for_bits(static_cast<std::size_t>(checked_product({width, attributes.channels}))) + 1;
 
-  const std::int64_t padded_rows = vertical.origin(output_height - 1) - vertical.origin(0) +
-                                   (vertical.taps - 1) * vertical.dilation + 1;
-  shared_rows = layout.rows == 1 && padded_rows <= checked_product({output_height, vertical.taps});
-  const std::int64_t rows = shared_rows ? padded_rows : output_height;
-  const std::int64_t stored = static_cast<std::int64_t>(shared_rows ? layout.run_words : layout.words());
-  const std::int64_t words = checked_product({rows, attributes.groups, output_width, stored});
-  if (words > std::numeric_limits<std::uint32_t>::max()) {
-    throw std::invalid_argument("the map of " + std::to_string(height) + " x " + std::to_string(width) +
-                                " is too large: its windows take more than 2^32 words");
-  }
-  window_rows = static_cast<std::size_t>(rows);
-  stored_words = static_cast<std::size_t>(stored);
-  group_words = static_cast<std::size_t>(output_width) * stored_words;
-  row_words = static_cast<std::size_t>(attributes.groups) * group_words;
-  sample_words = static_cast<std::size_t>(words);
+  choose_bands(vertical, layout, attributes.groups, static_cast<std::int64_t>(window_budget));
   run_stride = shared_rows ? static_cast<std::size_t>(vertical.dilation) * row_words : layout.run_words;
 
   row_taps = all_taps(vertical, height, output_height);
@@ -67,13 +56,69 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   whole_begin = static_cast<std::size_t>(first - column_taps.begin());
   whole_end = static_cast<std::size_t>(std::find_if_not(first, column_taps.end(), whole) - column_taps.begin());
   add_borders(filter, attributes.channels / attributes.groups);
-  const std::size_t row_step = shared_rows ? static_cast<std::size_t>(vertical.stride) * row_words : row_words;
   std::size_t index = 0;
   for (std::size_t p = 0; p < row_taps.size(); ++p) {
     for (std::size_t q = 0; q < column_taps.size(); ++q) {
-      pixels[index++].input = static_cast<std::uint32_t>(p * row_step + q * stored_words);
+      pixels[index++].input = static_cast<std::uint32_t>(p % band_rows * row_step_ * row_words +
+                                                          q % band_columns * stored_words);
     }
   }
+}
+
+void Plan::choose_bands(const Axis& vertical, const WindowLayout& layout, std::int64_t groups, std::int64_t budget) {
+  const std::int64_t span = (vertical.taps - 1) * vertical.dilation + 1;  // padded rows under one output row
+  const auto span_of = [&](std::int64_t rows) { return (rows - 1) * vertical.stride + span; };
+  const auto shared_is_smaller = [&](std::int64_t rows) {
+    return layout.rows == 1 && span_of(rows) <= checked_product({rows, vertical.taps});
+  };
+  const auto fitting = [&](std::size_t words, std::int64_t columns) {
+    return budget / checked_product({groups, columns, static_cast<std::int64_t>(words), sizeof(Word)});
+  };
+  std::int64_t rows = output_height, columns = output_width;
+  shared_rows = shared_is_smaller(rows);
+  if (shared_rows) {
+    const std::int64_t padded_rows = fitting(layout.run_words, columns);
+    // Rows that two bands need are gathered for both.
+    if (padded_rows < span_of(rows)) rows = padded_rows < span ? 0 : (padded_rows - span) / vertical.stride + 1;
+    shared_rows = rows != 0 && shared_is_smaller(rows);
+  }
+  if (!shared_rows) {
+    rows = std::min(output_height, fitting(layout.words(), columns));
+    if (rows == 0) {
+      rows = 1;
+      columns = std::clamp(fitting(layout.words(), 1), std::int64_t{1}, output_width);
+    }
+  }
+  band_rows = static_cast<std::size_t>(rows);
+  band_columns = static_cast<std::size_t>(columns);
+  bands = divide_up(static_cast<std::size_t>(output_height), band_rows) *
+          divide_up(static_cast<std::size_t>(output_width), band_columns);
+  row_step_ = shared_rows ? static_cast<std::size_t>(vertical.stride) : 1;
+  row_span_ = shared_rows ? static_cast<std::size_t>(span) : 1;
+  stored_words = shared_rows ? layout.run_words : layout.words();
+  group_words = band_columns * stored_words;
+  row_words = static_cast<std::size_t>(groups) * group_words;
+  band_words = ((band_rows - 1) * row_step_ + row_span_) * row_words;
+  if (band_words > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::invalid_argument("the windows of one pixel take more than 2^32 words");
+  }
+}
+
+Band Plan::band(std::size_t index) const {
+  const auto rows = static_cast<std::size_t>(output_height), columns = static_cast<std::size_t>(output_width);
+  const std::size_t per_row = divide_up(columns, band_columns);
+  const std::size_t row = index / per_row * band_rows, column = index % per_row * band_columns;
+  return {row, std::min(row + band_rows, rows), column, std::min(column + band_columns, columns)};
+}
+
+Axis::Taps Plan::window_rows(const Band& band) const {
+  const std::size_t begin = band.row_begin * row_step_, end = (band.row_end - 1) * row_step_ + row_span_;
+  return {static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end)};
+}
+
+std::size_t Plan::bytes() const {
+  return sizeof(Plan) + pixels.size() * sizeof(Pixel) + (inside.size() + border_weights.size()) * sizeof(std::int32_t) +
+         (row_taps.size() + column_taps.size()) * sizeof(Axis::Taps);
 }
 
 void Plan::add_borders(const Filter& filter, std::int64_t group_channels) {

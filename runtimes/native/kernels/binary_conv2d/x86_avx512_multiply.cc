@@ -99,17 +99,13 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
   // The next tile reads and writes these; the hardware does not foresee it from a few lines per pixel.
   const float* residual = p.residual + index * p.residual_stride + channel;
   float* output = p.output + index * p.output_stride + channel;
-  const float* next_residual = residual + kPixels * p.residual_stride;
-  const float* next_output = output + kPixels * p.output_stride;
   RBNN_UNROLL
   for (std::size_t i = 0; i < kPixels; ++i) {
     RBNN_UNROLL
     for (std::size_t v = 0; v < kPanels; ++v) {
-      __builtin_prefetch(next_residual + v * kLanes, 0);
-      __builtin_prefetch(next_output + v * kLanes, 1);
+      __builtin_prefetch(ahead(residual, (kPixels + i) * p.residual_stride + v * kLanes), 0);
+      __builtin_prefetch(ahead(output, (kPixels + i) * p.output_stride + v * kLanes), 1);
     }
-    next_residual += p.residual_stride;
-    next_output += p.output_stride;
   }
 
   const Word* window[kPixels];

@@ -7,6 +7,7 @@
 namespace rbnn {
 namespace {
 
+using avx512::ahead;
 using avx512::first_lanes;
 using avx512::kFloatsAhead;
 
@@ -29,7 +30,7 @@ inline void sum_interleaved(const float* x, std::size_t length, double* sums) {
     RBNN_UNROLL
     for (std::size_t r = 0; r < kRows; ++r) {
       const float* const at = x + r * length + i;
-      __builtin_prefetch(at + kFloatsAhead);
+      __builtin_prefetch(ahead(at, kFloatsAhead));
       low[r] = _mm512_add_pd(low[r], _mm512_cvtps_pd(_mm256_loadu_ps(at)));
       high[r] = _mm512_add_pd(high[r], _mm512_cvtps_pd(_mm256_loadu_ps(at + 8)));
     }

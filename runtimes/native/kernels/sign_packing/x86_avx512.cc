@@ -6,6 +6,7 @@
 namespace rbnn {
 namespace {
 
+using avx512::ahead;
 using avx512::first_lanes;
 using avx512::kFloatsAhead;
 
@@ -20,8 +21,8 @@ void pack_signs_avx512_vpopcntdq(const float* x, std::size_t count, float thresh
   const __m512 limit = _mm512_set1_ps(threshold);
   std::size_t i = 0;
   for (; i + kWordBits <= count; i += kWordBits) {
-    __builtin_prefetch(x + i + kFloatsAhead);
-    __builtin_prefetch(x + i + kFloatsAhead + 16);
+    __builtin_prefetch(ahead(x, i + kFloatsAhead));
+    __builtin_prefetch(ahead(x, i + kFloatsAhead + 16));
     const __mmask16 low = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + i), limit, _CMP_GE_OQ);
     const __mmask16 high = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + i + 16), limit, _CMP_GE_OQ);
     *bits++ = static_cast<Word>(_mm512_kunpackw(high, low));
