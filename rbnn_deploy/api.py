@@ -83,7 +83,7 @@ def check_same_checkpoint(model: str | Path, network: LoadedNetwork) -> None:
 
 
 def export(
-    source: nn.Module | str | Path,
+    source: nn.Module | LoadedNetwork | str | Path,
     path: str | Path,
     *,
     arch: str | None = None,
@@ -97,7 +97,8 @@ def export(
     """Folds a network and writes one .onnx file.
 
     Args:
-        source: A checkpoint file, or any torch module that contains binary layers.
+        source: A checkpoint file, what `load_checkpoint` made of one, or any torch module that contains
+            binary layers.
         path: The file to write; it appears whole or not at all.
         arch: Architecture of the checkpoint; None reads it off the state dict.
         input_shape: (C, H, W) of a module's input; a checkpoint brings its own.
@@ -117,11 +118,14 @@ def export(
         raise UserError(f"float layers cannot be {float_layers!r}; choose one of {', '.join(FLOAT_LAYERS)}")
     if (float_layers == "int8") != (calibration is not None):
         raise UserError("int8 float layers and calibration images go together; give both, or neither")
+    from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork  # noqa: PLC0415 - imports torch
+
     if isinstance(source, str | Path):
         if Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
             raise UserError(f"{path} is the checkpoint itself; name another file for the model")
-        network = load_checkpoint(source, arch)
-        module, metadata = network.module, checkpoint_metadata(network)
+        source = load_checkpoint(source, arch)
+    if isinstance(source, LoadedNetwork):
+        module, metadata = source.module, checkpoint_metadata(source)
     else:
         from rbnn_deploy.pytorch.folding.fold import unwrapped  # noqa: PLC0415 - imports torch
 

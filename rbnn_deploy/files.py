@@ -1,4 +1,4 @@
-"""Writing files so that an interrupted or failed write leaves the old file whole."""
+"""Reading files whole, and writing them so that an interrupted or failed write leaves the old file whole."""
 
 import os
 import tempfile
@@ -58,3 +58,25 @@ def atomic_write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
     atomic_write(path, write)
+
+
+def read_regular_file(path: Path, name: str) -> bytes:
+    """Reads a file; what would wait for another program, or never end, is no file to read.
+
+    Args:
+        path: The file.
+        name: What to call it in a message, such as "the checkpoint".
+
+    Raises:
+        UserError: It is missing, no regular file, or cannot be read.
+    """
+    try:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; name the file of {name} in it")
+        if not path.exists():
+            raise UserError(f"{path} does not exist; check the path of {name}")
+        if not path.is_file():
+            raise UserError(f"{path} is a pipe or a device; copy {name} into a file and name that")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from None

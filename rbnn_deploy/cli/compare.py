@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rbnn_deploy.cli.network import load_network
 from rbnn_deploy.cli.output import check_writable, progress_bar, write_json
 from rbnn_deploy.errors import UserError
 
@@ -73,7 +74,7 @@ def compare(
         if checkpoint is None:
             names = tuple(name for name in names if name != "torch")
         else:
-            network = api.load_checkpoint(checkpoint, arch)
+            network = load_network(checkpoint, arch)
             api.check_same_checkpoint(model, network)
             module = network.module
     if len(names) < 2:

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from rbnn_deploy.cli.network import load_network
+from rbnn_deploy.errors import UserError
+
 
 def export(
     checkpoint: Annotated[
@@ -36,10 +39,11 @@ def export(
     from rbnn_deploy.exporters.onnx.passes.result import render_notes
     from rbnn_deploy.inspecting import format_bytes
 
+    if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
+        raise UserError(f"{output} is the checkpoint itself; name another file for the model")
     result = api.export(
-        checkpoint,
+        load_network(checkpoint, arch),
         output,
-        arch=arch,
         opset=opset,
         simplify=simplify,
         float_layers=float_layers,

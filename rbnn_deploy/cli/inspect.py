@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
+from rbnn_deploy.cli.network import load_network
 from rbnn_deploy.cli.output import check_writable, write_json
 from rbnn_deploy.errors import UserError
-
-# torch.save writes a zip file; before version 1.6 it wrote a pickle (protocol 2 or later). No ONNX
-# file starts so, because protobuf would take these bytes for a field that ONNX does not have.
-CHECKPOINT_STARTS = (b"PK", b"\x80")
+from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
 
 
 def inspect(
@@ -28,9 +26,7 @@ def inspect(
     if not _is_checkpoint(file):
         summary = inspect_onnx(file)
     else:
-        from rbnn_deploy import api
-
-        network = api.load_checkpoint(file, arch)
+        network = load_network(file, arch)
         from rbnn_deploy.pytorch.inspecting import inspect_network
 
         summary = inspect_network(network, file)
@@ -46,13 +42,14 @@ def _is_checkpoint(file: Path) -> bool:
         UserError: The file cannot be read, or is empty.
     """
     if not file.is_file():
-        kind = "is a folder" if file.is_dir() else "does not exist"
+        kind = "is a folder" if file.is_dir() else "is no file" if file.exists() else "does not exist"
         raise UserError(f"{file} {kind}; name a checkpoint or an .onnx file")
     try:
         with file.open("rb") as stream:
-            start = stream.read(2)
+            start = stream.read(START_LENGTH)
+        size = file.stat().st_size
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; check its permissions") from None
     if not start:
         raise UserError(f"{file} is empty; train, export or copy it again")
-    return start.startswith(CHECKPOINT_STARTS)
+    return is_checkpoint(start, size)

@@ -10,74 +10,15 @@ import functools
 import io
 import math
 import pickle
-import pickletools
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-# CIFAR-100's training images, the largest that is published, take 155 MB and 200,000 instructions.
-MAX_BYTES = 1 << 28
-MAX_INSTRUCTIONS = 2_000_000
+from rbnn_deploy.pickle_check import BUILT_IN, check_pickle
 
-# How Python 2 and 3 write None, bool, int, bytes, str, tuple, list, dict, and objects by their __reduce__.
-# The others find objects without asking for a name, take classes apart, or read other buffers.
-_INSTRUCTIONS = frozenset(
-    [
-        "PROTO",
-        "FRAME",
-        "STOP",
-        "MARK",
-        "POP",
-        "POP_MARK",
-        "DUP",
-        "NONE",
-        "NEWTRUE",
-        "NEWFALSE",
-        "INT",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG",
-        "LONG1",
-        "LONG4",
-        "STRING",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-        "BINBYTES",
-        "SHORT_BINBYTES",
-        "BINBYTES8",
-        "UNICODE",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "BINUNICODE8",
-        "EMPTY_TUPLE",
-        "TUPLE",
-        "TUPLE1",
-        "TUPLE2",
-        "TUPLE3",
-        "EMPTY_LIST",
-        "LIST",
-        "APPEND",
-        "APPENDS",
-        "EMPTY_DICT",
-        "DICT",
-        "SETITEM",
-        "SETITEMS",
-        "PUT",
-        "BINPUT",
-        "LONG_BINPUT",
-        "MEMOIZE",
-        "GET",
-        "BINGET",
-        "LONG_BINGET",
-        "GLOBAL",
-        "STACK_GLOBAL",
-        "REDUCE",
-        "BUILD",
-    ]
-)
-_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+# CIFAR-100's training images, the largest that is published, take 155 MB.
+MAX_BYTES = 1 << 28
 
 _INTEGERS = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8")
 _BYTE_ORDERS = ("|", "<", ">")
@@ -171,18 +112,7 @@ def load_array_pickle(content: bytes) -> Any:
         pickle.UnpicklingError: It asks for anything else.
         Exception: Nearly any other, where it is damaged.
     """
-    _check_instructions(content)
-    return _ArrayUnpickler(content).load()
-
-
-def _check_instructions(content: bytes) -> None:
     if len(content) > MAX_BYTES:
         raise pickle.UnpicklingError(f"more than {MAX_BYTES} bytes are not allowed")
-    for count, (instruction, argument, _) in enumerate(pickletools.genops(content)):
-        if instruction.name not in _INSTRUCTIONS:
-            raise pickle.UnpicklingError(f"the instruction {instruction.name} is not allowed")
-        # The unpickler's memo is a list as long as the largest index.
-        if count == MAX_INSTRUCTIONS or (
-            instruction.name in _PUTS and not (type(argument) is int and 0 <= argument <= MAX_INSTRUCTIONS)
-        ):
-            raise pickle.UnpicklingError(f"more than {MAX_INSTRUCTIONS} instructions are not allowed")
+    check_pickle(content, BUILT_IN)
+    return _ArrayUnpickler(content).load()

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from rbnn_deploy.data.array_pickle import MAX_INSTRUCTIONS, PickledArray, load_array_pickle
+from rbnn_deploy.data.array_pickle import PickledArray, load_array_pickle
+from rbnn_deploy.pickle_check import MAX_INSTRUCTIONS
 
 NONE, FALSE, TRUE = b"N", b"\x89", b"\x88"
 
@@ -126,6 +127,8 @@ ATTACKS = {
     "a class without its call": found("numpy", "dtype") + tuple_of() + b"\x81",
     "a buffer from outside": b"\x97",
     "a set": b"\x8f",
+    "nested tuples as a key": b"})" + b"\x85" * 150_000 + b"Ns",
+    "doubled tuples as a key": b"})" + b"2\x86" * 60 + b"Ns",
 }
 
 

@@ -4,14 +4,12 @@ A checkpoint is `torch.save` of a dict: `epoch`, `model` (the network's short na
 `best_prec1`, `parameters`. Ours add `architecture` (the full name), `mean`, `std` and `class_names`, so that
 a deployed model knows its images. The same can be a .safetensors file.
 
-A checkpoint is somebody else's file: it is read with `weights_only=True`, which runs no code, or refused.
+What training programs save around a state dict is unwrapped, and `LoadedNetwork.notes` says so. A checkpoint
+is somebody else's file: no code of it is run, see `rbnn_deploy.pytorch.checkpoints.unpickler`.
 """
 
 import hashlib
 import io
-import pickle
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +22,27 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.input_image import InputImage
 from rbnn_deploy.pytorch.checkpoints import safetensors_file
+from rbnn_deploy.pytorch.checkpoints.entries import class_names, numbers, text, whole_number
+from rbnn_deploy.pytorch.checkpoints.reading import CheckpointFile, read_checkpoint_file
+from rbnn_deploy.pytorch.checkpoints.state_dict import (
+    State,
+    describe_widened,
+    find_state,
+    fit_state,
+    strip_compiled,
+)
+from rbnn_deploy.pytorch.checkpoints.stored_tensor import (
+    NUMBERS,
+    AnyTensor,
+    StoredTensor,
+    UnreadTensor,
+    check_total,
+)
+from rbnn_deploy.pytorch.folding.fold import unwrapped
 from rbnn_deploy.pytorch.networks.identify import identify
 
-_PARALLEL_PREFIX = "module."  # nn.DataParallel puts it before every key
+_LARGEST_ENTRY = 1 << 10  # bytes of a mean that is a tensor
+_NAMED_CLASSES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +57,7 @@ class LoadedNetwork(InputImage):
         sha256: Digest of the file.
         epoch: Epochs trained, if known.
         unused_keys: Keys of the state dict that the network has no use for.
+        notes: What was unwrapped, left out or converted to load it, a sentence each.
     """
 
     module: nn.Module
@@ -50,6 +67,7 @@ class LoadedNetwork(InputImage):
     sha256: str
     epoch: int | None
     unused_keys: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
@@ -64,39 +82,78 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
             its tensors fit no network, or several, or not the one named; a tensor is not finite.
     """
     path = Path(path)
-    data = _read(path)
-    content = (
-        safetensors_file.load(path, data) if safetensors_file.is_safetensors(data) else _unpickle(path, data)
-    )
+    file = read_checkpoint_file(path)
     try:
-        state = _state_dict(content)
-        shapes = {key: tuple(value.shape) for key, value in state.items()}
-        architecture, classes = identify(
-            shapes, arch, _text(content, "architecture") or _text(content, "model")
-        )
-        _check_values(state)
+        state = find_state(file.content)
+        hint = text(state.entries, "architecture", "model", "arch")
+        state, (architecture, classes) = fit_state(state, lambda shapes: identify(shapes, arch, hint))
+        check_total(state.tensors, len(file.data))
         with torch.device("meta"):
             module = architecture.builder(classes)
-        module.to_empty(device="cpu")
-        used = module.state_dict().keys()
-        module.load_state_dict({key: value for key, value in state.items() if key in used})
+        tensors = _load(module, state, file)
         family = architecture.family
-        epoch = content.get("epoch")
+        entries = {**state.entries, **file.read(_tensors(state.entries, "mean", "std"))}
+        widened = describe_widened([value.dtype for value in tensors.values()])
         return LoadedNetwork(
             module=module.eval(),
             architecture=architecture.name,
             num_classes=classes,
             input_shape=family.input_shape,
-            mean=_numbers(content, "mean", family.mean),
-            std=_numbers(content, "std", family.std),
+            mean=numbers(entries, "mean", family.mean),
+            std=numbers(entries, "std", family.std),
             resize=family.resize,
-            class_names=_class_names(content, classes),
-            sha256=hashlib.sha256(data).hexdigest(),
-            epoch=epoch if isinstance(epoch, int) else None,
-            unused_keys=tuple(key for key in state if key not in used),
+            class_names=class_names(entries, classes),
+            sha256=hashlib.sha256(file.data).hexdigest(),
+            epoch=whole_number(entries, "epoch"),
+            unused_keys=tuple(key for key in state.tensors if key not in tensors),
+            notes=(*state.notes, *widened, *_ignored(file)),
         )
     except UserError as error:
         raise UserError(f"cannot use checkpoint {path}: {error}") from None
+
+
+def _load(module: nn.Module, state: State, file: CheckpointFile) -> dict[str, Tensor]:
+    """Gives a module without values those of a state dict, and returns the tensors that it uses."""
+    names = module.state_dict().keys()
+    used = {key: value for key, value in state.tensors.items() if key in names}
+    for key, value in used.items():
+        if (kind := _unusual_kind(value)) is not None:
+            raise UserError(f"{key} is no plain tensor of real numbers (it is {kind}); save it as float32")
+    tensors = {**_tensors_here(used), **file.read(used)}
+    _check_values(tensors)
+    module.to_empty(device="cpu")
+    module.load_state_dict(tensors)
+    return tensors
+
+
+def _tensors_here(tensors: Mapping[str, AnyTensor]) -> dict[str, Tensor]:
+    return {key: value for key, value in tensors.items() if isinstance(value, Tensor)}
+
+
+def _tensors(entries: Mapping[Any, Any], *keys: str) -> dict[str, AnyTensor]:
+    """Returns those entries that are tensors of a size that a list of channels has."""
+    return {
+        key: value
+        for key in keys
+        if isinstance(value := entries.get(key), StoredTensor)
+        and value.dtype in NUMBERS
+        and value.nbytes <= _LARGEST_ENTRY
+    }
+
+
+def _unusual_kind(value: AnyTensor) -> str | None:
+    if isinstance(value, UnreadTensor):
+        return value.kind
+    if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_quantized or value.is_meta):
+        return "sparse, quantised or without values"
+    return None if value.dtype in NUMBERS else str(value.dtype).removeprefix("torch.")
+
+
+def _ignored(file: CheckpointFile) -> tuple[str, ...]:
+    if not file.ignored:
+        return ()
+    names = ", ".join(file.ignored[:_NAMED_CLASSES]) + (", ..." if len(file.ignored) > _NAMED_CLASSES else "")
+    return (f"its objects of {names} were left out, because loading them could run code",)
 
 
 def save_checkpoint(
@@ -133,7 +190,7 @@ def save_checkpoint(
         **_entries(architecture, epoch, best_accuracy, mean, std, class_names),
         "state_dict": state,
         # The same tensors once more; torch.save writes them once.
-        "parameters": [state[name] for name, _ in module.named_parameters()],
+        "parameters": [state[strip_compiled(name)] for name, _ in unwrapped(module).named_parameters()],
         **extra,
     }
     atomic_write_bytes(path, saved_bytes(content))
@@ -184,8 +241,8 @@ def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
     State that modules keep beside tensors (`get_extra_state`) is left out: neither format has a place for it.
     """
     return {
-        key: value.detach().cpu().contiguous()
-        for key, value in module.state_dict().items()
+        strip_compiled(key): value.detach().cpu().contiguous()
+        for key, value in unwrapped(module).state_dict().items()
         if isinstance(value, Tensor)
     }
 
@@ -209,100 +266,11 @@ def _entries(
     }
 
 
-def _read(path: Path) -> bytes:
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name the checkpoint file in it")
-    if not path.exists():
-        raise UserError(f"{path} does not exist; check the path of the checkpoint")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the file and its permissions") from None
-    if not data:
-        raise UserError(f"{path} is empty; download or train the checkpoint again")
-    return data
-
-
-def _unpickle(path: Path, data: bytes) -> Mapping[str, Any]:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # about files that are then refused
-            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # on bytes that it did not write, torch.load raises nearly anything
-        raise UserError(f"{path} {_refusal(data, error)}") from None
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds a {type(content).__name__}, not a checkpoint; save a state dict in it")
-    return content
-
-
-def _refusal(data: bytes, error: Exception) -> str:
-    """Says why torch.load failed; its own messages advise to run the file's code."""
-    if isinstance(error, MemoryError):
-        return "does not fit into memory; use a machine with more"
-    if isinstance(error, pickle.UnpicklingError) and (found := re.search(r"GLOBAL ([\w.]+)", str(error))):
-        return (
-            f"is refused, because loading its {found[1]} would run code from the file; "
-            "save the state dict alone and use that"
-        )
-    if "TorchScript" in str(error):
-        return "is a TorchScript program; save the network's state dict instead"
-    if data.startswith((b"PK\x03\x04", b"\x80\x02\x8a\x0a")):  # torch.save's zip and its older format
-        return "is damaged or incomplete; download or copy it again"
-    if data.startswith(b"\x80"):  # the first byte of every pickle since protocol 2
-        return (
-            "is a pickle that cannot be loaded without the risk of running its code; "
-            "save the state dict with torch.save and use that"
-        )
-    return "is not a checkpoint; name a file that torch.save wrote"
-
-
-def _state_dict(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    state = content.get("state_dict", content)
-    if not isinstance(state, Mapping) or not state:
-        raise UserError("it has no state dict; save one under the key 'state_dict'")
-    for key, value in state.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise UserError(f"entry {key!r} of its state dict is no tensor; save module.state_dict()")
-    return {key.removeprefix(_PARALLEL_PREFIX): value for key, value in state.items()}
-
-
 def _check_values(state: Mapping[str, Tensor]) -> None:
     for key, value in state.items():
-        if value.layout != torch.strided or value.is_complex() or value.is_quantized:
-            raise UserError(f"{key} is no plain tensor of real numbers; save it as float32")
         if not torch.isfinite(value).all():
             raise UserError(
                 f"{key} holds values that are not finite; the training diverged, use an earlier epoch"
             )
         if key.endswith("running_var") and (value < 0).any():
             raise UserError(f"{key} holds negative variances; the file is damaged, copy it again")
-
-
-def _text(content: Mapping[str, Any], key: str) -> str | None:
-    value = content.get(key)
-    return value if isinstance(value, str) else None
-
-
-def _numbers(content: Mapping[str, Any], key: str, default: tuple[float, ...]) -> tuple[float, ...]:
-    value = content.get(key)
-    if value is None or isinstance(value, Tensor):  # a tensor is a parameter of a bare state dict
-        return default
-    if (
-        not isinstance(value, list)
-        or len(value) != len(default)
-        or not all(isinstance(v, float) for v in value)
-    ):
-        raise UserError(f"its entry {key!r} must be {len(default)} numbers, one per channel; train it again")
-    return tuple(value)
-
-
-def _class_names(content: Mapping[str, Any], classes: int) -> tuple[str, ...] | None:
-    names = content.get("class_names")
-    if names is None:
-        return None
-    if (
-        not isinstance(names, list)
-        or len(names) != classes
-        or not all(isinstance(name, str) for name in names)
-    ):
-        raise UserError(f"its entry 'class_names' must be {classes} strings, one per class; train it again")
-    return tuple(names)

@@ -14,14 +14,9 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
 
 METADATA = "__metadata__"
-_LENGTH = 8  # bytes of the header's length, little-endian, with which a file begins
+_LENGTH = 8  # bytes of the header's length, little-endian
 _STRINGS = ("architecture", "model")
 _JSON = ("epoch", "best_prec1", "best_prec5", "mean", "std", "class_names")
-
-
-def is_safetensors(data: bytes) -> bool:
-    """Whether a file's content begins as a .safetensors file does: a length, then JSON."""
-    return data[_LENGTH : _LENGTH + 1] == b"{" and int.from_bytes(data[:_LENGTH], "little") <= len(data)
 
 
 def save(path: Path, state: Mapping[str, Tensor], entries: Mapping[str, Any]) -> None:

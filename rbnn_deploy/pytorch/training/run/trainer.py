@@ -11,6 +11,7 @@ from torch import nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.checkpoints.checkpoint import save_checkpoint, save_safetensors
+from rbnn_deploy.pytorch.folding.fold import unwrapped
 from rbnn_deploy.pytorch.training.data.feeds import Data, Feed, open_feed
 from rbnn_deploy.pytorch.training.options import TrainingOptions
 from rbnn_deploy.pytorch.training.parallel import Processes, process_group, synchronised_batch_norm
@@ -72,7 +73,7 @@ def train(
     recipe = recipe or TrainingRecipe()
     options = options or TrainingOptions()
     device = torch_device(options)
-    name = architecture or type(module).__name__
+    name = architecture or type(unwrapped(module)).__name__
     with _refused_where_memory_ends(), process_group(device) as processes:
         source = open_feed(data, recipe, options, processes, device)
         _check_steps(source.steps, processes, device)
