@@ -173,6 +173,17 @@ def test_bad_settings(
     assert word in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_file_of_an_earlier_version_has_no_float_baseline_and_bench_says_so(tmp_path: Path) -> None:
+    model = small_model(metadata=False)  # nor the plain graph
+    onnx.save(model, tmp_path / "old.onnx")
+    announced: list[str] = []
+    report = bench(
+        tmp_path / "old.onnx", runs=1, baselines=["fp32", "int8", "portable"], announce=announced.append
+    )
+    assert [result.name for result in report.results] == ["ort", "portable"]
+    assert any("no float baseline: an earlier version wrote this file" in text for text in announced)
+
+
 def test_models_without_binary_layers_are_refused(tmp_path: Path) -> None:
     real = float_baseline(small_model())
     onnx.save(real, tmp_path / "float.onnx")

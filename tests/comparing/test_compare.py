@@ -149,7 +149,8 @@ def test_one_wrong_weight_bit_is_not_explained(
     for name in RUNTIMES:
         found = pair(report, "torch", name)
         assert found.unexplained > 30
-        assert reason in str(found.explanations[0][1])
+        # A sample in which no later bit happens to flip is told by its logits alone.
+        assert sum(reason in str(explanation) for _, explanation in found.explanations) > 30
     assert pair(report, "ort", "numpy").unexplained == 0
     assert f"torch and ort do NOT agree: {pair(report, 'torch', 'ort').unexplained} samples" in text_of(
         report

@@ -10,9 +10,42 @@ from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, BinaryConv2dAttributes
 from rbnn_deploy.runtimes.operator_model import IR_VERSION, OPSETS
+from rbnn_deploy.topology import PROPERTY, pack
 
 CHANNELS, CLASSES, SIZE = 20, 10, 8
 LAYERS = ("stage.conv1", "stage.conv2", "stage.conv3")
+
+
+def small_plain_graph() -> onnx.ModelProto:
+    """Builds the float network that the model stands for, as `export` would keep it."""
+    tensors, nodes = {}, []
+
+    def conv(name: str, x: str, channels: int) -> str:
+        tensors[f"{name}.weight"] = np.ones((CHANNELS, channels, 3, 3), np.float32)
+        nodes.append(helper.make_node("Conv", [x, f"{name}.weight"], [name], pads=[1, 1, 1, 1]))
+        return name
+
+    tensors["low"], tensors["high"] = np.array(-1, np.float32), np.array(1, np.float32)
+    x = conv("stem", "input", 3)
+    for name, residual in zip(LAYERS, (None, "stem", LAYERS[1]), strict=True):
+        y = conv(f"{name}.conv", x, CHANNELS)
+        if residual is not None:
+            nodes.append(helper.make_node("Add", [y, residual], [f"{name}.sum"]))
+            y = f"{name}.sum"
+        nodes.append(helper.make_node("Clip", [y, "low", "high"], [name]))
+        x = name
+    tensors["head.weight"] = np.ones((CHANNELS, CLASSES), np.float32)
+    nodes.append(helper.make_node("GlobalAveragePool", [x], ["pooled"]))
+    nodes.append(helper.make_node("Flatten", ["pooled"], ["flat"]))
+    nodes.append(helper.make_node("Gemm", ["flat", "head.weight"], ["logits"]))
+    graph = helper.make_graph(
+        nodes,
+        "plain",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
+        [numpy_helper.from_array(value, name) for name, value in tensors.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=IR_VERSION)
 
 
 def small_model(seed: int = 0, *, metadata: bool = True, function: bool = True) -> onnx.ModelProto:
@@ -68,7 +101,8 @@ def small_model(seed: int = 0, *, metadata: bool = True, function: bool = True) 
     )
     if metadata:
         described = ModelMetadata("small", (3, SIZE, SIZE), CLASSES, (0.5,) * 3, (0.25,) * 3)
-        helper.set_model_props(model, described.to_properties())
+        properties = {**described.to_properties(), PROPERTY: pack(small_plain_graph())}
+        helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
     return model
 
