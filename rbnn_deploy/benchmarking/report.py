@@ -199,7 +199,7 @@ def render(report: BenchReport) -> str:
             totals=[binary_total],
         ),
         paragraph(
-            f"peak: {report.peak_gmacs:.0f} G MAC/s a thread, xor + popcount + add in registers, measured in "
+            f"peak: {report.peak_gmacs:.0f} G MAC/s per thread, xor + popcount + add in registers, measured in "
             "every round"
         ),
         "",
