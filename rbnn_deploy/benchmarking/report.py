@@ -199,8 +199,8 @@ def render(report: BenchReport) -> str:
             totals=[binary_total],
         ),
         paragraph(
-            f"peak: {report.peak_gmacs:.0f} G MAC/s per thread, xor + popcount + add in registers, measured in "
-            "every round"
+            f"peak: {report.peak_gmacs:.0f} G MAC/s per thread, xor + popcount + add in registers, measured "
+            "in every round"
         ),
         "",
         table(("other node", "operator", "us", "share"), nodes, text_columns=2, totals=node_totals),
