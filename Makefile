@@ -16,12 +16,20 @@ WHEELS := build/wheels-venv
 WHEELS_READY := $(WHEELS)/.ready
 TARGETS := linux-x86_64 linux-aarch64
 
-.PHONY: help setup demo test test-native bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 \
+# The oldest device: its packages in their lowest versions, and no PyTorch.
+LOWEST := build/lowest-venv
+LOWEST_TESTS := runtimes native/test_adapter.py native/test_library.py native/test_hostile_sizes.py \
+	native/test_session_lifetime.py comparing/test_statistics.py \
+	benchmarking/test_bench.py benchmarking/test_host.py benchmarking/test_measuring.py \
+	test_metadata.py test_onnx_graph.py
+
+.PHONY: help setup demo test test-lowest test-native bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 \
 	estimate-aarch64 docs lint format types clean
 
 help:
 	@echo "make demo    train a small network on handwritten digits, export it, run it three ways, compare"
 	@echo "make test    all tests                make lint    ruff, then make types for mypy"
+	@echo "make test-lowest   the tests of the device side with the lowest versions of its packages, without PyTorch"
 	@echo "make test-native   the C++ tests alone, plain and under sanitizers"
 	@echo "make bench-native  single kernels beside this host's peak"
 	@echo "make wheels        a wheel for each of $(TARGETS); make wheel TARGET=... for one"
@@ -42,6 +50,13 @@ demo: $(READY)
 
 test: $(READY)
 	$(PYTEST)
+
+# The tests of the device side, as far as they need no PyTorch, with the lowest versions that pyproject.toml allows.
+test-lowest:
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints-lowest.txt \
+		--config-settings=build-dir=build/lowest -e '.[report]' 'pytest>=8' 'hypothesis>=6.100'
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(addprefix tests/,$(LOWEST_TESTS))
 
 # The C++ tests alone, plain and under sanitizers; `make test` runs them too.
 test-native: $(READY)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from support.paths import ROOT
@@ -108,3 +109,17 @@ def test_public_names() -> None:
         assert getattr(rbnn_deploy, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         rbnn_deploy.nonsense  # noqa: B018
+
+
+def test_lower_bounds_are_those_that_the_lowest_environment_installs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    stated = [*project["dependencies"], *project["optional-dependencies"]["report"]]
+    bounds = {name: bound for name, _, bound in (text.partition(">=") for text in stated)}
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert pins.keys() == bounds.keys()
+    for name, pin in pins.items():
+        assert [int(part) for part in bounds[name].split(".")] == [
+            int(part) for part in pin.split(".")[: len(bounds[name].split("."))]
+        ], name
+        assert pin.removeprefix(bounds[name]).strip(".0") == "", name

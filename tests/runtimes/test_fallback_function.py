@@ -4,6 +4,7 @@ import itertools
 import random
 
 import numpy as np
+import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 from support.operator_cases import Case, make_case, random_rows
@@ -13,6 +14,8 @@ from support.oracle import binary_conv2d as oracle
 from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function
 from rbnn_deploy.runtimes.onnx_runtime import create_session
 from rbnn_deploy.runtimes.operator_model import operator_model
+
+ONNX_VERSION = tuple(int(part) for part in onnx.__version__.split(".")[:2])
 
 
 def is_far_from_ties(case: Case) -> bool:
@@ -36,6 +39,8 @@ def cases(count: int) -> list[Case]:
 @pytest.mark.parametrize("engine", ["onnxruntime", "onnx"])
 def test_function_equals_the_oracle(engine: str, case: Case) -> None:
     arrays = case.arrays()
+    if engine == "onnx" and not len(arrays["X"]) and ONNX_VERSION < (1, 23):
+        pytest.skip("this onnx's evaluator cannot convolve an empty batch")
     want = oracle(**arrays, **case.attributes.to_dict())
     X, R = arrays.pop("X"), arrays.pop("R")
     feeds = {"X": X, "R": np.zeros((), np.float32) if R is None else R}
