@@ -58,13 +58,6 @@ def dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     return tuple(d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim)
 
 
-def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
-    """Returns the shapes that inference finds, by the value's name; see `dimensions`."""
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    values = [*graph.value_info, *graph.input, *graph.output]
-    return {value.name: dimensions(value) for value in values if value.type.tensor_type.HasField("shape")}
-
-
 def properties(model: onnx.ModelProto) -> dict[str, str]:
     """Returns the model's metadata properties."""
     return {entry.key: entry.value for entry in model.metadata_props}

@@ -83,19 +83,6 @@ class Runtime(ABC):
         raise UserError(f"the model takes {wanted}, not {list(x.shape)}; resize or reshape the images")
 
 
-def check_file(path: Path) -> None:
-    """Checks that a model's file is there.
-
-    Raises:
-        UserError: It is not, it is a folder, or it is empty.
-    """
-    if not path.is_file():
-        kind = "is a folder, not a model" if path.is_dir() else "does not exist"
-        raise UserError(f"{path} {kind}; name an .onnx file that `rbnn-deploy export` wrote")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty; export the model again")
-
-
 def check_inputs(path: Path, inputs: Sequence[tuple[str, bool, Sequence[Any]]], outputs: int) -> None:
     """Checks that a model maps one batch of images to something.
 
@@ -109,8 +96,3 @@ def check_inputs(path: Path, inputs: Sequence[tuple[str, bool, Sequence[Any]]], 
     """
     if len(inputs) != 1 or not inputs[0][1] or len(inputs[0][2]) != len(AXES) or not outputs:
         raise UserError(f"{path} does not take one {describe_batch()} input; only image models run here")
-
-
-def damaged(path: Path) -> UserError:
-    """Returns the error about a file that is no whole ONNX model."""
-    return UserError(f"{path} is not an ONNX model, or only a part of one; export or copy it again")

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
+import onnx
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32
-from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.model_files import read_model
+from rbnn_deploy.onnx_graph import producers
 from rbnn_deploy.operators.domain import DOMAIN
-from rbnn_deploy.runtimes.base import Runtime, check_file, check_inputs, damaged
+from rbnn_deploy.runtimes.base import Runtime, check_inputs
 from rbnn_deploy.runtimes.library import get_library_path
 
 # ONNX Runtime's errors have no common base of their own.
@@ -94,16 +96,17 @@ class OrtRuntime(Runtime):
         self.name = "ort" if library else "ort-portable"
         self.path = Path(path)
         self._options: dict[str, Any] = {"library": library, "threads": threads}
-        check_file(self.path)
+        file = read_model(self.path)
+        self.metadata = file.metadata
         with self._errors("load"):
-            self.session = create_session(self.path, **self._options)
+            # The very bytes that were checked, not a file that may change in between.
+            self.session = create_session(file.content, **self._options)
         self._traced: tuple[frozenset[str], onnxruntime.InferenceSession] | None = None
 
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         check_inputs(self.path, [(i.name, i.type == "tensor(float)", i.shape) for i in inputs], len(outputs))
         self.input_name, self.output_name = inputs[0].name, outputs[0].name
         self.input_dims = tuple(n if isinstance(n, int) else None for n in inputs[0].shape)
-        self.metadata = ModelMetadata.from_properties(self.session.get_modelmeta().custom_metadata_map)
 
     def _run(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         with self._errors("run"):
@@ -117,11 +120,7 @@ class OrtRuntime(Runtime):
         if not added:
             return self.session
         if self._traced is None or self._traced[0] != added:
-            import onnx  # noqa: PLC0415 - plain runs on a device do without it
-
-            from rbnn_deploy.onnx_graph import producers  # noqa: PLC0415 - likewise
-
-            model = onnx.load(self.path)
+            model = read_model(self.path).model
             missing = added - producers(model.graph).keys()
             if missing:
                 raise UserError(
@@ -142,10 +141,9 @@ class OrtRuntime(Runtime):
             ) from error
         except ERRORS as error:
             text = reason(error)
-            if isinstance(error, ort_errors.InvalidProtobuf | ort_errors.NoModel) or "ModelProto" in text:
-                raise damaged(self.path) from error
             if f"{DOMAIN}:" in text and "not a registered function" in text and self.name == "ort-portable":
                 raise UserError(
                     f"{self.path} carries no functions for its {DOMAIN} nodes; run it with --runtime ort"
                 ) from error
-            raise UserError(f"ONNX Runtime cannot {verb} {self.path}: {text}") from error
+            advice = "; update onnxruntime, or export it for an older version" if "IR version" in text else ""
+            raise UserError(f"ONNX Runtime cannot {verb} {self.path}: {text}{advice}") from error

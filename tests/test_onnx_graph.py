@@ -6,6 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 from support.small_models import LAYERS, small_model
 
 from rbnn_deploy import onnx_graph
+from rbnn_deploy.shape_inference import static_shapes
 
 
 def example() -> onnx.ModelProto:
@@ -45,7 +46,7 @@ def test_producers_and_uses() -> None:
 
 
 def test_shapes() -> None:
-    shapes = onnx_graph.static_shapes(example())
+    shapes = static_shapes(example())
     assert (shapes["x"], shapes["y"]) == ((None, 2), (None, 2))
     assert "c" not in shapes or shapes["c"] == (2,)
 

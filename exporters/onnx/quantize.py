@@ -18,8 +18,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from rbnn_deploy.exporters.onnx.passes.int8 import BETWEEN, LAYERS
-from rbnn_deploy.onnx_graph import producers, static_shapes, uses
+from rbnn_deploy.onnx_graph import producers, uses
 from rbnn_deploy.ort_quantizer import quantize_static
+from rbnn_deploy.shape_inference import static_shapes
 
 
 def quantize_layers(

@@ -17,7 +17,7 @@ from rbnn_deploy.benchmarking.sessions import Candidate, Peak, name_every_node
 from rbnn_deploy.benchmarking.timing import WARM_UP_RUNS, time_in_rounds
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32, random_batch
-from rbnn_deploy.inspecting.onnx_model import read_model
+from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import constants, is_binary_conv, producers
 from rbnn_deploy.operators import BinaryConv2dAttributes
 from rbnn_deploy.ort_quantizer import quantize_static
@@ -55,7 +55,7 @@ def build_baselines(path: Path, names: Sequence[str], folder: Path, images: Floa
         if name not in BASELINES:
             raise UserError(f"there is no baseline {name!r}; choose from {', '.join(BASELINES)}")
     candidates = []
-    plain = float_baseline(onnx.load(path)) if FLOAT_BASELINES & set(names) else None
+    plain = float_baseline(read_model(path).model) if FLOAT_BASELINES & set(names) else None
     if plain is not None:
         onnx.save(plain, folder / "fp32.onnx")
     if plain is not None and "int8" in names:
@@ -127,7 +127,7 @@ def bench(
     for what, value in given.items():
         if value is not None and value < 1:
             raise UserError(f"{what} must be at least 1, not {value}; give a positive number")
-    named = read_model(path)
+    named = read_model(path).model
     name_every_node(named)
     if not any(map(is_binary_conv, named.graph.node)):
         raise UserError(f"{path} has no binary layers; name a file that `rbnn-deploy export` wrote")

@@ -22,8 +22,8 @@ from rbnn_deploy.comparing.subjects import RuntimeSubject
 from rbnn_deploy.comparing.traces import TORCH, Judge, Replay, Subject, Trace
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32, describe_batch, is_batch
+from rbnn_deploy.model_files import read_model
 from rbnn_deploy.runtimes import load_model
-from rbnn_deploy.runtimes.numpy_backend.runtime import load_proto
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,7 +79,7 @@ def compare(
     if len(names) < 2:
         raise UserError(f"comparing takes at least two runtimes; choose among {', '.join(DEFAULT_RUNTIMES)}")
     loaded = {name: load_model(path, name, threads) for name in names if name != TORCH}
-    proto = load_proto(path)
+    proto = read_model(path).model
     found = binary_layers(proto, path)
     quantised = any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
     subjects: list[Subject] = []

@@ -5,48 +5,25 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.onnx_graph import constant_tensors, is_binary_conv, properties, static_shapes
+from rbnn_deploy.model_files import read_model
+from rbnn_deploy.onnx_graph import constant_tensors, is_binary_conv
 from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
+from rbnn_deploy.shape_inference import static_shapes
 
 FLOAT_LAYERS = ("Conv", "Gemm", "MatMul")
 
 
-def read_model(path: Path) -> onnx.ModelProto:
-    """Reads and checks an .onnx file.
-
-    Raises:
-        UserError: It cannot be read or is not an ONNX model.
-    """
-    if not path.is_file():
-        raise UserError(f"no such file: {path}; name an .onnx file")
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from None
-    except (DecodeError, onnx.checker.ValidationError, ValueError):
-        raise UserError(
-            f"{path} is not a valid ONNX model; name a file that `rbnn-deploy export` wrote"
-        ) from None
-    return model
-
-
-def read_metadata(path: Path) -> ModelMetadata | None:
+def read_metadata(path: str | Path) -> ModelMetadata | None:
     """Reads a deployed model's metadata; None if rbnn-deploy did not export the file.
 
     Raises:
-        UserError: See `read_model`.
+        UserError: See `rbnn_deploy.model_files.read_model`.
     """
-    return _metadata(read_model(path))
-
-
-def _metadata(model: onnx.ModelProto) -> ModelMetadata | None:
-    return ModelMetadata.from_properties(properties(model))
+    return read_model(path).metadata
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
@@ -92,13 +69,14 @@ def _bytes(tensor: onnx.TensorProto) -> int:
     return int(math.prod(tensor.dims)) * element
 
 
-def inspect_onnx(path: Path) -> NetworkSummary:
+def inspect_onnx(path: str | Path) -> NetworkSummary:
     """Summarises a deployed model.
 
     Raises:
         UserError: The file cannot be read, is not an ONNX model, or holds a damaged binary layer.
     """
-    model = read_model(path)
+    file = read_model(path)
+    model, metadata = file.model, file.metadata
     graph = model.graph
     parameters = constant_tensors(graph)
     shapes = _shapes(model)
@@ -120,14 +98,13 @@ def inspect_onnx(path: Path) -> NetworkSummary:
         layers.append(layer)
         float_size += as_float
         deployed += layer.size
-    metadata = _metadata(model)
     return NetworkSummary(
         f"{path}: {metadata.architecture if metadata else graph.name or 'ONNX model'}",
         _facts(model, metadata),
         tuple(layers),
         float_size,
         deployed,
-        path.stat().st_size,
+        len(file.content),
     )
 
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rbnn_deploy.bits import BITS_PER_BYTE, pack_signs, packed_size, unpack_signs
+from rbnn_deploy.binary_conv2d_rules import check_map, check_per_channel, check_weights
+from rbnn_deploy.bits import pack_signs, unpack_signs
 from rbnn_deploy.runtimes.numpy_backend.float_environment import check_float_environment
 from rbnn_deploy.runtimes.numpy_backend.threshold import binarise
 
@@ -30,8 +31,6 @@ Words = npt.NDArray[np.unsignedinteger[Any]]
 
 # How many sums one block of samples may have: a few MB of temporaries, about the size of a core's cache.
 BLOCK_SUMS = 1 << 18
-# Below it, every whole number is exact in float32.
-SUM_LIMIT = 1 << 24
 
 
 def binary_conv2d(
@@ -202,26 +201,14 @@ def check_arguments(
         )
     if 0 in X.shape[1:3]:
         raise ValueError(f"BinaryConv2d: H and W of X must be at least 1, not {list(X.shape)}")
-    group_channels = attributes.channels // attributes.groups
-    if W.ndim != 4 or W.shape[3] != packed_size(group_channels) or 0 in W.shape:
-        raise ValueError(
-            f"BinaryConv2d: W must have shape [O, KH, KW, {packed_size(group_channels)}], "
-            f"{BITS_PER_BYTE} channels a byte, not {list(W.shape)}"
-        )
-    out_channels, KH, KW, _ = W.shape
-    if out_channels % attributes.groups:
-        raise ValueError(
-            f"BinaryConv2d: groups ({attributes.groups}) must divide the output channels ({out_channels})"
-        )
-    if KH * KW * group_channels >= SUM_LIMIT:
-        raise ValueError(
-            f"BinaryConv2d: a sum of {KH * KW * group_channels} products is not exact in float32"
-        )
-    for name, value in (("scale", scale), ("bias", bias)):
-        if value.shape != (out_channels,):
-            raise ValueError(
-                f"BinaryConv2d: {name} must have shape [{out_channels}], not {list(value.shape)}"
-            )
-    shape = (len(X), *attributes.output_size(X.shape[1:3], (KH, KW)), out_channels)
+    try:
+        check_weights(W.shape, attributes)
+        check_per_channel("scale", scale.shape, len(W))
+        check_per_channel("bias", bias.shape, len(W))
+        size, output_size = X.shape[1:3], attributes.output_size(X.shape[1:3], W.shape[1:3])
+        check_map(size, output_size)
+    except ValueError as error:
+        raise ValueError(f"BinaryConv2d: {error}") from None
+    shape = (len(X), *output_size, len(W))
     if R is not None and R.size != 1 and R.shape != shape:
         raise ValueError(f"BinaryConv2d: R must have shape {list(shape)} or one element, not {list(R.shape)}")

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError
 from onnx.reference import ReferenceEvaluator
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32
-from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.onnx_graph import dimensions, producers, properties, real_inputs
-from rbnn_deploy.runtimes.base import Runtime, check_file, check_inputs, damaged
+from rbnn_deploy.model_files import read_model
+from rbnn_deploy.onnx_graph import dimensions, producers, real_inputs
+from rbnn_deploy.runtimes.base import Runtime, check_inputs
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
 
@@ -35,17 +34,16 @@ class NumpyRuntime(Runtime):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        check_file(self.path)
-        model = load_proto(self.path)
+        file = read_model(self.path)
+        model, self.metadata = file.model, file.metadata
         inputs = real_inputs(model.graph)
         check_inputs(self.path, [_describe(value) for value in inputs], len(model.graph.output))
         self.input_name, _, self.input_dims = _describe(inputs[0])
         self.output_name = model.graph.output[0].name
-        self.metadata = ModelMetadata.from_properties(properties(model))
         self._values = producers(model.graph).keys()
         try:
             self._evaluator = ReferenceEvaluator(model, new_ops=NEW_OPS)
-        except (NotImplementedError, RuntimeError) as error:
+        except Exception as error:  # the evaluator loads each operator, which raises whatever it does
             raise UserError(
                 f"the NumPy backend cannot load {path}: {_line(error)}; use --runtime ort"
             ) from error
@@ -66,21 +64,6 @@ class NumpyRuntime(Runtime):
         except Exception as error:  # the evaluator raises whatever its operators do
             raise UserError(f"the NumPy backend cannot run {self.path}: {_line(error)}") from error
         return dict(zip(names, values, strict=True))
-
-
-def load_proto(path: Path) -> onnx.ModelProto:
-    """Parses a model's file.
-
-    Raises:
-        UserError: It is not an ONNX model, or is damaged.
-    """
-    try:
-        model = onnx.load(path)
-    except (DecodeError, ValueError, OSError) as error:
-        raise damaged(path) from error
-    if not model.HasField("graph"):  # some texts parse as a message of unknown fields
-        raise damaged(path)
-    return model
 
 
 def _describe(value: onnx.ValueInfoProto) -> tuple[str, bool, tuple[int | None, ...]]:

@@ -1,0 +1,45 @@
+"""Whether the BinaryConv2d nodes of a model are as the operator's specification has them."""
+
+from collections.abc import Mapping
+
+import onnx
+from onnx import TensorProto
+
+from rbnn_deploy.binary_conv2d_rules import check_per_channel, check_weights
+from rbnn_deploy.model_files.errors import InvalidModelError, quoted
+from rbnn_deploy.onnx_graph import constant_tensors, is_binary_conv
+from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
+
+
+def check_binary_layers(graph: onnx.GraphProto) -> None:
+    """Checks each binary layer's attributes, and its weights where they are stored in the model.
+
+    Raises:
+        InvalidModelError: One is not as docs/ops/BinaryConv2d.md says.
+    """
+    stored = constant_tensors(graph)
+    for index, node in enumerate(graph.node):
+        if is_binary_conv(node):
+            try:
+                _check(node, stored)
+            except ValueError as error:
+                name = quoted(node.name or f"{BINARY_CONV2D} {index}")
+                raise InvalidModelError(f"layer {name}: {BINARY_CONV2D}: {error}") from None
+
+
+def _check(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None:
+    attributes = BinaryConv2dAttributes.from_node(node)
+    _, weights, scale, bias, *_ = node.input
+    for name, value, kind in (
+        ("W", weights, TensorProto.UINT8),
+        ("scale", scale, TensorProto.FLOAT),
+        ("bias", bias, TensorProto.FLOAT),
+    ):
+        if value in stored and stored[value].data_type != kind:
+            raise ValueError(f"{name} must be {TensorProto.DataType.Name(kind).lower()}")
+    if weights not in stored:
+        return
+    check_weights(stored[weights].dims, attributes)
+    for name, value in (("scale", scale), ("bias", bias)):
+        if value in stored:
+            check_per_channel(name, stored[value].dims, stored[weights].dims[0])

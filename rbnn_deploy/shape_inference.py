@@ -1,0 +1,71 @@
+"""Shapes of a deployed model's values by onnx's shape inference, which is native code.
+
+Inference would follow the model's functions, again for every call, and reads attributes that they may lack.
+So it is given a copy in which each binary layer is a Transpose, a Conv and a Transpose, of the same shapes,
+and which has no functions. Large constants are in it by their shape alone.
+"""
+
+import math
+
+import onnx
+from onnx import TensorProto, helper
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.onnx_graph import attributes, constant_tensors, dimensions, is_binary_conv, real_inputs
+
+MOST_ELEMENTS = 1024  # of a constant whose values may say a shape
+TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+
+
+def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """Returns the shapes that inference finds, by the value's name; None for a size that is not a number.
+
+    Args:
+        model: A model that `model_files.read_model` read, or one of this program's own.
+
+    Raises:
+        UserError: The shapes of the model's layers contradict each other.
+    """
+    try:
+        graph = onnx.shape_inference.infer_shapes(_shapes_only(model), data_prop=True).graph
+    except Exception as error:  # InferenceError, and whatever else native code lets through
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the model's layers do not fit together ({reason}); export it again") from None
+    values = [*graph.value_info, *graph.input, *graph.output]
+    return {value.name: dimensions(value) for value in values if value.type.tensor_type.HasField("shape")}
+
+
+def _shapes_only(model: onnx.ModelProto) -> onnx.ModelProto:
+    stored = constant_tensors(model.graph)
+    nodes: list[onnx.NodeProto] = []
+    inputs = list(real_inputs(model.graph))
+    small = []
+    for tensor in model.graph.initializer:
+        if math.prod(tensor.dims) <= MOST_ELEMENTS:
+            small.append(tensor)
+        else:
+            inputs.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    for index, node in enumerate(model.graph.node):
+        if is_binary_conv(node) and node.input[1] in stored:
+            nodes += _stand_in(node, stored[node.input[1]].dims, f"shape_of_{index}", inputs)
+        else:
+            nodes.append(node)
+    graph = helper.make_graph(nodes, model.graph.name or "graph", inputs, model.graph.output, small)
+    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def _stand_in(
+    node: onnx.NodeProto, packed: "list[int]", prefix: str, inputs: list[onnx.ValueInfoProto]
+) -> list[onnx.NodeProto]:
+    """Makes the standard operators whose output has a binary layer's shape, and their weights' input."""
+    values = attributes(node)
+    outputs, KH, KW, _ = packed
+    x, weights, y = (f"{prefix}_{name}" for name in ("x", "weights", "y"))
+    shape = [outputs, values["channels"] // values["groups"], KH, KW]
+    inputs.append(helper.make_tensor_value_info(weights, TensorProto.FLOAT, shape))
+    settings = {name: values[name] for name in ("strides", "pads", "dilations")}
+    return [
+        helper.make_node("Transpose", [node.input[0]], [x], perm=TO_CHANNELS_FIRST),
+        helper.make_node("Conv", [x, weights], [y], group=values["groups"], **settings),
+        helper.make_node("Transpose", [y], list(node.output), perm=TO_CHANNELS_LAST),
+    ]
