@@ -109,7 +109,7 @@ def test_a_model_is_known_by_its_content(
     [
         (None, "does not exist"),
         (b"", "is empty"),
-        (b"some text\n" * 50, "is not a valid ONNX model"),
+        (b"some text\n" * 50, "is not an ONNX model"),
         (b"PK\x03\x04 cut off", "is damaged or incomplete"),
         (b"\x80\x04N.", "pickle"),
     ],
