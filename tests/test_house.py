@@ -14,7 +14,7 @@ UPWARD = {("pytorch/comparing.py", "comparing")}
 def drawings() -> list[str]:
     """Returns the two drawings of the section: the folders, and the floors."""
     section = re.search(r"## The house\n(.*?)\n## ", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
-    blocks = re.findall(r"```\n(.*?)```", section[1], re.DOTALL)
+    blocks = re.findall(r"```text\n(.*?)```", section[1], re.DOTALL)
     assert len(blocks) == 2
     return blocks
 

@@ -4,59 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.cifar import PER_FILE, content_of, names_of, python2_pickle, write, write_archive
 
 from rbnn_deploy.data import load_test_images, load_train_images
-from rbnn_deploy.data.cifar import PIXELS, VERSIONS
+from rbnn_deploy.data.cifar import VERSIONS
 from rbnn_deploy.errors import UserError
-
-PER_FILE = 4
-
-
-def content_of(version, file):
-    rng = np.random.default_rng(len(file) + sum(file.encode()))
-    return rng.integers(0, 256, (PER_FILE, PIXELS), np.uint8), rng.integers(0, version.classes, PER_FILE)
-
-
-def names_of(version):
-    return tuple(f"class{i}" for i in range(version.classes))
-
-
-def python2_pickle(value):
-    """Pickles as the published files are: protocol 2, with the module names of an old NumPy."""
-    return pickle.dumps(value, protocol=2).replace(b"cnumpy._core.", b"cnumpy.core.")
-
-
-def write(version, root):
-    """Writes a small download of a version, by the format's description."""
-    folder = root / version.folder
-    folder.mkdir()
-    for file in (*version.train, version.test):
-        pixels, labels = content_of(version, file)
-        if version.labels:
-            coarse = [labels // 5] * (version.labels - 1)
-            record = np.column_stack([*coarse, labels, pixels]).astype(np.uint8)
-            (folder / file).write_bytes(record.tobytes())
-        else:
-            key = version.key + b"s"
-            (folder / file).write_bytes(
-                python2_pickle({b"data": pixels, key: labels.tolist(), b"batch_label": b"x"})
-            )
-    names = [name.encode() for name in names_of(version)]
-    content = (
-        b"\n".join(names) + b"\n\n" if version.labels else python2_pickle({version.key + b"_names": names})
-    )
-    (folder / version.names).write_bytes(content)
-    return folder
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.folder)
 @pytest.mark.parametrize("form", ["folder", "parent", "archive"])
 def test_every_version_in_every_form(tmp_path, version, form):
-    folder = write(version, tmp_path)
-    path = {"folder": folder, "parent": tmp_path, "archive": tmp_path / "download.tar.gz"}[form]
+    path = tmp_path / "download.tar.gz" if form == "archive" else tmp_path
     if form == "archive":
-        with tarfile.open(path, "w:gz") as archive:
-            archive.add(folder, version.folder)
+        write_archive(version, tmp_path, path)
+    else:
+        folder = write(version, tmp_path)
+        path = folder if form == "folder" else tmp_path
     test, train = load_test_images(path), load_train_images(path)
     for images, files in ((test, [version.test]), (train, version.train)):
         contents = [content_of(version, file) for file in files]
@@ -156,10 +119,8 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_truncated_archive(tmp_path):
-    folder = write(VERSIONS[0], tmp_path)
     path = tmp_path / "cifar-10-python.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        archive.add(folder, folder.name)
+    write_archive(VERSIONS[0], tmp_path, path)
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(UserError, match="damaged or incomplete; download it again"):
         load_test_images(path)
