@@ -1,11 +1,13 @@
 """The result of a benchmark: its numbers, its JSON, its text."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rbnn_deploy.benchmarking.host import Host
 from rbnn_deploy.benchmarking.layer_times import LayerTime, NodeTime
 from rbnn_deploy.inspecting import format_bytes
+from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.text_layout import paragraph, table
 
 OURS = "ort"
@@ -84,7 +86,7 @@ class BenchReport:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the report for json.dumps."""
-        return {
+        content = {
             "model": self.model,
             "host": self.host.to_json(),
             "threads": self.threads,
@@ -99,6 +101,7 @@ class BenchReport:
             "imports_mb": self.imports_mb,
             "profiler_us": self.profiler_us,
         }
+        return with_schema("bench", content)
 
 
 def _host_lines(host: Host) -> list[str]:
@@ -207,3 +210,36 @@ def render(report: BenchReport) -> str:
         *(paragraph(f"warning: {warning}", indent="  ") for warning in report.host.warnings),
     ]
     return "\n".join(parts)
+
+
+def render_sweep(reports: Sequence[BenchReport]) -> str:
+    """Renders several benchmarks of one model, one row each."""
+    first, last = reports[0], reports[-1]
+    baselines = [result.name for result in first.results[1:]]
+    header = (
+        "threads",
+        "batch",
+        "p50 ms",
+        "p90",
+        "p99",
+        "images/s",
+        *(f"against {name}" for name in baselines),
+    )
+    rows = []
+    for report in reports:
+        ours = report.results[0]
+        times = [f"{time:.3f}" for time in (ours.median_ms, ours.p90_ms, ours.p99_ms)]
+        speed = [f"{report.speedup[name]:.2f} x" for name in baselines]
+        rows.append(
+            [str(report.threads), str(report.batch), *times, f"{ours.images_per_second:,.0f}", *speed]
+        )
+    warnings = dict.fromkeys(warning for report in reports for warning in report.host.warnings)
+    return "\n".join(
+        [
+            f"{first.model}: {len(reports)} benchmarks",
+            *_host_lines(last.host),
+            "",
+            table(header, rows, text_columns=0),
+            *(paragraph(f"warning: {warning}", indent="  ") for warning in warnings),
+        ]
+    )

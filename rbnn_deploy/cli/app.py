@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rbnn_deploy.cli import commands
+from rbnn_deploy.cli.output import set_quiet
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.version import __version__
 
@@ -19,7 +20,7 @@ EXIT_BAD_INPUT = 2
 app = typer.Typer(
     name="rbnn-deploy",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Deploy rotated binary neural networks: fold, export to ONNX with one-bit weights, run, compare.",
@@ -38,6 +39,7 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no notes and no progress.")] = False,
 ) -> None:
     """Options of every command."""
 
@@ -53,8 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     try:
-        # --debug is accepted in front of and behind the command's name.
-        app(args=[a for a in arguments if a != "--debug"])
+        # These two are accepted in front of and behind the command's name.
+        set_quiet("--quiet" in arguments)
+        app(args=[a for a in arguments if a not in ("--debug", "--quiet")])
     except UserError as error:
         _fail(str(error), debug)
     except SystemExit as stop:

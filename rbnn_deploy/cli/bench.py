@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.output import check_writable, write_json
+from rbnn_deploy.cli.output import check_writable, give_result, live_progress, note
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.json_schema import with_schema
 
 
 def bench(
     model: Annotated[Path, typer.Argument(help="A deployed .onnx file.")],
-    threads: Annotated[int, typer.Option(help="Computing threads.")] = 1,
-    batch: Annotated[int, typer.Option(help="Images in one run.")] = 1,
+    threads: Annotated[str, typer.Option(help="Computing threads; several numbers make a sweep: 1,2.")] = "1",
+    batch: Annotated[str, typer.Option(help="Images in one run; several numbers likewise: 1,8.")] = "1",
     baseline: Annotated[
         str,
         typer.Option(
@@ -26,7 +28,9 @@ def bench(
     duration: Annotated[
         float | None, typer.Option(help="Seconds of timing; about 20, in 300 rounds at most, if absent.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the numbers to this JSON file.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the numbers to this JSON file; - prints only JSON.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw them into this .png file.")] = None,
 ) -> None:
     """Time a deployed model and its layers on this machine, beside float32 and int8 networks."""
@@ -40,30 +44,40 @@ def bench(
         check_plot(plot)
         check_writable(plot, model, *([] if json is None else [json]))
     names = [name for part in baseline.split(",") if (name := part.strip()) and name != "none"]
-
-    def announce(text: str) -> None:
-        typer.echo(f"{text} ...", err=True)
-
-    def advance(done: int, total: int) -> None:
-        if done % max(total // 10, 1) == 0:
-            typer.echo(f"  round {done} of {total}", err=True)
-
-    report = benchmarking.bench(
-        model,
-        threads=threads,
-        batch=batch,
-        baselines=names,
-        runs=runs,
-        warmup=warmup,
-        duration=duration,
-        announce=announce,
-        advance=advance,
-    )
-    typer.echo(benchmarking.render(report))
-    if json is not None:
-        write_json(json, report.to_json())
+    settings = [(t, b) for t in _numbers(threads, "--threads") for b in _numbers(batch, "--batch")]
+    if plot is not None and len(settings) > 1:
+        raise UserError("--plot draws one benchmark; give one number of --threads and one --batch")
+    reports = []
+    for count, images in settings:
+        if len(settings) > 1:
+            note(f"{count} thread{'s' if count > 1 else ''}, batch {images}")
+        with live_progress("timing") as advance:
+            report = benchmarking.bench(
+                model,
+                threads=count,
+                batch=images,
+                baselines=names,
+                runs=runs,
+                warmup=warmup,
+                duration=duration,
+                announce=lambda text: note(f"{text} ..."),
+                advance=advance,
+            )
+        reports.append(report)
+    if len(reports) == 1:
+        give_result(benchmarking.render(report), report.to_json(), json)
+    else:
+        sweep = {"benchmarks": [report.to_json() for report in reports]}
+        give_result(benchmarking.render_sweep(reports), with_schema("sweep", sweep), json)
     if plot is not None:
         from rbnn_deploy.benchmarking.plot import write_plot
 
         write_plot(report, plot)
-        typer.echo(f"wrote {plot}")
+        note(f"wrote {plot}")
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"{option} takes numbers with commas between them, not {text!r}; try 1,2") from None

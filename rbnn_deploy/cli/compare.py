@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rbnn_deploy.cli.network import load_network
-from rbnn_deploy.cli.output import check_writable, progress_bar, write_json
+from rbnn_deploy.cli.output import check_writable, give_result, progress_bar
 from rbnn_deploy.errors import UserError
 
 EXIT_DIFFERENCE = 1  # a difference that is not explained
@@ -48,7 +48,9 @@ def compare(
             "with int8 float layers if absent)."
         ),
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the result to this JSON file.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the result to this JSON file; - prints only JSON.")
+    ] = None,
 ) -> None:
     """Run a model in every runtime and in PyTorch, and explain every difference.
 
@@ -96,8 +98,6 @@ def compare(
         )
     if max_accuracy_drop is not None and not report.accuracy:
         raise UserError("--max-accuracy-drop needs labels; name labelled images with --data")
-    typer.echo(report.to_text())
-    if json is not None:
-        write_json(json, report.to_json())
+    give_result(report.to_text(), report.to_json(), json)
     if not report.ok:
         raise typer.Exit(EXIT_DIFFERENCE)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rbnn_deploy.cli.network import load_network
-from rbnn_deploy.cli.output import check_writable, write_json
+from rbnn_deploy.cli.output import check_writable, give_result
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
 
@@ -16,7 +16,9 @@ def inspect(
     arch: Annotated[
         str | None, typer.Option(help="Architecture of a checkpoint; read off the file if absent.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the summary to this JSON file.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the summary to this JSON file; - prints only JSON.")
+    ] = None,
 ) -> None:
     """Show each layer: binary or float, shapes, bytes, MACs."""
     from rbnn_deploy.inspecting import inspect_onnx, render
@@ -30,9 +32,7 @@ def inspect(
         from rbnn_deploy.pytorch.inspecting import inspect_network
 
         summary = inspect_network(network, file)
-    typer.echo(render(summary))
-    if json is not None:
-        write_json(json, summary.to_json())
+    give_result(render(summary), summary.to_json(), json)
 
 
 def _is_checkpoint(file: Path) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rbnn_deploy.cli.output import note
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.models import EMBEDDED_MODEL
 
@@ -56,5 +57,5 @@ def _split(files: list[Path]) -> tuple[Path, list[Path]]:
         if len(files) == 1:
             raise UserError(f"there is no image to classify; name some after {files[0]}")
         return files[0], files[1:]
-    typer.echo(f"with the embedded model {EMBEDDED_MODEL.stem}, since no .onnx file comes first", err=True)
+    note(f"with the embedded model {EMBEDDED_MODEL.stem}, since no .onnx file comes first")
     return EMBEDDED_MODEL, files

@@ -6,6 +6,7 @@ from typing import Any
 
 from rbnn_deploy.comparing.explaining import Explanation
 from rbnn_deploy.comparing.gates import Gates
+from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.text_layout import paragraph, table
 
 SHOWN_SAMPLES = 5
@@ -161,7 +162,7 @@ class ComparisonReport:
                 }
                 for layer in self.layers
             ]
-        return result
+        return with_schema("compare", result)
 
     def to_text(self) -> str:
         """Returns the report for people: tables, and the verdict as the last paragraph."""

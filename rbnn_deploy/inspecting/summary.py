@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.text_layout import paragraph, table
 
 FLOAT_BYTES = 4
@@ -57,7 +58,8 @@ class NetworkSummary:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the summary for json.dumps."""
-        return {**asdict(self), "binary_macs": self.macs("binary"), "float_macs": self.macs("float")}
+        totals = {"binary_macs": self.macs("binary"), "float_macs": self.macs("float")}
+        return with_schema("inspect", {**asdict(self), **totals})
 
 
 def format_bytes(count: int) -> str:

@@ -146,8 +146,42 @@ def test_command_line(small_model_path: Path, tmp_path: Path, capsys: pytest.Cap
     assert not exit_info.value.code
     captured = capsys.readouterr()
     assert "3 binary layers" in captured.out
-    assert "round 2 of 2" in captured.err
-    assert_schema(json.loads(target.read_text()), SCHEMA)
+    assert "timing ..." in captured.err
+    written = json.loads(target.read_text())
+    assert_schema(written, SCHEMA)
+    assert written["schema"] == "rbnn-deploy.bench/1"
+
+
+def test_a_sweep_gives_one_row_per_setting(
+    small_model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options in ([], ["--json", "-", "--quiet"]):
+        with pytest.raises(SystemExit) as exit_info:
+            main(
+                [
+                    "bench",
+                    str(small_model_path),
+                    "--runs",
+                    "1",
+                    "--baseline",
+                    "fp32",
+                    "--batch",
+                    "1,3",
+                    *options,
+                ]
+            )
+        assert not exit_info.value.code
+        captured = capsys.readouterr()
+        if options:
+            assert captured.err == ""
+            sweep = json.loads(captured.out)["benchmarks"]
+            assert [(entry["threads"], entry["batch"]) for entry in sweep] == [(1, 1), (1, 3)]
+            for entry in sweep:
+                assert_schema(entry, SCHEMA)
+        else:
+            rows = [line.split()[:2] for line in captured.out.splitlines()]
+            assert ["1", "1"] in rows
+            assert ["1", "3"] in rows
 
 
 @pytest.mark.parametrize(
@@ -155,6 +189,8 @@ def test_command_line(small_model_path: Path, tmp_path: Path, capsys: pytest.Cap
     [
         (["--baseline", "fp16"], "fp16"),
         (["--threads", "0"], "--threads"),
+        (["--threads", "1,x"], "--threads"),
+        (["--batch", "1,2", "--plot", "picture.png"], "--plot"),
         (["--batch", "0"], "--batch"),
         (["--runs", "0"], "--runs"),
         (["--warmup", "0"], "--warmup"),

@@ -1,5 +1,6 @@
 """Where output goes: checked before long work, and no noise where nobody can see it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rbnn_deploy.cli.output import check_writable, progress_bar
+from rbnn_deploy.cli.output import check_writable, progress_bar, set_quiet
 from rbnn_deploy.errors import UserError
 
 
@@ -82,6 +83,32 @@ def test_a_reader_that_has_gone(model: Path) -> None:
     os.close(writer)
     assert done.returncode == 2
     assert done.stderr == "error: cannot write the output: Broken pipe; free space or send it elsewhere\n"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    quiet: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rbnn_deploy.cli.output.SECONDS_BETWEEN_LINES", 0.0)
+    set_quiet(quiet)
+    with progress_bar(3, "comparing") as advance:
+        advance(2)
+    set_quiet(False)
+    assert capsys.readouterr() == ("", "" if quiet else "comparing: 2 of 3\n")
+
+
+@pytest.mark.parametrize("command_name", ["inspect", "compare"])
+def test_json_on_standard_output_is_all_of_it(command_name: str, cli: Callable, model: Path) -> None:
+    options = ["--random", 2, "--runtimes", "ort,numpy"] if command_name == "compare" else []
+    outcome = cli(command_name, model, *options, "--json", "-", "--quiet")
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == ""
+    assert json.loads(outcome.out)["schema"] == f"rbnn-deploy.{command_name}/1"
+
+
+def test_short_help(cli: Callable) -> None:
+    assert cli("-h").out == cli("--help").out
+    assert cli("inspect", "-h").out == cli("inspect", "--help").out
 
 
 def test_no_progress_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

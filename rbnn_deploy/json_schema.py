@@ -1,0 +1,16 @@
+"""The name and version of a result's JSON, which docs/json.md describes key by key."""
+
+from typing import Any
+
+# One number for all results. It rises when a key goes or changes its meaning; a new key leaves it as it is.
+VERSION = 1
+
+
+def with_schema(name: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Returns a result with its schema as the first key.
+
+    Args:
+        name: The kind of result, such as "bench".
+        content: Values for json.dumps.
+    """
+    return {"schema": f"rbnn-deploy.{name}/{VERSION}", **content}

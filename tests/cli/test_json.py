@@ -1,0 +1,58 @@
+"""docs/json.md names exactly the keys that the commands write."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.json_docs import assert_documented, documented
+
+from rbnn_deploy.json_schema import VERSION, with_schema
+
+
+@pytest.mark.parametrize("form", ["checkpoint", "model"])
+def test_inspect(form: str, cli: Callable, request: pytest.FixtureRequest) -> None:
+    outcome = cli("inspect", request.getfixturevalue(form), "--json", "-")
+    assert outcome.code == 0, outcome.err
+    assert_documented(json.loads(outcome.out))
+
+
+def test_compare(cli: Callable, model: Path, image_folder: Path) -> None:
+    outcome = cli(
+        "compare",
+        model,
+        *("--data", image_folder, "--runtimes", "ort,numpy", "--min-agreement", 1, "--layers", "--json", "-"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert_documented(json.loads(outcome.out), absent={"failed_gates[]", "notes[]"})
+
+
+def test_compare_without_layers_and_labels(cli: Callable, model: Path) -> None:
+    outcome = cli("compare", model, "--random", 2, "--runtimes", "ort,numpy", "--json", "-")
+    content = json.loads(outcome.out)
+    layers = {key for key in documented(content["schema"]) if key.startswith("layers")}
+    assert_documented(content, absent={"failed_gates[]", "notes[]", "accuracy.*", *layers})
+
+
+def test_bench(cli: Callable, small_model_path: Path) -> None:
+    common = ["bench", small_model_path, "--baseline", "fp32", "--runs", 1, "--json", "-"]
+    outcome = cli(*common)
+    assert outcome.code == 0, outcome.err
+    content = json.loads(outcome.out)
+    absent = set() if content["host"]["warnings"] else {"host.warnings[]"}
+    assert_documented(content, absent=absent)
+    sweep = json.loads(cli(*common, "--batch", "1,2").out)
+    assert_documented(sweep)
+    assert [entry["batch"] for entry in sweep["benchmarks"]] == [1, 2]
+    assert {entry["schema"] for entry in sweep["benchmarks"]} == {content["schema"]}
+
+
+def test_a_key_that_is_not_documented_is_found() -> None:
+    with pytest.raises(AssertionError):
+        assert_documented(with_schema("sweep", {"benchmarks": [], "more": 1}))
+    with pytest.raises(AssertionError):
+        assert_documented(with_schema("sweep", {}))
+    with pytest.raises(AssertionError, match="not list"):
+        assert_documented(with_schema("sweep", {"benchmarks": 1}))
+    with pytest.raises(AssertionError, match="does not describe"):
+        assert_documented({"schema": f"rbnn-deploy.sweep/{VERSION + 1}"})
