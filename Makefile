@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CPP := $(shell find runtimes/native tests/native -name '*.cc' -o -name '*.h')
 # Two pytest workers, each with one computing thread, use two cores better than the other way round.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
@@ -28,7 +29,7 @@ LOWEST_TESTS := runtimes native/test_adapter.py native/test_library.py native/te
 
 help:
 	@echo "make demo    train a small network on handwritten digits, export it, run it three ways, compare"
-	@echo "make test    all tests                make lint    ruff, then make types for mypy"
+	@echo "make test    all tests                make lint    ruff and clang-format; make types for mypy"
 	@echo "make test-lowest   the tests of the device side with the lowest versions of its packages, without PyTorch"
 	@echo "make test-native   the C++ tests alone, plain and under sanitizers"
 	@echo "make bench-native  single kernels beside this host's peak"
@@ -36,7 +37,7 @@ help:
 	@echo "make test-aarch64-kernels   the C++ tests, compiled for Arm64, on emulated processors"
 	@echo "make test-aarch64  the Arm64 wheel on an emulated Arm64 machine, against this one"
 	@echo "make docs    the API reference from the docstrings, in build/api"
-	@echo "make setup   only the environment     make format  apply ruff's formatting"
+	@echo "make setup   only the environment     make format  apply the formatting that make lint asks for"
 
 $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find runtimes/native -name '*.cc' -o -name '*.h' -o -name '*.inc' 2>/dev/null)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -110,10 +111,12 @@ docs: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP)
 
 types: $(READY)
 	$(BIN)/mypy

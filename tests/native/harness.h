@@ -28,12 +28,12 @@ struct Registration {
 
 }  // namespace rbnn::test
 
-#define RBNN_TEST(name)                                                       \
-  static void test_##name();                                                  \
+#define RBNN_TEST(name)                                                          \
+  static void test_##name();                                                     \
   static const rbnn::test::Registration registration_##name(#name, test_##name); \
   static void test_##name()
 
-#define RBNN_CHECK(condition, context)                                                      \
-  do {                                                                                      \
+#define RBNN_CHECK(condition, context)                                                             \
+  do {                                                                                             \
     if (!(condition)) rbnn::test::fail(__FILE__, __LINE__, #condition " " + std::string(context)); \
   } while (false)

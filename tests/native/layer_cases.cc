@@ -59,11 +59,12 @@ void fill(Case& c, Random& random) {
 std::string describe(Isa isa, const Case& c) {
   const Attributes& a = c.attributes;
   const auto pair = [](const auto& values) { return std::to_string(values[0]) + "," + std::to_string(values[1]); };
-  return std::string("kernel ") + instruction_set(isa).name + " X [" + std::to_string(c.samples) + "," + std::to_string(c.height) +
-         "," + std::to_string(c.width) + "," + std::to_string(a.channels) + "] O " + std::to_string(c.filter.outputs) +
-         " K " + std::to_string(c.filter.height) + "x" + std::to_string(c.filter.width) + " strides " +
-         pair(a.strides) + " pads " + pair(a.pads) + "," + std::to_string(a.pads[2]) + "," +
-         std::to_string(a.pads[3]) + " dilations " + pair(a.dilations) + " groups " + std::to_string(a.groups);
+  return std::string("kernel ") + instruction_set(isa).name + " X [" + std::to_string(c.samples) + "," +
+         std::to_string(c.height) + "," + std::to_string(c.width) + "," + std::to_string(a.channels) + "] O " +
+         std::to_string(c.filter.outputs) + " K " + std::to_string(c.filter.height) + "x" +
+         std::to_string(c.filter.width) + " strides " + pair(a.strides) + " pads " + pair(a.pads) + "," +
+         std::to_string(a.pads[2]) + "," + std::to_string(a.pads[3]) + " dilations " + pair(a.dilations) + " groups " +
+         std::to_string(a.groups);
 }
 
 std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel, std::size_t window_budget) {
@@ -72,8 +73,8 @@ std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel, std::si
   // Outputs between two guards; a residual of the outputs' shape shares their memory, as ONNX Runtime may have it.
   constexpr std::size_t kGuard = 64;
   const float guard = -12345.0f;
-  const auto outputs = static_cast<std::size_t>(c.samples) * plan->pixels.size() *
-                       static_cast<std::size_t>(c.filter.outputs);
+  const auto outputs =
+      static_cast<std::size_t>(c.samples) * plan->pixels.size() * static_cast<std::size_t>(c.filter.outputs);
   std::vector<float> memory(outputs + 2 * kGuard, guard);
   float* const y = memory.data() + kGuard;
   const float* r = c.residual == Case::Residual::kAbsent ? nullptr : c.r.data();
@@ -112,8 +113,7 @@ void check(const Case& c) {
                  describe(set.isa, c) + " in bands of " + std::to_string(budget) + " bytes");
     }
     RBNN_CHECK(same_bits(run(set.isa, c, on_threads(), 4000), expected), describe(set.isa, c) + " in bands on threads");
-    RBNN_CHECK(same_bits(run(set.isa, c, on_threads()), expected),
-               describe(set.isa, c) + " on threads");
+    RBNN_CHECK(same_bits(run(set.isa, c, on_threads()), expected), describe(set.isa, c) + " on threads");
   }
 }
 

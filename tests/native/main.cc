@@ -10,7 +10,7 @@ namespace rbnn::test {
 namespace {
 int failures = 0;
 std::uint64_t digested = 0xcbf29ce484222325;
-}
+}  // namespace
 
 std::vector<Test>& all_tests() {
   static std::vector<Test> tests;

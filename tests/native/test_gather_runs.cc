@@ -21,8 +21,8 @@ RBNN_TEST(gather_runs_bit_by_bit) {
         for (Word& word : bits) word = static_cast<Word>(random());
         const std::size_t stride = run_words + 2;
         std::vector<Word> output(count * stride, 0xabababab);
-        entry.kernel->gather_runs({bits.data(), position, step, count, run_bits, run_words, entry.kernel->triples,
-                                   output.data(), stride});
+        entry.kernel->gather_runs(
+            {bits.data(), position, step, count, run_bits, run_words, entry.kernel->triples, output.data(), stride});
         for (std::size_t i = 0; i < count; ++i) {
           for (std::size_t k = 0; k < stride; ++k) {
             Word expected = k < run_words ? 0 : 0xabababab;

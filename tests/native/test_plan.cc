@@ -1,4 +1,5 @@
-// Plans: how windows are cut into bands, and which plans a layer keeps. And the scratch memory that they are gathered in.
+// Plans: how windows are cut into bands, and which plans a layer keeps. And the scratch memory that they are gathered
+// in.
 
 #include <array>
 #include <memory>
@@ -94,7 +95,9 @@ RBNN_TEST(threads_ask_for_plans_at_once) {
 
 RBNN_TEST(scratch_memory_shrinks_after_a_large_call) {
   constexpr std::size_t kLarge = std::size_t{1} << 28, kSmall = std::size_t{1} << 10;
-  { const Scratch large(kLarge); }
+  {
+    const Scratch large(kLarge);
+  }
   for (std::size_t i = 0; i < Scratch::kPatience; ++i) {
     const Scratch small(kSmall);
     RBNN_CHECK(small.bytes() >= kLarge, "not kept for the next call");

@@ -114,7 +114,7 @@ double percentile(std::vector<double> values, double fraction) {
 
 struct Timed {
   Layer layer;
-  std::vector<double> times;   // of each round, in seconds
+  std::vector<double> times;    // of each round, in seconds
   std::vector<double> at_peak;  // how long its multiply-accumulates would have taken at the peak of that moment
 };
 
@@ -132,12 +132,12 @@ struct Line {
 Line line(const Timed& timed) {
   std::vector<double> shares;
   for (std::size_t r = 0; r < timed.times.size(); ++r) shares.push_back(timed.at_peak[r] / timed.times[r]);
-  return {label(timed.layer.shape()),    timed.layer.macs(),           percentile(timed.times, 0.5),
+  return {label(timed.layer.shape()),   timed.layer.macs(),           percentile(timed.times, 0.5),
           percentile(timed.times, 0.1), percentile(timed.times, 0.9), percentile(shares, 0.5)};
 }
 
-// The binary layers of ResNet-18, each as often as it has them: sums of the layers' figures. (Not figures of the rounds'
-// sums: on a busy machine some layer is interrupted in every round.)
+// The binary layers of ResNet-18, each as often as it has them: sums of the layers' figures. (Not figures of the
+// rounds' sums: on a busy machine some layer is interrupted in every round.)
 Line resnet18(const std::vector<Timed>& layers) {
   Line sum{"resnet18: its 16 binary layers", 0, 0, 0, 0, 0};
   for (const Timed& timed : layers) {
@@ -165,10 +165,11 @@ void print(const Result& result, bool json, bool last) {
   }
   for (const Line& l : lines) {
     if (json) {
-      std::printf("{\"kernel\": \"%s\", \"layer\": \"%s\", \"median_us\": %.2f, \"p10_us\": %.2f, \"p90_us\": %.2f, "
-                  "\"gmacs\": %.1f, \"peak_fraction\": %.4f}%s\n",
-                  name, l.label.c_str(), l.median * 1e6, l.p10 * 1e6, l.p90 * 1e6, l.macs / l.median / 1e9, l.share,
-                  last && &l == &lines.back() ? "" : ",");
+      std::printf(
+          "{\"kernel\": \"%s\", \"layer\": \"%s\", \"median_us\": %.2f, \"p10_us\": %.2f, \"p90_us\": %.2f, "
+          "\"gmacs\": %.1f, \"peak_fraction\": %.4f}%s\n",
+          name, l.label.c_str(), l.median * 1e6, l.p10 * 1e6, l.p90 * 1e6, l.macs / l.median / 1e9, l.share,
+          last && &l == &lines.back() ? "" : ",");
     } else {
       std::printf("  %-32s %9.1f %9.1f %9.1f %8.0f %7.1f%%\n", l.label.c_str(), l.median * 1e6, l.p10 * 1e6,
                   l.p90 * 1e6, l.macs / l.median / 1e9, 100 * l.share);

@@ -25,8 +25,8 @@ std::string describe() {
   }
   std::vector<std::string> kernels, features, operators;
   for (const InstructionSet& set : instruction_sets()) {
-    kernels.push_back(json::object({json::member("name", json::quoted(set.name)),
-                                    json::member("available", set.available() ? "true" : "false")}));
+    kernels.push_back(json::object(
+        {json::member("name", json::quoted(set.name)), json::member("available", set.available() ? "true" : "false")}));
   }
   for (const std::string& name : cpu_feature_names(cpu_features())) features.push_back(json::quoted(name));
   for (const ort::OperatorEntry& entry : ort::all_operators()) {

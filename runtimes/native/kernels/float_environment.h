@@ -1,6 +1,6 @@
 // How this thread's floating-point unit rounds. A caller may have changed it: ONNX Runtime's option
-// session.set_denormal_as_zero and torch.set_flush_denormal take subnormal numbers for zeros, others change the rounding
-// or ask for traps. docs/ops fixes the bits of every result, so kernels compute in the standard environment.
+// session.set_denormal_as_zero and torch.set_flush_denormal take subnormal numbers for zeros, others change the
+// rounding or ask for traps. docs/ops fixes the bits of every result, so kernels compute in the standard environment.
 
 #pragma once
 
@@ -13,7 +13,7 @@
 namespace rbnn {
 
 // Round to nearest, subnormals kept, no traps, from here to the end of the scope; then the caller's environment again,
-// with its exception flags. The clobber keeps loads and stores, and so all arithmetic between memory and memory, inside.
+// with its exception flags. The clobber keeps loads and stores inside, and so all arithmetic between them.
 class StandardFloats {
  public:
   StandardFloats(const StandardFloats&) = delete;

@@ -74,7 +74,8 @@ struct Reader {
   template <typename T>
   void operator()(const char* name, T& value) const {
     std::size_t size = 0;
-    if (!succeeded(api, api.KernelInfoGetAttribute_string(info, name, nullptr, &size))) refuse_missing(name, "a string");
+    if (!succeeded(api, api.KernelInfoGetAttribute_string(info, name, nullptr, &size)))
+      refuse_missing(name, "a string");
     std::string text(size, '\0');
     check(api.KernelInfoGetAttribute_string(info, name, text.data(), &size));
     if (!text.empty()) text.pop_back();  // ONNX Runtime's terminating 0; a 0 inside is the file's
@@ -90,7 +91,8 @@ struct Reader {
   }
 };
 
-// Reads those that shape inference needs, which are all lists of integers; `complete` becomes false where one is missing.
+// Reads those that shape inference needs, which are all lists of integers; `complete` becomes false where one is
+// missing.
 struct GeometryReader {
   const OrtApi& api;
   const OrtShapeInferContext* context;

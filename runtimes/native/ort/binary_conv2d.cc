@@ -43,9 +43,8 @@ class BinaryConv2dKernel {
     const BinaryConv2d& layer = layer_ == nullptr ? *own : *layer_;
     if (layer_ != nullptr) check_dims("W", w.dims, weight_dims_, "the weights that the session was made with");
     if (x.dims.size() != 4 || x.dims[3] != attributes_.channels) {
-      throw std::invalid_argument("X must be [N, H, W, C] with C = " +
-                                  std::to_string(attributes_.channels) + " (attribute 'channels'), but is " +
-                                  to_string(x.dims));
+      throw std::invalid_argument("X must be [N, H, W, C] with C = " + std::to_string(attributes_.channels) +
+                                  " (attribute 'channels'), but is " + to_string(x.dims));
     }
     const std::int64_t outputs = w.dims[0];
     check_dims("scale", scale.dims, {outputs}, "[O]");

@@ -22,7 +22,7 @@ inline const char* name_of(const OrtCustomOp* op) { return static_cast<const Ope
 // An operator on the CPU without variadic inputs; its types, kernel and shapes are left to be set.
 Operator basic_operator(const OrtApi& api);
 
-#define RBNN_OPERATOR(name, function)       \
+#define RBNN_OPERATOR(name, function)          \
   Operator make_##function(const OrtApi& api); \
   std::string describe_##function();
 #include "ort/operators.inc"

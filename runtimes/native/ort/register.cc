@@ -89,7 +89,7 @@ OrtStatus* refuse_old_runtime(const OrtApiBase& base) noexcept {
 }  // namespace rbnn::ort
 
 extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
-                                                                                 const OrtApiBase* base) {
+                                                                               const OrtApiBase* base) {
   const OrtApi* const api = base->GetApi(rbnn::ort::kApiVersion);
   if (api == nullptr) return rbnn::ort::refuse_old_runtime(*base);
   return rbnn::ort::guard(*api, "rbnn", [&] {

@@ -29,9 +29,8 @@ Tensor read_tensor(const OrtApi& api, const OrtValue* value, const char* name, E
   int actual = 0;
   check(api.GetTensorElementType(info.get(), &actual));
   if (actual != type) {
-    throw std::invalid_argument(std::string(name) + " must be " +
-                                (type == kFloat ? "float32" : "uint8") + ", but is of ONNX element type " +
-                                std::to_string(actual));
+    throw std::invalid_argument(std::string(name) + " must be " + (type == kFloat ? "float32" : "uint8") +
+                                ", but is of ONNX element type " + std::to_string(actual));
   }
   void* data = nullptr;
   check(api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
@@ -51,8 +50,8 @@ bool read_input(const OrtApi& api, const OrtKernelContext* context, std::size_t 
 
 void check_dims(const char* name, const Dims& dims, const Dims& expected, const char* meaning) {
   if (dims != expected) {
-    throw std::invalid_argument(std::string(name) + " must be " + meaning + " = " +
-                                to_string(expected) + ", but is " + to_string(dims));
+    throw std::invalid_argument(std::string(name) + " must be " + meaning + " = " + to_string(expected) + ", but is " +
+                                to_string(dims));
   }
 }
 

@@ -10,9 +10,9 @@
 //   cnt               2   of ~s and of the majority, in bytes
 //   add, sub          2   into counters of bytes
 //
-// So 8, or 48 products per instruction, where eor, cnt and add of each word on its own take 9. A chain through more words
-// (eor of all, a bsl, cnt and add for every other) tends to 51; a tree of adders on top costs 3 instructions an adder
-// and spares 2.
+// So 8, or 48 products per instruction, where eor, cnt and add of each word on its own take 9. A chain through more
+// words (eor of all, a bsl, cnt and add for every other) tends to 51; a tree of adders on top costs 3 instructions an
+// adder and spares 2.
 //
 // Overflow: a triple moves each byte of a counter by at most 8, so a block of 31 (248) fits. `ones` goes down from 8 a
 // triple by the popcount of ~s, and so ends at the popcount of s. In 16 bits a block is at most 2 * (248 + 2 * 248);
@@ -66,17 +66,17 @@ inline Counters<kPixels> count(const Word* x, const Word* w, std::size_t n) {
 
 #if !defined(RBNN_NO_INLINE_ASSEMBLY)
 // The same for a whole tile, where nearly all of a network's time goes. In assembly, because compilers keep neither all
-// counters in registers (GCC 12) nor an order that suits a Cortex-A53, which issues in order (GCC and clang): here every
-// result is used at least 6 instructions later, which is its latency there, and what is loaded 8 later.
+// counters in registers (GCC 12) nor an order that suits a Cortex-A53, which issues in order (GCC and clang): here
+// every result is used at least 6 instructions later, which is its latency there, and what is loaded 8 later.
 //
 // [o..] are ones, [t..] twos, both by pixel and vector; v12 to v17 the weights of a triple, [word][vector]; v18 to v20
 // a pixel's three words. The rest are pairs, one for each vector: v21 d1; v23 e, then the majority, which is counted
 // and added during the next pixel; v25 ~s; v27 the majority's counts; v29 those of ~s. v31 is what ones start with.
-#define RBNN_PIXEL(count_before, load_x, load_second, add_before, load_first, subtract)       \
-  "eor v25.16b, v20.16b, v16.16b\n eor v26.16b, v20.16b, v17.16b\n"                                       \
-  "eor v21.16b, v18.16b, v12.16b\n eor v22.16b, v18.16b, v13.16b\n" count_before                         \
-  "eor v23.16b, v19.16b, v14.16b\n eor v24.16b, v19.16b, v15.16b\n" load_x                               \
-  "cnt v29.16b, v25.16b\n cnt v30.16b, v26.16b\n" load_second add_before load_first                      \
+#define RBNN_PIXEL(count_before, load_x, load_second, add_before, load_first, subtract) \
+  "eor v25.16b, v20.16b, v16.16b\n eor v26.16b, v20.16b, v17.16b\n"                     \
+  "eor v21.16b, v18.16b, v12.16b\n eor v22.16b, v18.16b, v13.16b\n" count_before        \
+  "eor v23.16b, v19.16b, v14.16b\n eor v24.16b, v19.16b, v15.16b\n" load_x              \
+  "cnt v29.16b, v25.16b\n cnt v30.16b, v26.16b\n" load_second add_before load_first     \
   "bsl v23.16b, v25.16b, v21.16b\n bsl v24.16b, v26.16b, v22.16b\n" subtract
 #define RBNN_COUNT "cnt v27.16b, v23.16b\n cnt v28.16b, v24.16b\n"
 #define RBNN_ADD(pixel) \
@@ -85,17 +85,16 @@ inline Counters<kPixels> count(const Word* x, const Word* w, std::size_t n) {
   "sub %[o" pixel "0].16b, %[o" pixel "0].16b, v29.16b\n sub %[o" pixel "1].16b, %[o" pixel "1].16b, v30.16b\n"
 // In the first triple the counters become the counts.
 #define RBNN_COUNT_FIRST(pixel) "cnt %[t" pixel "0].16b, v23.16b\n cnt %[t" pixel "1].16b, v24.16b\n"
-#define RBNN_SUB_FIRST(pixel) \
-  "sub %[o" pixel "0].16b, v31.16b, v29.16b\n sub %[o" pixel "1].16b, v31.16b, v30.16b\n"
+#define RBNN_SUB_FIRST(pixel) "sub %[o" pixel "0].16b, v31.16b, v29.16b\n sub %[o" pixel "1].16b, v31.16b, v30.16b\n"
 // Each load has a pointer of its own, moved at the loop's end: an instruction that moves its pointer stalls the A53.
 #define RBNN_LOAD_X(pointer) "ld1 {v18.16b-v20.16b}, [%[" pointer "]]\n"
 #define RBNN_LOAD_FIRST "ld1 {v12.16b-v14.16b}, [%[first]]\n"
 #define RBNN_LOAD_SECOND "ld1 {v15.16b-v17.16b}, [%[second]]\n"
-#define RBNN_TRIPLE(load_x, load_second, load_first)                                              \
-  RBNN_PIXEL(RBNN_COUNT, RBNN_LOAD_X("pixel1"), "", RBNN_ADD("2"), "", RBNN_SUB("0"))         \
-  RBNN_PIXEL(RBNN_COUNT, RBNN_LOAD_X("pixel2"), "", RBNN_ADD("0"), "", RBNN_SUB("1"))         \
+#define RBNN_TRIPLE(load_x, load_second, load_first)                                  \
+  RBNN_PIXEL(RBNN_COUNT, RBNN_LOAD_X("pixel1"), "", RBNN_ADD("2"), "", RBNN_SUB("0")) \
+  RBNN_PIXEL(RBNN_COUNT, RBNN_LOAD_X("pixel2"), "", RBNN_ADD("0"), "", RBNN_SUB("1")) \
   RBNN_PIXEL(RBNN_COUNT, load_x, load_second, RBNN_ADD("1"), load_first, RBNN_SUB("2"))
-#define RBNN_ADVANCE                                                                              \
+#define RBNN_ADVANCE                                                                                   \
   "add %[pixel0], %[pixel0], #144\n add %[pixel1], %[pixel1], #144\n add %[pixel2], %[pixel2], #144\n" \
   "add %[first], %[first], #96\n add %[second], %[second], #96\n"
 template <>
@@ -105,6 +104,7 @@ inline Counters<3> count<3>(const Word* x, const Word* w, std::size_t n) {
   const Word *pixel0 = x + 36 * next, *pixel1 = x + 12, *pixel2 = x + 24;
   const Word *first = w + 24 * next, *second = first + 12;
   Counters<3> c;
+  // clang-format off: a step per line, and operands by kind
   __asm__ volatile(
       "ld1 {v18.16b-v20.16b}, [%[x]]\n ld1 {v12.16b-v14.16b}, [%[w]], #48\n ld1 {v15.16b-v17.16b}, [%[w]]\n"
       "dup v31.16b, %w[start]\n movi %[t20].16b, #0\n movi %[t21].16b, #0\n"
@@ -132,6 +132,7 @@ inline Counters<3> count<3>(const Word* x, const Word* w, std::size_t n) {
       : [start] "r"(8 * n), [x] "r"(x)
       : "cc", "memory", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
         "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+  // clang-format on
   return c;
 }
 #undef RBNN_ADVANCE

@@ -192,7 +192,7 @@ void multiply_pixels(const Product& p, std::size_t index, Place& place, Word* x)
 }  // namespace
 
 void multiply(const Product& product) {
-  const Product p = product;  // a copy that nothing can point to: the compiler keeps it in registers across the assembly
+  const Product p = product;  // a copy that nothing points to, which stays in registers across the assembly
   alignas(64) Word x[12 * kTilePixels * kBufferTriples];
   std::size_t index = p.pixel_begin;
   const std::size_t sample = index / p.pixels_per_sample;

@@ -26,7 +26,7 @@ constexpr std::size_t kMostPlanBytes = std::size_t{1} << 22;
 constexpr std::size_t kFloatsPerTask = std::size_t{1} << 15;  // at least, of a pass over activations
 constexpr std::size_t kMacsPerTask = std::size_t{1} << 20;    // at least, of the product
 constexpr std::size_t kMostTasks = 16;
-constexpr std::size_t kRowsPerStep = 4;  // row sums interleave as many
+constexpr std::size_t kRowsPerStep = 4;     // row sums interleave as many
 constexpr std::size_t kPixelsPerStep = 12;  // tiles of 3, 4 and 6 pixels fill it
 constexpr std::size_t kPixelsPerTask = 48;  // at least: a task fetches its panels' weights anew
 constexpr std::size_t kPanelsPerStep = 2;
@@ -98,8 +98,8 @@ const KernelTable<const ConvKernel*>& conv_kernels() {
   return kernels;
 }
 
-BinaryConv2d::BinaryConv2d(Isa isa, const Attributes& attributes, const FilterShape& shape,
-                           const std::uint8_t* weights, std::size_t window_budget)
+BinaryConv2d::BinaryConv2d(Isa isa, const Attributes& attributes, const FilterShape& shape, const std::uint8_t* weights,
+                           std::size_t window_budget)
     : sum_rows_(kernel_for(row_sums_kernels(), isa)),
       pack_signs_(kernel_for(sign_packing_kernels(), isa)),
       kernel_(*kernel_for(conv_kernels(), isa)),
@@ -136,8 +136,7 @@ void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& ten
   // Outputs of one band lie next to each other in one sample alone.
   const std::size_t together = plan.bands == 1 ? std::clamp(kRoundBytes / sample_bytes, std::size_t{1}, samples) : 1;
 
-  Round round{plan, tensors, together,
-              nullptr, nullptr, nullptr, nullptr, nullptr};
+  Round round{plan, tensors, together, nullptr, nullptr, nullptr, nullptr, nullptr};
   Carver measure(nullptr);
   round.carve(measure, outputs);
   Scratch scratch(measure.bytes());

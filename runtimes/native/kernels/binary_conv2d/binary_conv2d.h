@@ -35,10 +35,10 @@ class BinaryConv2d {
   std::shared_ptr<const Plan> plan(std::int64_t height, std::int64_t width) const;
 
   struct Tensors {
-    const float* x;           // [samples, H, W, C]
-    const float* scale;       // [O]
-    const float* bias;        // [O]
-    const float* residual;    // [samples, OH, OW, O], or one element, or null for a 0
+    const float* x;         // [samples, H, W, C]
+    const float* scale;     // [O]
+    const float* bias;      // [O]
+    const float* residual;  // [samples, OH, OW, O], or one element, or null for a 0
     bool residual_is_scalar;
     float* y;  // [samples, OH, OW, O]; may be `residual`, may not overlap anything else
   };

@@ -54,8 +54,8 @@ void to_triples(Word* words, std::size_t count) {
 static void check_packed_size(std::int64_t packed, std::int64_t stored) {
   constexpr std::int64_t kAlwaysAllowed = std::int64_t{64} << 20, kTimesStored = 16;
   if (packed > std::max(kAlwaysAllowed, checked_product({kTimesStored, stored}))) {
-    throw std::invalid_argument("a W of " + std::to_string(stored) + " bytes would take " +
-                                std::to_string(packed) + " bytes in memory; make fewer groups or kernel rows");
+    throw std::invalid_argument("a W of " + std::to_string(stored) + " bytes would take " + std::to_string(packed) +
+                                " bytes in memory; make fewer groups or kernel rows");
   }
 }
 
@@ -67,9 +67,9 @@ Filter::Filter(const ConvKernel& kernel, const Attributes& attributes, const Fil
       panels_per_group_((group_outputs_ + kernel.lanes - 1) / kernel.lanes),
       layout_(choose_layout(kernel, shape, group_channels_, panels_per_group_)),
       group_words_(panels_per_group_ * layout_.words() * kernel.lanes) {
-  const auto words = checked_product({attributes.groups, static_cast<std::int64_t>(panels_per_group_),
-                                      static_cast<std::int64_t>(layout_.words()),
-                                      static_cast<std::int64_t>(kernel.lanes)});
+  const auto words =
+      checked_product({attributes.groups, static_cast<std::int64_t>(panels_per_group_),
+                       static_cast<std::int64_t>(layout_.words()), static_cast<std::int64_t>(kernel.lanes)});
   const auto taps = checked_product({shape.outputs, shape.height + 1, shape.width + 1});
   check_packed_size(checked_product({words, sizeof(Word)}) + checked_product({taps, sizeof(std::int32_t)}),
                     checked_product({shape.outputs, shape.height, shape.width,
@@ -84,8 +84,8 @@ void Filter::pack_channel(const std::uint8_t* weights, std::size_t o, std::size_
   const std::size_t channels = group_channels_, tap_bytes = bytes_for_bits(channels);
   const auto height = static_cast<std::size_t>(shape_.height), width = static_cast<std::size_t>(shape_.width);
   const std::size_t group = o / group_outputs_, in_group = o % group_outputs_;
-  Word* const column = panels_.get() + group * group_words_ + in_group / lanes * layout_.words() * lanes +
-                       in_group % lanes;
+  Word* const column =
+      panels_.get() + group * group_words_ + in_group / lanes * layout_.words() * lanes + in_group % lanes;
   std::int32_t* const ones = ones_.data() + o * (height + 1) * (width + 1);
   const std::uint8_t* tap = weights + o * height * width * tap_bytes;
   std::vector<Word> words(layout_.words()), tap_words(words_for_bits(channels));

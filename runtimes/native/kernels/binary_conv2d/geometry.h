@@ -12,9 +12,9 @@ enum class Activation { kNone, kHardtanh, kRelu };
 
 struct Attributes {
   std::int64_t channels = 0;
-  std::array<std::int64_t, 2> strides = {1, 1};    // vertical, horizontal
+  std::array<std::int64_t, 2> strides = {1, 1};     // vertical, horizontal
   std::array<std::int64_t, 4> pads = {0, 0, 0, 0};  // top, left, bottom, right
-  std::array<std::int64_t, 2> dilations = {1, 1};  // vertical, horizontal
+  std::array<std::int64_t, 2> dilations = {1, 1};   // vertical, horizontal
   std::int64_t groups = 1;
   Threshold threshold = Threshold::kSampleMean;
   Activation activation = Activation::kNone;
@@ -45,8 +45,9 @@ struct Axis {
   Taps inside(std::int64_t position, std::int64_t size) const;
 };
 
-// OH and OW of an input map of this size. Throws std::invalid_argument where the kernel exceeds the padded map, or where
-// the output map is so much larger than the input map that it is nearly all padding (docs/ops/BinaryConv2d.md, Errors).
+// OH and OW of an input map of this size. Throws std::invalid_argument where the kernel exceeds the padded map, or
+// where the output map is so much larger than the input map that it is nearly all padding (docs/ops/BinaryConv2d.md,
+// Errors).
 std::array<std::int64_t, 2> output_size(const Attributes& attributes, const FilterShape& shape, std::int64_t height,
                                         std::int64_t width);
 

@@ -1,10 +1,10 @@
 // The part of one instruction set in the binary convolution: two functions on raw pointers. Row sums and sign
-// packing are operations of their own; everything around them (geometry, packing of weights, gathering of taps, threads)
-// is shared and lives in the other files of this directory.
+// packing are operations of their own; everything around them (geometry, packing of weights, gathering of taps,
+// threads) is shared and lives in the other files of this directory.
 //
-// A file per instruction set defines one ConvKernel; kernels.inc lists them all. Those files are compiled with flags that
-// the rest of the library is not, so they include nothing but this header, bits.h and intrinsics, and keep everything
-// but their ConvKernel in an anonymous namespace.
+// A file per instruction set defines one ConvKernel; kernels.inc lists them all. Those files are compiled with flags
+// that the rest of the library is not, so they include nothing but this header, bits.h and intrinsics, and keep
+// everything but their ConvKernel in an anonymous namespace.
 
 #pragma once
 
@@ -33,8 +33,8 @@ struct Pixel {
 //    Bits behind the last channel, up to a run's end, are 0 in w as well, and count nowhere.
 // 4. y = clamp(acc * scale + bias + residual), each step rounded to float32 on its own; clamp as in clamp's comment.
 //
-// Triples (only if ConvKernel::triples): run_words is a multiple of three, and words a, b, c of a run are stored, on both
-// sides, as a, a ^ b, a ^ b ^ c. With d1, d2, d3 the xor of x and w in the three words, one xor each then gives
+// Triples (only if ConvKernel::triples): run_words is a multiple of three, and words a, b, c of a run are stored, on
+// both sides, as a, a ^ b, a ^ b ^ c. With d1, d2, d3 the xor of x and w in the three words, one xor each then gives
 //    d1,  e = d1 ^ d2,  s = d1 ^ d2 ^ d3,
 // and the carry-save adder's other output is majority(d1, d2, d3) = e ? ~s : d1 (where d1 and d2 differ, d3 = s ^ e =
 // ~s decides; else they do). So popcount(d1) + popcount(d2) + popcount(d3) = popcount(s) + 2 * popcount(majority):

@@ -59,8 +59,8 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   std::size_t index = 0;
   for (std::size_t p = 0; p < row_taps.size(); ++p) {
     for (std::size_t q = 0; q < column_taps.size(); ++q) {
-      pixels[index++].input = static_cast<std::uint32_t>(p % band_rows * row_step_ * row_words +
-                                                          q % band_columns * stored_words);
+      pixels[index++].input =
+          static_cast<std::uint32_t>(p % band_rows * row_step_ * row_words + q % band_columns * stored_words);
     }
   }
 }
@@ -133,8 +133,7 @@ void Plan::add_borders(const Filter& filter, std::int64_t group_channels) {
   border_weights.reserve(rows.size() * columns.size() * outputs);
   for (const Axis::Taps& row : rows) {
     for (const Axis::Taps& column : columns) {
-      inside.push_back(
-          static_cast<std::int32_t>((row.end - row.begin) * (column.end - column.begin) * group_channels));
+      inside.push_back(static_cast<std::int32_t>((row.end - row.begin) * (column.end - column.begin) * group_channels));
       for (std::size_t o = 0; o < outputs; ++o) border_weights.push_back(-filter.ones_outside(o, row, column));
     }
   }

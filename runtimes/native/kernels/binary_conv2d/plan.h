@@ -32,9 +32,9 @@ struct Plan {
 
   std::size_t bit_row_words;  // the signs of one input row [W, C], dense, and one word that gathering may read
 
-  // The windows of a band are stored as [row][group][column][run_count][run_words]. With `shared_rows` a row is a row of
-  // the padded input, one run of each window is stored in each, and windows below each other share them: their runs are
-  // `dilation` rows apart. Else a row is an output row and each window is stored whole. Whichever is smaller.
+  // The windows of a band are stored as [row][group][column][run_count][run_words]. With `shared_rows` a row is a row
+  // of the padded input, one run of each window is stored in each, and windows below each other share them: their runs
+  // are `dilation` rows apart. Else a row is an output row and each window is stored whole. Whichever is smaller.
   bool shared_rows;
   std::size_t band_rows, band_columns;  // output rows and columns of a band; the last one may have fewer
   std::size_t bands;
@@ -50,9 +50,9 @@ struct Plan {
   // What this plan takes itself.
   std::size_t bytes() const;
 
-  std::vector<Pixel> pixels;                 // [OH * OW]; an input is counted from the start of the pixel's band
-  std::vector<std::int32_t> inside;          // [border]
-  std::vector<std::int32_t> border_weights;  // [border][O]
+  std::vector<Pixel> pixels;                      // [OH * OW]; an input is counted from the start of the pixel's band
+  std::vector<std::int32_t> inside;               // [border]
+  std::vector<std::int32_t> border_weights;       // [border][O]
   std::vector<Axis::Taps> row_taps, column_taps;  // [OH], [OW]
   std::size_t whole_begin, whole_end;             // the output columns all of whose taps are inside
 

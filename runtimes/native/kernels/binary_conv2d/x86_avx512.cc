@@ -27,8 +27,7 @@ inline void gather_chunk(const Runs& r, std::size_t done) {
     if (kShifted) {  // a shift by 32 gives 0
       const __m128i shift = _mm_cvtsi64_si128(static_cast<long long>(position % kWordBits));
       const __m128i back = _mm_cvtsi64_si128(static_cast<long long>(kWordBits - position % kWordBits));
-      x = _mm512_or_si512(_mm512_srl_epi32(x, shift),
-                          _mm512_sll_epi32(_mm512_maskz_loadu_epi32(read, from + 1), back));
+      x = _mm512_or_si512(_mm512_srl_epi32(x, shift), _mm512_sll_epi32(_mm512_maskz_loadu_epi32(read, from + 1), back));
     }
     x = _mm512_and_si512(x, keep);
     const __m512i one = _mm512_maskz_alignr_epi32(kSecondOrThird, x, x, 15);

@@ -18,8 +18,7 @@ inline void add(Sixteen& sum, const float* x) {
 
 // The sum of 16 lanes, halved as the specification says.
 inline double halve(const Sixteen& sum) {
-  const __m256d four =
-      _mm256_add_pd(_mm256_add_pd(sum.part[0], sum.part[2]), _mm256_add_pd(sum.part[1], sum.part[3]));
+  const __m256d four = _mm256_add_pd(_mm256_add_pd(sum.part[0], sum.part[2]), _mm256_add_pd(sum.part[1], sum.part[3]));
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
