@@ -5,11 +5,14 @@ Names are re-exported by `rbnn_deploy`; torch is imported only by the functions 
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rbnn_deploy.data import LabelledImages, load_test_images, load_train_images, preprocessing_of
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.inspecting import read_metadata
 from rbnn_deploy.metadata import ModelMetadata
 
@@ -93,6 +96,7 @@ def export(
     simplify: bool = True,
     float_layers: str = "float32",
     calibration: str | Path | None = None,
+    check: bool = True,
 ) -> ExportResult:
     """Folds a network and writes one .onnx file.
 
@@ -107,9 +111,12 @@ def export(
         simplify: Simplify, change to channels-last layout and fuse; False leaves torch's own graph.
         float_layers: "float32", or "int8" to quantise the float layers that get faster by it.
         calibration: For int8: images that show the range of each activation; see `load_train_images`.
+        check: Run a few random inputs through the module and the model before the file is in place. With int8
+            float layers nothing is checked: their results differ by design.
 
     Raises:
-        UserError: The checkpoint cannot be loaded, the module cannot be exported, the file cannot be written.
+        UserError: The checkpoint cannot be loaded, the module cannot be exported, the model computes
+            something else (`check_export`), the file cannot be written.
     """
     require("export", "torch", "onnxscript", "onnxsim")
     from rbnn_deploy.exporters.onnx import export_onnx  # noqa: PLC0415 - imports torch
@@ -138,7 +145,16 @@ def export(
     if calibration is not None:
         images = _calibration_images(calibration)
         batches = (x for x, _ in images.batches(CALIBRATION_BATCH, preprocessing_of(metadata)))
-    return export_onnx(module, path, metadata, opset=opset, optimize=simplify, calibration=batches)
+    if not check or batches is not None:
+        return export_onnx(module, path, metadata, opset=opset, optimize=simplify, calibration=batches)
+    from rbnn_deploy.comparing.export_check import check_export  # noqa: PLC0415 - loads onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        unchecked = Path(folder) / "model.onnx"
+        result = export_onnx(module, unchecked, metadata, opset=opset, optimize=simplify)
+        check_export(unchecked, module, metadata.input_shape)
+        atomic_write_bytes(Path(path), unchecked.read_bytes())
+    return replace(result, path=Path(path))
 
 
 def _calibration_images(source: str | Path) -> LabelledImages:

@@ -33,6 +33,10 @@ def export(
         bool,
         typer.Option("--explain", help="Print what was fused, layer by layer, and what was not, and why."),
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check/--no-check", help="Compare a few random inputs with PyTorch before writing."),
+    ] = True,
 ) -> None:
     """Fold a checkpoint into one-bit weights and write one .onnx file."""
     from rbnn_deploy import api
@@ -48,6 +52,7 @@ def export(
         simplify=simplify,
         float_layers=float_layers,
         calibration=calibration,
+        check=check,
     )
     layers = result.folded.layers
     weights = sum(layer.weights for layer in layers)

@@ -1,0 +1,64 @@
+"""Does a model that was just exported compute what its module computes? Asked before the file is in place."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rbnn_deploy.comparing.compare import compare
+from rbnn_deploy.comparing.traces import TORCH
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import random_batch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SAMPLES, SEED = 4, 0
+RUNTIME = "ort-portable"  # needs nothing but the file
+
+
+def check_export(model: Path, module: nn.Module, input_shape: tuple[int, int, int]) -> None:
+    """Runs random inputs through a module and the model that was exported from it.
+
+    A difference that a bit on its threshold explains is none (`explaining`). If the two cannot be compared, a
+    warning says why.
+
+    Args:
+        model: The .onnx file.
+        module: The module; it is copied, and run on the CPU in evaluation mode.
+        input_shape: (C, H, W).
+
+    Raises:
+        UserError: The module gives two results for one input, or the model another one.
+    """
+    from rbnn_deploy.pytorch.comparing import TorchSubject  # noqa: PLC0415 - imports torch
+    from rbnn_deploy.pytorch.folding.user_code import copied  # noqa: PLC0415
+
+    samples = random_batch(np.random.default_rng(SEED), SAMPLES, input_shape)
+    on_cpu = copied(module).cpu()
+    advice = "pass check=False or --no-check to write the model all the same"
+    try:
+        subject = TorchSubject(on_cpu)
+        twice = subject.run(samples), subject.run(samples)
+        same = np.array_equal(*twice, equal_nan=True)
+        report = compare(model, on_cpu, samples, runtimes=(TORCH, RUNTIME)) if same else None
+    except UserError as error:
+        warnings.warn(f"the exported model was not checked: {error}", stacklevel=3)
+        return
+    name = type(module).__name__
+    if report is None:
+        raise UserError(
+            f"{name} gives two results for the same input in evaluation mode; give F.dropout "
+            f"training=self.training and draw no random numbers there, or {advice}"
+        )
+    (pair,) = report.pairs
+    if pair.unexplained:
+        reason = next(str(explanation) for _, explanation in pair.explanations if not explanation.explains)
+        raise UserError(
+            f"the exported model computes something else than {name}: {pair.unexplained} of {SAMPLES} random "
+            f"inputs have logits up to {pair.max_abs_diff:.3g} apart ({reason}); look for code that "
+            f"changes with the input or the batch, or {advice}"
+        )
