@@ -1,18 +1,13 @@
 """What BinaryConv2d refuses beside single attributes (docs/ops/BinaryConv2d.md).
 
 A model's file is checked by these rules before it is loaded, and the NumPy backend's arguments when it runs.
-The operator library has them in C++. NumPy alone imports this module without onnx.
+The operator library has them in C++.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rbnn_deploy.bits import BITS_PER_BYTE
-
-if TYPE_CHECKING:  # the class comes with onnx
-    from rbnn_deploy.operators import BinaryConv2dAttributes
+from rbnn_deploy.operators import BinaryConv2dAttributes
 
 # Below it, every whole number is exact in float32.
 SUM_LIMIT = 1 << 24
@@ -38,7 +33,7 @@ def check_weights(W: Sequence[int], attributes: BinaryConv2dAttributes) -> None:
     out_channels, KH, KW, _ = W
     if out_channels % attributes.groups:
         raise ValueError(f"groups ({attributes.groups}) must divide the output channels ({out_channels})")
-    products = KH * KW * (attributes.channels // attributes.groups)
+    products = KH * KW * attributes.group_channels
     if products >= SUM_LIMIT:
         raise ValueError(f"a sum of {products} products is not exact in float32")
 

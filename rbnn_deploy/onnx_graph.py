@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, BinaryConv2dAttributes
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -18,6 +18,15 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 def is_binary_conv(node: onnx.NodeProto) -> bool:
     """Tells whether a node is a binary convolution."""
     return node.domain == DOMAIN and node.op_type == BINARY_CONV2D
+
+
+def binary_conv_attributes(node: onnx.NodeProto) -> BinaryConv2dAttributes:
+    """Reads the attributes of a binary convolution.
+
+    Raises:
+        ValueError: An attribute is missing or outside its domain.
+    """
+    return BinaryConv2dAttributes.from_mapping(attributes(node))
 
 
 def constant_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:

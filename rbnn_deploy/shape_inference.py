@@ -11,7 +11,13 @@ import onnx
 from onnx import TensorProto, helper
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.onnx_graph import attributes, constant_tensors, dimensions, is_binary_conv, real_inputs
+from rbnn_deploy.onnx_graph import (
+    binary_conv_attributes,
+    constant_tensors,
+    dimensions,
+    is_binary_conv,
+    real_inputs,
+)
 
 MOST_ELEMENTS = 1024  # of a constant whose values may say a shape
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -58,14 +64,13 @@ def _stand_in(
     node: onnx.NodeProto, packed: "list[int]", prefix: str, inputs: list[onnx.ValueInfoProto]
 ) -> list[onnx.NodeProto]:
     """Makes the standard operators whose output has a binary layer's shape, and their weights' input."""
-    values = attributes(node)
+    attributes = binary_conv_attributes(node)
     outputs, KH, KW, _ = packed
     x, weights, y = (f"{prefix}_{name}" for name in ("x", "weights", "y"))
-    shape = [outputs, values["channels"] // values["groups"], KH, KW]
+    shape = [outputs, attributes.group_channels, KH, KW]
     inputs.append(helper.make_tensor_value_info(weights, TensorProto.FLOAT, shape))
-    settings = {name: values[name] for name in ("strides", "pads", "dilations")}
     return [
         helper.make_node("Transpose", [node.input[0]], [x], perm=TO_CHANNELS_FIRST),
-        helper.make_node("Conv", [x, weights], [y], group=values["groups"], **settings),
+        helper.make_node("Conv", [x, weights], [y], **attributes.conv_attributes()),
         helper.make_node("Transpose", [y], list(node.output), perm=TO_CHANNELS_LAST),
     ]

@@ -5,9 +5,9 @@ import onnx
 from onnxscript import ir
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.exporters.onnx.functions import INPUTS, binary_conv2d_function, function_opsets
+from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function, function_opsets
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION
+from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR, DOMAIN, DOMAIN_VERSION
 from rbnn_deploy.topology import PROPERTY
 from rbnn_deploy.version import __version__
 
@@ -29,8 +29,9 @@ def check_opset(opset: int) -> None:
 def _give_every_layer_a_residual(model: ir.Model) -> None:
     """Passes one 0 as R where there is no residual: a function's inputs cannot be absent (functions.py)."""
     zero: ir.Value | None = None
+    inputs = len(BINARY_CONV2D_OPERATOR.inputs)
     for node in model.graph:
-        if node.op_type != BINARY_CONV2D or len(node.inputs) == len(INPUTS):
+        if node.op_type != BINARY_CONV2D or len(node.inputs) == inputs:
             continue
         if zero is None:
             tensor = ir.tensor(np.zeros((), np.float32), name=NO_RESIDUAL)
@@ -41,8 +42,8 @@ def _give_every_layer_a_residual(model: ir.Model) -> None:
                 type=ir.TensorType(ir.DataType.FLOAT),
             )
             model.graph.register_initializer(zero)
-        node.resize_inputs(len(INPUTS))
-        node.replace_input_with(len(INPUTS) - 1, zero)
+        node.resize_inputs(inputs)
+        node.replace_input_with(inputs - 1, zero)
 
 
 def finalize(model: ir.Model, metadata: ModelMetadata, opset: int, topology: str) -> onnx.ModelProto:

@@ -5,7 +5,7 @@ import io
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -14,41 +14,22 @@ from torch import nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, PLAIN_VERSION, is_plain_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D, binary_conv2d_schema
+from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR, BinaryConv2dAttributes
+from rbnn_deploy.operators.schema import operator_schema
 
 INPUT, OUTPUT, BATCH = "input", "logits", "N"
 SCOPES = "pkg.torch.onnx.name_scopes"  # where torch's exporter notes the module that a node comes from
 
 _plain = values.Opset(PLAIN_DOMAIN, PLAIN_VERSION)
-_binary_conv2d = values.Op(_plain, BINARY_CONV2D, binary_conv2d_schema(PLAIN_DOMAIN, PLAIN_VERSION))
+_binary_conv2d = values.Op(
+    _plain, BINARY_CONV2D, operator_schema(BINARY_CONV2D_OPERATOR, PLAIN_DOMAIN, PLAIN_VERSION)
+)
 
 
-def _translate_binary_conv2d(
-    x: Any,
-    weight: Any,
-    scale: Any,
-    bias: Any,
-    channels: int,
-    strides: Sequence[int],
-    pads: Sequence[int],
-    dilations: Sequence[int],
-    groups: int,
-    threshold: str,
-) -> Any:
+def _translate_binary_conv2d(x: Any, weight: Any, scale: Any, bias: Any, *values: Any) -> Any:
     """Translates `torch.ops.rbnn.binary_conv2d`, which is channels-first, to the plain graph's operator."""
-    return _binary_conv2d(
-        x,
-        weight,
-        scale,
-        bias,
-        channels=channels,
-        strides=strides,
-        pads=pads,
-        dilations=dilations,
-        groups=groups,
-        threshold=threshold,
-        activation="none",
-    )
+    attributes = BinaryConv2dAttributes.from_values(*values)
+    return _binary_conv2d(x, weight, scale, bias, **attributes.to_dict())
 
 
 @contextlib.contextmanager

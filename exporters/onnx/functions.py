@@ -8,25 +8,27 @@ step by step. Two things are not obvious:
 - All activations are one Clip, whose bounds are infinite where there is none.
 """
 
-import math
-
 import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, helper
 
 from rbnn_deploy.bits import BITS_PER_BYTE
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, BinaryConv2dAttributes
+from rbnn_deploy.operators import BINARY_CONV2D_OPERATOR, BOUNDS, CONV_ATTRIBUTES, DOMAIN
 
 ML_DOMAIN = "ai.onnx.ml"
 ML_VERSION = 3
-INPUTS = ("X", "W", "scale", "bias", "R")
+_OPERATOR = BINARY_CONV2D_OPERATOR
+_KINDS = {field.name: getattr(AttributeProto, field.kind) for field in _OPERATOR.attributes.fields()}
 
-BOUNDS = {"none": (-math.inf, math.inf), "hardtanh": (-1.0, 1.0), "relu": (0.0, math.inf)}
+
+def _refer(node: NodeProto, name: str, source: str) -> None:
+    """Gives a node an attribute whose value is that of the calling node's attribute `source`."""
+    node.attribute.append(AttributeProto(name=name, ref_attr_name=source, type=_KINDS[source]))
 
 
-def _attribute(output: str, name: str, field: str, kind: "AttributeProto.AttributeType") -> NodeProto:
-    """Makes a Constant whose value is the calling node's attribute."""
+def _attribute(output: str, source: str) -> NodeProto:
+    """Makes a Constant whose value is the calling node's attribute, an integer or a string."""
     node = helper.make_node("Constant", [], [output])
-    node.attribute.append(AttributeProto(name=field, ref_attr_name=name, type=kind))
+    _refer(node, "value_int" if _KINDS[source] == AttributeProto.INT else "value_string", source)
     return node
 
 
@@ -58,7 +60,7 @@ def _threshold() -> list[NodeProto]:
         node("Cast", ["X"], ["x64"], to=TensorProto.DOUBLE),
         node("ReduceMean", ["x64", "sample_axes"], ["mean64"], keepdims=1),
         node("Cast", ["mean64"], ["mean"], to=TensorProto.FLOAT),
-        _attribute("threshold_name", "threshold", "value_string", AttributeProto.STRING),
+        _attribute("threshold_name", "threshold"),
         _lookup("threshold_name", "centred_float", {"sample_mean": 1.0, "zero": 0.0}),
         node("Cast", ["centred_float"], ["centred"], to=TensorProto.BOOL),
         _floats("zero", 0.0),
@@ -92,8 +94,8 @@ def _weights() -> list[NodeProto]:
         node("BitwiseAnd", ["shifted", "one_u8"], ["weight_bits"]),
         _integers("merge_last_two", 0, 0, 0, -1),
         node("Reshape", ["weight_bits", "merge_last_two"], ["with_tail"]),
-        _attribute("channels_value", "channels", "value_int", AttributeProto.INT),
-        _attribute("groups_value", "groups", "value_int", AttributeProto.INT),
+        _attribute("channels_value", "channels"),
+        _attribute("groups_value", "groups"),
         node("Div", ["channels_value", "groups_value"], ["group_channels"]),
         _integers("first_axis", 0),
         node("Unsqueeze", ["group_channels", "first_axis"], ["slice_end"]),
@@ -111,13 +113,8 @@ def _weights() -> list[NodeProto]:
 def _convolution() -> list[NodeProto]:
     """The exact integer sums, channels last. acc: [N, OH, OW, O]."""
     conv = helper.make_node("Conv", ["signs", "weights"], ["acc_first"])
-    for name, source, kind in (
-        ("strides", "strides", AttributeProto.INTS),
-        ("pads", "pads", AttributeProto.INTS),
-        ("dilations", "dilations", AttributeProto.INTS),
-        ("group", "groups", AttributeProto.INT),
-    ):
-        conv.attribute.append(AttributeProto(name=name, ref_attr_name=source, type=kind))
+    for name, source in CONV_ATTRIBUTES.items():
+        _refer(conv, name, source)
     return [conv, helper.make_node("Transpose", ["acc_first"], ["acc"], perm=[0, 2, 3, 1])]
 
 
@@ -127,7 +124,7 @@ def _epilogue() -> list[NodeProto]:
         node("Mul", ["acc", "scale"], ["scaled"]),
         node("Add", ["scaled", "bias"], ["biased"]),
         node("Add", ["biased", "R"], ["summed"]),
-        _attribute("activation_name", "activation", "value_string", AttributeProto.STRING),
+        _attribute("activation_name", "activation"),
         _lookup("activation_name", "low", {name: low for name, (low, _) in BOUNDS.items()}),
         _lookup("activation_name", "high", {name: high for name, (_, high) in BOUNDS.items()}),
         node("Clip", ["summed", "low", "high"], ["Y"]),
@@ -145,12 +142,12 @@ def binary_conv2d_function(opset: int = 18) -> FunctionProto:
     """
     return helper.make_function(
         DOMAIN,
-        BINARY_CONV2D,
-        list(INPUTS),
+        _OPERATOR.name,
+        list(_OPERATOR.input_names()),
         ["Y"],
         [*_threshold(), *_signs(), *_weights(), *_convolution(), *_epilogue()],
         [helper.make_opsetid("", opset), helper.make_opsetid(ML_DOMAIN, ML_VERSION)],
-        attributes=list(BinaryConv2dAttributes.__dataclass_fields__),
+        attributes=list(_OPERATOR.attributes.names()),
         doc_string="Binary convolution in standard operators; see docs/ops/BinaryConv2d.md of rbnn-deploy.",
     )
 

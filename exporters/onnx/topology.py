@@ -4,11 +4,12 @@ import numpy as np
 import onnx
 from onnxscript import ir
 
-from rbnn_deploy.exporters.onnx.graph import Writer, constant_array, integer, ints, operand, replace
+from rbnn_deploy.exporters.onnx.graph import Writer, constant_array, operand, replace
 from rbnn_deploy.exporters.onnx.passes.prelu import PreluAsMinMax
 from rbnn_deploy.exporters.onnx.passes.simplify import simplify
 from rbnn_deploy.exporters.onnx.passes.tidy import tidy
-from rbnn_deploy.exporters.onnx.plain import is_plain_binary_conv
+from rbnn_deploy.exporters.onnx.plain import binary_conv_attributes, is_plain_binary_conv
+from rbnn_deploy.operators import BINARY_CONV2D_OPERATOR
 from rbnn_deploy.topology import pack
 
 
@@ -43,12 +44,12 @@ def describe_topology(plain: ir.Model) -> str:
 
 def _write_conv(node: ir.Node, rng: np.random.Generator) -> None:
     """Writes a binary layer as the float convolution of its geometry; a bias of zeros is no bias."""
-    packed, bias, groups = constant_array(node.inputs[1]), operand(node, 3), integer(node, "groups", 1)
-    graph = node.graph
+    packed, bias = constant_array(node.inputs[1]), operand(node, BINARY_CONV2D_OPERATOR.index("bias"))
+    attributes, graph = binary_conv_attributes(node), node.graph
     assert packed is not None
     assert graph is not None
     outputs, kh, kw, _ = packed.shape
-    shape = (outputs, integer(node, "channels", 1) // groups, kh, kw)
+    shape = (outputs, attributes.group_channels, kh, kw)
     writer = Writer(node)
     # Values that differ: tools would make one tensor of equal ones.
     inputs = [node.inputs[0], writer.constant(rng.standard_normal(shape, np.float32))]
@@ -62,10 +63,7 @@ def _write_conv(node: ir.Node, rng: np.random.Generator) -> None:
         name=node.name,
         auto_pad="NOTSET",  # torch writes it
         kernel_shape=[kh, kw],
-        strides=list(ints(node, "strides")),
-        pads=list(ints(node, "pads")),
-        dilations=list(ints(node, "dilations")),
-        group=groups,
+        **attributes.conv_attributes(),
     )
     replace(node.outputs[0], y)
     graph.remove(node, safe=True)

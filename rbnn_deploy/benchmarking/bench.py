@@ -18,8 +18,7 @@ from rbnn_deploy.benchmarking.timing import WARM_UP_RUNS, time_in_rounds
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32, random_batch
 from rbnn_deploy.model_files import read_model
-from rbnn_deploy.onnx_graph import constants, is_binary_conv, producers
-from rbnn_deploy.operators import BinaryConv2dAttributes
+from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv, producers
 from rbnn_deploy.ort_quantizer import quantize_static
 from rbnn_deploy.runtimes import Runtime, load_model
 from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime, create_session
@@ -83,9 +82,9 @@ def count_macs(model: onnx.ModelProto, loaded: Runtime, x: Float32) -> dict[str,
     values = constants(model.graph)
     macs = {}
     for node in layers:
-        settings = BinaryConv2dAttributes.from_node(node)
+        channels = binary_conv_attributes(node).group_channels
         taps = int(np.prod(values[node.input[1]].shape[1:3]))
-        macs[node.name] = taps * settings.channels // settings.groups * outputs[node.output[0]].size
+        macs[node.name] = taps * channels * outputs[node.output[0]].size
     return macs
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import onnx
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.onnx_graph import constants, is_binary_conv
+from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv
 from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
 
 
@@ -57,7 +57,7 @@ def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
                 f"{path}: the weights of layer {name} are not stored in the model; export it again"
             )
         try:
-            attributes = BinaryConv2dAttributes.from_node(node)
+            attributes = binary_conv_attributes(node)
         except ValueError as error:
             raise UserError(f"{path}: layer {name}: {error}; export the model again") from error
         arrays = tuple(stored[other] for other in given if other in stored)

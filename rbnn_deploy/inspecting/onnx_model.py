@@ -10,8 +10,8 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files import read_model
-from rbnn_deploy.onnx_graph import constant_tensors, is_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
+from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv
+from rbnn_deploy.operators import BINARY_CONV2D
 from rbnn_deploy.shape_inference import static_shapes
 
 FLOAT_LAYERS = ("Conv", "Gemm", "MatMul")
@@ -39,9 +39,9 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
 def _binary_layer(
     node: onnx.NodeProto, parameters: dict[str, onnx.TensorProto], shapes: dict[str, tuple[int, ...]]
 ) -> tuple[LayerSummary, int]:
-    attributes = BinaryConv2dAttributes.from_node(node)
+    attributes = binary_conv_attributes(node)
     outputs, kh, kw, _ = parameters[node.input[1]].dims
-    weights = int(outputs * kh * kw) * (attributes.channels // attributes.groups)
+    weights = int(outputs * kh * kw) * attributes.group_channels
     output = shapes.get(node.output[0])
     size = sum(_bytes(parameters[name]) for name in node.input[1:4] if name in parameters)
     macs = None if output is None else weights * output[0] * output[1]

@@ -7,8 +7,8 @@ from onnx import TensorProto
 
 from rbnn_deploy.binary_conv2d_rules import check_per_channel, check_weights
 from rbnn_deploy.model_files.errors import InvalidModelError, quoted
-from rbnn_deploy.onnx_graph import constant_tensors, is_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
+from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv
+from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR
 
 
 def check_binary_layers(graph: onnx.GraphProto) -> None:
@@ -28,15 +28,11 @@ def check_binary_layers(graph: onnx.GraphProto) -> None:
 
 
 def _check(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None:
-    attributes = BinaryConv2dAttributes.from_node(node)
+    attributes = binary_conv_attributes(node)
+    for wanted, value in zip(BINARY_CONV2D_OPERATOR.inputs, node.input, strict=False):  # R may be absent
+        if value in stored and stored[value].data_type != TensorProto.DataType.Value(wanted.dtype.upper()):
+            raise ValueError(f"{wanted.name} must be {wanted.dtype}")
     _, weights, scale, bias, *_ = node.input
-    for name, value, kind in (
-        ("W", weights, TensorProto.UINT8),
-        ("scale", scale, TensorProto.FLOAT),
-        ("bias", bias, TensorProto.FLOAT),
-    ):
-        if value in stored and stored[value].data_type != kind:
-            raise ValueError(f"{name} must be {TensorProto.DataType.Name(kind).lower()}")
     if weights not in stored:
         return
     check_weights(stored[weights].dims, attributes)

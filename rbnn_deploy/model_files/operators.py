@@ -6,16 +6,16 @@ import onnx
 from onnx import AttributeProto
 
 from rbnn_deploy.model_files.errors import InvalidModelError, quoted, require_text
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, binary_conv2d_schema
+from rbnn_deploy.operators import DOMAIN, OPERATORS
+from rbnn_deploy.operators.fields import LARGEST
+from rbnn_deploy.operators.schema import operator_schema
 
 # Other names of domains in onnx's own registry.
 ALIASES = {"ai.onnx": ""}
 # Attributes of standard operators whose numbers are divisors or sizes: onnx's shape inference and other
 # native code divide by some of them without asking.
 POSITIVE = ("strides", "dilations", "kernel_shape", "group", "blocksize", "num_outputs")
-LARGEST = 2**31 - 1  # of any size; beyond it native code may overflow
 
-_OPERATORS = {BINARY_CONV2D: binary_conv2d_schema}
 _FIELDS = {
     AttributeProto.FLOAT: "f",
     AttributeProto.INT: "i",
@@ -48,11 +48,11 @@ def schema_of(domain: str, name: str, version: int) -> onnx.defs.OpSchema | None
         InvalidModelError: The domain is known, and has no such operator.
     """
     if domain == DOMAIN:
-        if name not in _OPERATORS:
+        if name not in OPERATORS:
             raise InvalidModelError(
                 f"operator {quoted(f'{domain}::{name}')} is unknown to this version of rbnn-deploy"
             )
-        return _OPERATORS[name]()
+        return operator_schema(OPERATORS[name])
     if domain not in standard_domains():
         return None
     try:

@@ -11,26 +11,23 @@ While bits are counted, samples are the last axis: a tap's window cuts rows and 
 NumPy's inner loops stay long.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rbnn_deploy.binary_conv2d_rules import check_map, check_per_channel, check_weights
 from rbnn_deploy.bits import pack_signs, unpack_signs
+from rbnn_deploy.operators import BINARY_CONV2D_OPERATOR, BOUNDS, Activation, BinaryConv2dAttributes
 from rbnn_deploy.runtimes.numpy_backend.float_environment import check_float_environment
 from rbnn_deploy.runtimes.numpy_backend.threshold import binarise
-
-if TYPE_CHECKING:  # at run time the arithmetic does without onnx, which this class comes with
-    from rbnn_deploy.operators import BinaryConv2dAttributes
 
 Float32 = npt.NDArray[np.float32]
 Words = npt.NDArray[np.unsignedinteger[Any]]
 
 # How many sums one block of samples may have: a few MB of temporaries, about the size of a core's cache.
 BLOCK_SUMS = 1 << 18
+DTYPES = {"float": np.dtype(np.float32), "uint8": np.dtype(np.uint8)}
 
 
 def binary_conv2d(
@@ -76,7 +73,9 @@ def binary_conv2d(
     return Y
 
 
-def finish(acc: npt.NDArray[np.int32], scale: Float32, bias: Float32, r: Float32, activation: str) -> Float32:
+def finish(
+    acc: npt.NDArray[np.int32], scale: Float32, bias: Float32, r: Float32, activation: Activation
+) -> Float32:
     """Steps 4 and 5: NumPy rounds each operation to float32 on its own.
 
     Args:
@@ -84,7 +83,7 @@ def finish(acc: npt.NDArray[np.int32], scale: Float32, bias: Float32, r: Float32
         scale: float32 [O].
         bias: float32 [O].
         r: float32, the residual: [1] or [N, OH, OW, O].
-        activation: `none`, `hardtanh` or `relu`.
+        activation: Applied last.
 
     Returns:
         float32 [N, OH, OW, O].
@@ -94,10 +93,9 @@ def finish(acc: npt.NDArray[np.int32], scale: Float32, bias: Float32, r: Float32
         y = y + bias
         y = y + r
     # Comparisons, not np.clip or np.maximum: a NaN and a -0.0 must pass as they are.
-    if activation == "hardtanh":
-        return np.where(y < -1, np.float32(-1), np.where(y > 1, np.float32(1), y))
-    if activation == "relu":
-        return np.where(y < 0, np.float32(0), y)
+    for bound, outside in zip(BOUNDS[activation], (np.less, np.greater), strict=True):
+        if np.isfinite(bound):
+            y = np.where(outside(y, bound), np.float32(bound), y)
     return y
 
 
@@ -160,7 +158,7 @@ def _activation_words(bits: npt.NDArray[np.bool_], attributes: BinaryConv2dAttri
 def _weight_words(W: npt.NDArray[np.uint8], attributes: BinaryConv2dAttributes) -> Words:
     """Rearranges uint8 [O, KH, KW, bytes] into words [KH, KW, words, G, O / G, 1, 1, 1]."""
     # Through signs and back: bits behind the last channel count for nothing, whatever a file has there.
-    words = _widen(pack_signs(unpack_signs(W, attributes.channels // attributes.groups)))
+    words = _widen(pack_signs(unpack_signs(W, attributes.group_channels)))
     out_channels, KH, KW, count = words.shape
     grouped = words.reshape(attributes.groups, out_channels // attributes.groups, KH, KW, count)
     return grouped.transpose(2, 3, 4, 0, 1)[..., None, None, None]
@@ -186,15 +184,9 @@ def check_arguments(
     Raises:
         ValueError: One sentence about the first argument that is not as the specification has it.
     """
-    for name, value, dtype in (
-        ("X", X, np.float32),
-        ("W", W, np.uint8),
-        ("scale", scale, np.float32),
-        ("bias", bias, np.float32),
-        ("R", R, np.float32),
-    ):
-        if value is not None and value.dtype != dtype:
-            raise ValueError(f"BinaryConv2d: {name} must be {np.dtype(dtype)}, not {value.dtype}")
+    for wanted, value in zip(BINARY_CONV2D_OPERATOR.inputs, (X, W, scale, bias, R), strict=True):
+        if value is not None and value.dtype != DTYPES[wanted.dtype]:
+            raise ValueError(f"BinaryConv2d: {wanted.name} must be {DTYPES[wanted.dtype]}, not {value.dtype}")
     if X.ndim != 4 or X.shape[3] != attributes.channels:
         raise ValueError(
             f"BinaryConv2d: X must have shape [N, H, W, {attributes.channels}], not {list(X.shape)}"

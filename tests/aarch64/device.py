@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from support.oracle import same_bits
 
-from rbnn_deploy.onnx_graph import constants, is_binary_conv
+from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv
 from rbnn_deploy.operators import BinaryConv2dAttributes
 from rbnn_deploy.runtimes import load_model
 from rbnn_deploy.runtimes.library import library_info
@@ -71,7 +71,7 @@ def network(folder: Path) -> dict[str, Any]:
                 for name, tensor in tensors.items()
                 if tensor
             }
-            backends = compare(BinaryConv2dAttributes.from_node(node), arrays, x86[node.output[0]])
+            backends = compare(binary_conv_attributes(node), arrays, x86[node.output[0]])
             if backends:
                 differ[node.name] = backends
 

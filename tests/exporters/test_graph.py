@@ -370,7 +370,7 @@ def test_nodes_are_named_after_modules_and_carry_every_attribute() -> None:
     nodes = [node for node in model.graph.node if node.op_type == BINARY_CONV2D]
     assert [node.name for node in nodes] == ["first", "down", "second"]
     for node in nodes:
-        assert {a.name for a in node.attribute} == set(BinaryConv2dAttributes.__dataclass_fields__)
+        assert {a.name for a in node.attribute} == set(BinaryConv2dAttributes.names())
         assert len(node.input) == 5
 
 

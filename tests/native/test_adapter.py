@@ -7,7 +7,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from support.nodes import ATTRIBUTES, run_node, tensors
 
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes, Field
+from rbnn_deploy.operators.fields import LARGEST
 from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
 from rbnn_deploy.runtimes.onnx_runtime import create_session
 
@@ -92,6 +93,20 @@ def test_a_missing_attribute_is_refused(name: str) -> None:
 def test_a_wrong_attribute_is_refused(name: str, value: Any, sentence: str) -> None:
     with pytest.raises(Exception, match=f"BinaryConv2d: .*{sentence}"):
         run_node(tensors(), ATTRIBUTES | {name: value})
+
+
+@pytest.mark.parametrize(
+    "field", [f for f in BinaryConv2dAttributes.fields() if f.kind != "STRING"], ids=lambda f: f.name
+)
+@pytest.mark.parametrize("above", [False, True])
+def test_bounds_are_those_of_python(field: Field, above: bool) -> None:
+    outside = LARGEST + 1 if above else field.least - 1
+    value = outside if field.kind == "INT" else [outside] * field.count
+    sentence = f"{field.name}.* integers? from {field.least} to {LARGEST}"
+    with pytest.raises(Exception, match=f"BinaryConv2d: .*{sentence}"):
+        run_node(tensors(), ATTRIBUTES | {field.name: value})
+    with pytest.raises(ValueError, match=sentence):
+        BinaryConv2dAttributes.from_mapping(ATTRIBUTES | {field.name: value})
 
 
 def test_more_products_than_float32_counts_are_refused() -> None:

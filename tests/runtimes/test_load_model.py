@@ -10,7 +10,7 @@ from support.oracle import same_bits
 from support.small_models import CLASSES, LAYERS, images, small_model, write_small_model
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.operators import BinaryConv2dAttributes
+from rbnn_deploy.onnx_graph import binary_conv_attributes
 from rbnn_deploy.runtimes import RUNTIMES, load_model
 from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
 
@@ -46,7 +46,7 @@ def test_binary_layers_of_ort_and_numpy_give_the_same_bits(small_model_path: Pat
     nodes = [node for node in proto.graph.node if node.name in LAYERS]
     assert len(nodes) == len(LAYERS)
     for node in nodes:
-        attributes = BinaryConv2dAttributes.from_node(node)
+        attributes = binary_conv_attributes(node)
         y = binary_conv2d(*(tensors[name] for name in node.input), attributes=attributes)
         assert same_bits(y, found[node.output[0]])
     assert set(evaluated.run_with(x, ["a", "d"])) == {"a", "d"}

@@ -6,18 +6,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
 from rbnn_deploy.runtimes.onnx_runtime import create_session
 
-ATTRIBUTES: dict[str, Any] = {
-    "channels": 8,
-    "strides": [1, 1],
-    "pads": [1, 1, 1, 1],
-    "dilations": [1, 1],
-    "groups": 1,
-    "threshold": "sample_mean",
-    "activation": "none",
-}
+ATTRIBUTES: dict[str, Any] = BinaryConv2dAttributes(channels=8, pads=(1, 1, 1, 1)).to_dict()
 
 
 def tensors(seed: int = 0, outputs: int = 4) -> dict[str, np.ndarray]:

@@ -12,7 +12,6 @@ And at the end, in front of it:
 5. R = Add(r, a), a per channel: R = r and bias + a, one pass over the residual less.
 """
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -33,8 +32,9 @@ from rbnn_deploy.exporters.onnx.graph import (
 )
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
 from rbnn_deploy.exporters.onnx.plain import is_binary_conv
+from rbnn_deploy.operators import BINARY_CONV2D_OPERATOR, BOUNDS, activation_between
 
-SCALE, BIAS, RESIDUAL = 2, 3, 4  # indices of inputs
+SCALE, BIAS, RESIDUAL = map(BINARY_CONV2D_OPERATOR.index, ("scale", "bias", "R"))
 MAP_RANK = 4
 
 
@@ -62,13 +62,13 @@ def _activation(node: ir.Node) -> str | None:
     """Returns the activation that a Clip or Relu is; None for other bounds."""
     if node.op_type == "Relu":
         return "relu"
-    bounds = [constant_array(operand(node, index)) for index in (1, 2)]
-    low, high = (None if bound is None else float(bound.reshape(())) for bound in bounds)
-    if (low, high) == (-1.0, 1.0):
-        return "hardtanh"
-    # An absent input is no bound, a computed one an unknown bound.
-    unbounded = high == math.inf or operand(node, 2) is None
-    return "relu" if low == 0.0 and unbounded else None
+    bounds = []
+    for index, absent in zip((1, 2), BOUNDS["none"], strict=True):
+        bound = constant_array(operand(node, index))
+        if bound is None and operand(node, index) is not None:
+            return None  # it is computed
+        bounds.append(absent if bound is None else float(bound.reshape(())))
+    return activation_between(*bounds)
 
 
 class FuseBinaryConv(ExplainedPass):

@@ -41,7 +41,7 @@ class BinaryConv2d(BinaryLayer):
 
     def effective_weight(self) -> Tensor:
         """See `BinaryLayer`: the bits as +1 and -1, float32 [O, C / groups, KH, KW]."""
-        return unpack_weight(self.weight, self._attributes.channels // self._attributes.groups)
+        return unpack_weight(self.weight, self._attributes.group_channels)
 
     @property
     def affine(self) -> ChannelAffine:
@@ -64,22 +64,8 @@ class BinaryConv2d(BinaryLayer):
         Returns:
             float32 [N, O, OH, OW].
         """
-        a = self._attributes
-        return cast(
-            Tensor,
-            binary_conv2d(
-                x,
-                self.weight,
-                self.scale,
-                self.bias,
-                a.channels,
-                a.strides,
-                a.pads,
-                a.dilations,
-                a.groups,
-                a.threshold,
-            ),
-        )
+        values = self._attributes.to_dict().values()
+        return cast(Tensor, binary_conv2d(x, self.weight, self.scale, self.bias, *values))
 
     def extra_repr(self) -> str:
         """Names the attributes when the module is printed."""

@@ -51,7 +51,7 @@ def fold_layer(layer: BinaryLayer, name: str) -> tuple[BinaryConv2d, FoldedWeigh
             f"cannot fold {where}: its weights are not finite; train it again or mend the checkpoint"
         )
     shape, scales = tuple(weight.shape), (affine.multiplier.shape, affine.offset.shape)
-    inputs = attributes.channels // attributes.groups
+    inputs = attributes.group_channels
     if len(shape) != 4 or shape[1] != inputs or shape[0] % attributes.groups or scales != ((shape[0],),) * 2:
         raise UserError(
             f"cannot fold {where}: {type(layer).__name__} describes weights of shape {list(shape)} with "

@@ -1,13 +1,13 @@
 """`torch.ops.rbnn.binary_conv2d`: the folded layer as one operator, which torch.export keeps whole."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rbnn_deploy.bits import BITS_PER_BYTE
-from rbnn_deploy.operators import BinaryConv2dAttributes
+from rbnn_deploy.operators import BOUNDS, BinaryConv2dAttributes
 from rbnn_deploy.pytorch.layers.signs import binary_sign, sample_mean
 
 
@@ -27,86 +27,55 @@ def unpack_weight(packed: Tensor, channels: int) -> Tensor:
     return signs.permute(0, 3, 1, 2)
 
 
-def _check_input(x: Tensor, channels: int) -> None:
-    if x.ndim != 4 or x.shape[1] != channels:
-        raise ValueError(f"a binary layer takes [N, {channels}, H, W], not {list(x.shape)}")
+def _read(x: Tensor, values: tuple[Any, ...]) -> BinaryConv2dAttributes:
+    attributes = BinaryConv2dAttributes.from_values(*values)
+    if x.ndim != 4 or x.shape[1] != attributes.channels:
+        raise ValueError(f"a binary layer takes [N, {attributes.channels}, H, W], not {list(x.shape)}")
+    return attributes
 
 
-@torch.library.custom_op("rbnn::binary_conv2d", mutates_args=())
-def binary_conv2d(
-    x: Tensor,
-    weight: Tensor,
-    scale: Tensor,
-    bias: Tensor,
-    channels: int,
-    strides: Sequence[int],
-    pads: Sequence[int],
-    dilations: Sequence[int],
-    groups: int,
-    threshold: str,
-) -> Tensor:
-    """Computes docs/ops/BinaryConv2d.md without residual and activation, channels first.
+# torch infers an operator's schema from a Python signature, which would be one more list of the attributes.
+_TYPES = {"INT": "int", "INTS": "int[]", "STRING": "str"}
+_ATTRIBUTES = ", ".join(f"{_TYPES[field.kind]} {field.name}" for field in BinaryConv2dAttributes.fields())
+SCHEMA = f"(Tensor x, Tensor weight, Tensor scale, Tensor bias, {_ATTRIBUTES}) -> Tensor"
+
+
+@torch.library.custom_op("rbnn::binary_conv2d", mutates_args=(), schema=SCHEMA)
+def binary_conv2d(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor, *values: Any) -> Tensor:
+    """Computes docs/ops/BinaryConv2d.md without residual, channels first.
 
     Args:
         x: float32 [N, C, H, W].
         weight: uint8 [O, KH, KW, ceil(C / groups / 8)].
         scale: float32 [O].
         bias: float32 [O].
-        channels: C.
-        strides: (vertical, horizontal).
-        pads: (top, left, bottom, right).
-        dilations: (vertical, horizontal).
-        groups: Divides C and O.
-        threshold: "sample_mean" or "zero".
+        *values: The attributes, in the order of `BinaryConv2dAttributes`.
 
     Returns:
         float32 [N, O, OH, OW].
 
     Raises:
-        ValueError: x has another shape, or the kernel does not fit into the padded map.
+        ValueError: x has another shape, an attribute is outside its domain, or the kernel does not fit into
+            the padded map.
     """
-    _check_input(x, channels)
+    a = _read(x, values)
     # torch's float64 sum has another order than the specification's; after rounding to float32 that
     # shows only where the mean lies within 1e-16 (relative) of a rounding boundary.
-    signs = binary_sign(x, sample_mean(x) if threshold == "sample_mean" else 0.0)
-    top, left, bottom, right = pads
+    signs = binary_sign(x, sample_mean(x) if a.threshold == "sample_mean" else 0.0)
+    top, left, bottom, right = a.pads
     padded = F.pad(signs, (left, right, top, bottom))
-    acc = F.conv2d(
-        padded,
-        unpack_weight(weight, channels // groups),
-        stride=tuple(strides),
-        dilation=tuple(dilations),
-        groups=groups,
-    )
+    weights = unpack_weight(weight, a.group_channels)
+    acc = F.conv2d(padded, weights, stride=a.strides, dilation=a.dilations, groups=a.groups)
     # A backend may choose a Winograd algorithm, whose float32 result is off by far less than one half.
-    return acc.round() * scale.view(-1, 1, 1) + bias.view(-1, 1, 1)
+    y = acc.round() * scale.view(-1, 1, 1) + bias.view(-1, 1, 1)
+    if a.activation == "none":
+        return y
+    low, high = BOUNDS[a.activation]
+    return torch.where(y < low, low, torch.where(y > high, high, y))  # as specified: a NaN passes
 
 
 @binary_conv2d.register_fake
-def _(
-    x: Tensor,
-    weight: Tensor,
-    scale: Tensor,
-    bias: Tensor,
-    channels: int,
-    strides: Sequence[int],
-    pads: Sequence[int],
-    dilations: Sequence[int],
-    groups: int,
-    threshold: str,
-) -> Tensor:
-    _check_input(x, channels)
-    attributes = BinaryConv2dAttributes.from_mapping(
-        {
-            "channels": channels,
-            "strides": tuple(strides),
-            "pads": tuple(pads),
-            "dilations": tuple(dilations),
-            "groups": groups,
-            "threshold": threshold,
-            "activation": "none",
-        }
-    )
+def _(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor, *values: Any) -> Tensor:
     outputs, kh, kw, _ = weight.shape
-    oh, ow = attributes.output_size((x.shape[2], x.shape[3]), (int(kh), int(kw)))
+    oh, ow = _read(x, values).output_size((x.shape[2], x.shape[3]), (int(kh), int(kw)))
     return x.new_empty((x.shape[0], int(outputs), oh, ow))
