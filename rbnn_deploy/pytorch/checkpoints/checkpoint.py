@@ -38,6 +38,7 @@ from rbnn_deploy.pytorch.checkpoints.stored_tensor import (
     UnreadTensor,
     check_total,
 )
+from rbnn_deploy.pytorch.checkpoints.unpickler import printable
 from rbnn_deploy.pytorch.folding.fold import unwrapped
 from rbnn_deploy.pytorch.networks.identify import identify
 
@@ -85,6 +86,7 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
     file = read_checkpoint_file(path)
     try:
         state = find_state(file.content)
+        _check_kinds(state.tensors)
         hint = text(state.entries, "architecture", "model", "arch")
         state, (architecture, classes) = fit_state(state, lambda shapes: identify(shapes, arch, hint))
         check_total(state.tensors, len(file.data))
@@ -116,14 +118,19 @@ def _load(module: nn.Module, state: State, file: CheckpointFile) -> dict[str, Te
     """Gives a module without values those of a state dict, and returns the tensors that it uses."""
     names = module.state_dict().keys()
     used = {key: value for key, value in state.tensors.items() if key in names}
-    for key, value in used.items():
-        if (kind := _unusual_kind(value)) is not None:
-            raise UserError(f"{key} is no plain tensor of real numbers (it is {kind}); save it as float32")
     tensors = {**_tensors_here(used), **file.read(used)}
     _check_values(tensors)
     module.to_empty(device="cpu")
     module.load_state_dict(tensors)
     return tensors
+
+
+def _check_kinds(tensors: Mapping[str, AnyTensor]) -> None:
+    for key, value in tensors.items():
+        if (kind := _unusual_kind(value)) is not None:
+            raise UserError(
+                f"{printable(key)} is no plain tensor of real numbers (it is {kind}); save it as float32"
+            )
 
 
 def _tensors_here(tensors: Mapping[str, AnyTensor]) -> dict[str, Tensor]:
