@@ -12,7 +12,7 @@ from support.source_tree import knows, sources
 import rbnn_deploy
 
 # The places that may see exporters and runtimes both.
-MEETING_PLACES = ("cli", "comparing", "benchmarking", "api.py", "__init__.py")
+MEETING_PLACES = ("cli", "comparing", "benchmarking", "classifying", "api.py", "__init__.py")
 # The place that needs PyTorch.
 TORCH_SIDE = "pytorch"
 TRAINING_PACKAGES = ("torch", "onnxscript", "onnxsim", "onnx_ir", "sklearn", "matplotlib")
@@ -83,7 +83,7 @@ def test_only_the_torch_side_and_exporters_load_training_packages() -> None:
         "import rbnn_deploy, rbnn_deploy.cli",
         "import rbnn_deploy; rbnn_deploy.load_model; rbnn_deploy.get_library_path",
         "import rbnn_deploy.runtimes.onnx_runtime, rbnn_deploy.runtimes.numpy_backend.runtime",
-        "import rbnn_deploy.inspecting, rbnn_deploy.data, rbnn_deploy.comparing",
+        "import rbnn_deploy.inspecting, rbnn_deploy.data, rbnn_deploy.comparing, rbnn_deploy.classifying",
     ],
 )
 def test_a_device_loads_no_training_package(statement: str) -> None:

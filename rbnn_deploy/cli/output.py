@@ -52,6 +52,11 @@ def write_json(path: Path, content: Any) -> None:
     atomic_write_bytes(path, (_dumps(content) + "\n").encode())
 
 
+def print_json(content: Any) -> None:
+    """Prints JSON on standard output."""
+    typer.echo(_dumps(content))
+
+
 def give_result(text: str, content: dict[str, Any], json_file: Path | None) -> None:
     """Gives a command's result: its text on standard output, or JSON instead or besides (docs/json.md).
 
@@ -64,7 +69,7 @@ def give_result(text: str, content: dict[str, Any], json_file: Path | None) -> N
         UserError: See `write_json`.
     """
     if json_file == STDOUT:
-        typer.echo(_dumps(content))
+        print_json(content)
         return
     typer.echo(text)
     if json_file is not None:
@@ -99,7 +104,8 @@ def live_progress(label: str) -> Iterator[Callable[[int, int], None]]:
         from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        # Results that are printed meanwhile go to standard output, which need not be this terminal.
+        with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
             task = bar.add_task(label, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
     else:

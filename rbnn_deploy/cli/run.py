@@ -1,61 +1,127 @@
 """`rbnn-deploy run`."""
 
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from rbnn_deploy.cli.output import note
+from rbnn_deploy.cli.output import STDOUT, check_writable, note, print_json, progress_bar, write_json
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.models import EMBEDDED_MODEL
+from rbnn_deploy.text import printable
 
-TOP = 5
 BATCH = 16  # bounds the memory, however many images there are
 
 
 def run(
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="[MODEL.onnx] IMAGE...",
-            help="A deployed model and images; without a model, the embedded one for CIFAR-10's classes.",
+            help="A deployed model, and images: files, folders, patterns, .npy arrays, or - for standard "
+            "input. Without a model, the embedded one for CIFAR-10's classes.",
         ),
     ],
     runtime: Annotated[str, typer.Option(help="ort, ort-portable or numpy.")] = "ort",
     threads: Annotated[int | None, typer.Option(help="Computing threads.")] = None,
+    top: Annotated[int, typer.Option(help="How many classes are shown per image.")] = 5,
+    labels: Annotated[
+        Path | None, typer.Option(help="Text file with the name of one class per line, in their order.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the classes to this JSON file; - prints only JSON.")
+    ] = None,
 ) -> None:
-    """Classify images with a deployed model and show the five most probable classes."""
+    """Classify images with a deployed model and show the most probable classes."""
     model, images = _split(files)
+    if top < 1:
+        raise UserError(f"--top shows at least 1 class, not {top}; give a positive number")
+    if json is not None:
+        check_writable(json, model, *map(Path, images), *([] if labels is None else [labels]))
+    from rbnn_deploy import api
+    from rbnn_deploy.classifying import class_names, prepared, read_class_names, top_classes
+    from rbnn_deploy.classifying.classes import check_scores
+    from rbnn_deploy.data.sources import image_sources
+
+    given = None if labels is None else read_class_names(labels)
+    loaded = api.load_model(model, runtime=runtime, threads=threads)
+    prepare = prepared(loaded.metadata, loaded.path)
+    sources = image_sources(images, sys.stdin.buffer.read)
+    results: list[dict[str, Any]] = []
+    computing = 0.0
+    begin = time.perf_counter()
+    # Where the lines of the images themselves are seen to arrive, a bar would only be in their way.
+    silent = json != STDOUT and sys.stdout.isatty()
+    with nullcontext(_ignore) if silent else progress_bar(len(sources), "classifying") as advance:
+        for batch in _batches(len(sources), loaded.input_dims[0] or BATCH):
+            x = _stacked([(sources[i].name, prepare(sources[i].read())) for i in batch])
+            start = time.perf_counter()
+            logits = loaded.run(x)
+            computing += time.perf_counter() - start
+            check_scores(logits, loaded.path)
+            names = class_names(loaded.metadata, logits.shape[1], given)
+            for i, best in zip(batch, top_classes(logits, names, top), strict=True):
+                results.append({"image": sources[i].name, "classes": [asdict(entry) for entry in best]})
+                if json != STDOUT:
+                    shown = ", ".join(f"{printable(c.name)} {_percent(c.probability)}" for c in best)
+                    typer.echo(f"{printable(sources[i].name)}: {shown}")
+            advance(len(batch))
+    seconds = time.perf_counter() - begin
+    rate = len(results) / seconds
+    content = {
+        "model": str(model),
+        "runtime": loaded.name,
+        "images": results,
+        "seconds": seconds,
+        "model_seconds": computing,
+        "images_per_second": rate,
+    }
+    if json == STDOUT:
+        print_json(with_schema("run", content))
+    elif json is not None:
+        write_json(json, with_schema("run", content))
+    images_text = f"{len(results)} image{'s' if len(results) > 1 else ''}"
+    note(f"{images_text} in {seconds:.2f} s, {rate:,.0f} images/s; {computing:.2f} s of it in the model")
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+def _batches(count: int, size: int) -> Iterator[range]:
+    for start in range(0, count, size):
+        yield range(start, min(start + size, count))
+
+
+def _stacked(inputs: list[tuple[str, Any]]) -> Any:
+    """Joins inputs, which may differ in size if they come from arrays of somebody's own."""
     import numpy as np
 
-    from rbnn_deploy import api
-    from rbnn_deploy.data import load_image, preprocessing_of
-
-    loaded = api.load_model(model, runtime=runtime, threads=threads)
-    metadata = loaded.metadata
-    if metadata is None:
-        raise UserError(f"{model} does not say how images become its input; run a file that `export` wrote")
-    prepare = preprocessing_of(metadata)
-    parts = [
-        loaded.run(np.stack([prepare(load_image(path)) for path in images[start : start + BATCH]]))
-        for start in range(0, len(images), BATCH)
-    ]
-    logits = np.concatenate(parts).astype(np.float64)
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    names = metadata.class_names
-    if names is None or len(names) != logits.shape[1]:
-        names = tuple(str(i) for i in range(logits.shape[1]))
-    for path, row in zip(images, probabilities, strict=True):
-        order = np.argsort(-row, kind="stable")[:TOP]
-        typer.echo(f"{path}: " + ", ".join(f"{names[i]} {row[i]:.1%}" for i in order))
+    first, shape = inputs[0][0], inputs[0][1].shape
+    for name, x in inputs:
+        if x.shape != shape:
+            raise UserError(
+                f"{name} is an input of {list(x.shape)}, and {first} one of {list(shape)}; "
+                "run them one by one"
+            )
+    return np.stack([x for _, x in inputs])
 
 
-def _split(files: list[Path]) -> tuple[Path, list[Path]]:
+def _percent(probability: float | None) -> str:
+    return "?" if probability is None else f"{probability:.1%}"
+
+
+def _split(files: list[str]) -> tuple[Path, list[str]]:
     """Tells the model from the images; the embedded model where none is named."""
-    if files[0].suffix == ".onnx":
+    if Path(files[0]).suffix == ".onnx":
         if len(files) == 1:
             raise UserError(f"there is no image to classify; name some after {files[0]}")
-        return files[0], files[1:]
+        return Path(files[0]), files[1:]
     note(f"with the embedded model {EMBEDDED_MODEL.stem}, since no .onnx file comes first")
     return EMBEDDED_MODEL, files

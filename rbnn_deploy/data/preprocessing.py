@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +20,23 @@ _MODES = {1: "L", 3: "RGB"}
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 
-def load_image(path: str | Path, formats: Sequence[str] = FORMATS) -> Image.Image:
+def load_image(
+    file: str | Path | BinaryIO, formats: Sequence[str] = FORMATS, name: str | None = None
+) -> Image.Image:
     """Reads and decodes an image file.
 
     Args:
-        path: The file.
+        file: Its path, or its content as a stream.
         formats: The formats that are allowed, by Pillow's names; the file's own name does not matter.
+        name: What to call it in a message; None for its path.
 
     Raises:
         UserError: The file is missing, is no whole image of these formats, or has more than 8 bits per
             channel.
     """
+    path = name or str(file)
     try:
-        with Image.open(path, formats=tuple(formats)) as image:
+        with Image.open(file, formats=tuple(formats)) as image:
             image.load()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path of the image") from None

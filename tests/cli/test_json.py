@@ -17,6 +17,20 @@ def test_inspect(form: str, cli: Callable, request: pytest.FixtureRequest) -> No
     assert_documented(json.loads(outcome.out))
 
 
+def test_run(cli: Callable, model: Path, image_folder: Path) -> None:
+    outcome = cli("run", model, image_folder, "--json", "-")
+    assert outcome.code == 0, outcome.err
+    content = json.loads(outcome.out)
+    assert_documented(content)
+    assert len(content["images"]) == 30
+
+
+def test_eval(cli: Callable, model: Path, image_folder: Path) -> None:
+    outcome = cli("eval", model, "--data", image_folder, "--json", "-")
+    assert outcome.code == 0, outcome.err
+    assert_documented(json.loads(outcome.out))
+
+
 def test_compare(cli: Callable, model: Path, image_folder: Path) -> None:
     outcome = cli(
         "compare",

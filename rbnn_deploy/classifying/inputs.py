@@ -1,0 +1,39 @@
+"""A network's input from one image, whatever form it comes in."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rbnn_deploy.data.preprocessing import Float32, UInt8, preprocessing_of
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.metadata import ModelMetadata
+
+
+def prepared(
+    metadata: ModelMetadata | None, path: Path
+) -> Callable[[Image.Image | UInt8 | Float32], Float32]:
+    """Returns the function that makes an input of an image, float32 [C, H, W].
+
+    It takes a Pillow image or uint8 [H, W] or [H, W, C], which it resizes and normalises as the metadata
+    says, or float32 [C, H, W], which is an input already. It raises UserError for pixels if the model has no
+    metadata.
+
+    Args:
+        metadata: The model's.
+        path: The model's file, for the message.
+    """
+    prepare = None if metadata is None else preprocessing_of(metadata)
+
+    def apply(image: Image.Image | UInt8 | Float32) -> Float32:
+        if isinstance(image, np.ndarray) and image.dtype == np.float32:
+            return np.asarray(image, np.float32)
+        if prepare is None:
+            raise UserError(
+                f"{path} does not say how images become its input; run a file that `export` wrote, or give "
+                "float32 inputs in a .npy file"
+            )
+        return prepare(image)  # type: ignore[arg-type]
+
+    return apply
