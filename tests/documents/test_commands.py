@@ -8,16 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from support.cifar import write_archive
 from support.documents import blocks, commands, pages
+from support.networks import randomise
 from support.paths import ROOT
 from support.reference_checkpoint import draw_state, write_checkpoint
 
 from rbnn_deploy.cli.app import app
 from rbnn_deploy.data.cifar import VERSIONS
 from rbnn_deploy.models import EMBEDDED_MODEL
+from rbnn_deploy.pytorch.networks import OTHER_METHODS
 
 # A reader's command takes minutes or days; these additions leave all of it but the repetitions.
 SHORTER = {
@@ -47,6 +50,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = "resnet20_bireal_1w1a"
     for name in (f"{model}.pth.tar", "model.pth"):
         write_checkpoint(folder / name, model, draw_state(model, 3), parallel=True)
+    torch.manual_seed(3)
+    other = randomise(OTHER_METHODS["cifar10/recu_resnet20"].builder(10), seed=3)
+    torch.save({"state_dict": other.state_dict()}, folder / "recu_resnet20.th")
     unpacked = folder / "cifar10"
     unpacked.mkdir()
     write_archive(VERSIONS[0], unpacked, folder / "cifar-10-python.tar.gz", per_file=8)

@@ -5,10 +5,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+from rbnn_deploy.pytorch.methods import ReCUConv2d, SiMaNConv2d
+from rbnn_deploy.pytorch.networks.bireal import LearnableBias
 
 
 def randomise(module: nn.Module, seed: int) -> nn.Module:
-    """Draws alphas, angles and BatchNorm parameters and statistics; negative and zero ones among them."""
+    """Draws scales, angles, bits, slopes, shifts and BatchNorms; negative ones and zeros among them."""
     generator = torch.Generator().manual_seed(seed)
     for child in module.modules():
         if isinstance(child, RotatedBinaryConv2d):
@@ -16,6 +18,15 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
             child.alpha.data.normal_(0, fan_in**-0.5, generator=generator)
             child.alpha.data[0] = 0
             child.rotate.data.uniform_(-2, 2, generator=generator)
+        elif isinstance(child, ReCUConv2d | SiMaNConv2d):
+            child.alpha.data.normal_(0, child.weight[0].numel() ** -0.5, generator=generator)
+            child.alpha.data[0] = 0
+            if isinstance(child, SiMaNConv2d):
+                child.B.data.bernoulli_(generator=generator)
+        elif isinstance(child, nn.PReLU):
+            child.weight.data.normal_(0.25, 0.5, generator=generator)
+        elif isinstance(child, LearnableBias):
+            child.bias.data.normal_(0, 0.3, generator=generator)
         elif isinstance(child, nn.BatchNorm2d | nn.BatchNorm1d):
             for tensor in (child.weight.data, child.bias.data, child.running_mean):
                 tensor.normal_(generator=generator)

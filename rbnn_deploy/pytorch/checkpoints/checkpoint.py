@@ -40,6 +40,7 @@ from rbnn_deploy.pytorch.checkpoints.stored_tensor import (
 )
 from rbnn_deploy.pytorch.checkpoints.unpickler import printable
 from rbnn_deploy.pytorch.folding.fold import unwrapped
+from rbnn_deploy.pytorch.networks import Architecture
 from rbnn_deploy.pytorch.networks.identify import identify
 
 _LARGEST_ENTRY = 1 << 10  # bytes of a mean that is a tensor
@@ -108,7 +109,7 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
             sha256=hashlib.sha256(file.data).hexdigest(),
             epoch=whole_number(entries, "epoch"),
             unused_keys=tuple(key for key in state.tensors if key not in tensors),
-            notes=(*state.notes, *widened, *_ignored(file)),
+            notes=(*state.notes, *_look_alikes(architecture), *widened, *_ignored(file)),
         )
     except UserError as error:
         raise UserError(f"cannot use checkpoint {path}: {error}") from None
@@ -116,9 +117,10 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
 
 def _load(module: nn.Module, state: State, file: CheckpointFile) -> dict[str, Tensor]:
     """Gives a module without values those of a state dict, and returns the tensors that it uses."""
-    names = module.state_dict().keys()
-    used = {key: value for key, value in state.tensors.items() if key in names}
+    shapes = {key: value.shape for key, value in module.state_dict().items()}
+    used = {key: value for key, value in state.tensors.items() if key in shapes}
     tensors = {**_tensors_here(used), **file.read(used)}
+    tensors = {key: value.reshape(shapes[key]) for key, value in tensors.items()}
     _check_values(tensors)
     module.to_empty(device="cpu")
     module.load_state_dict(tensors)
@@ -154,6 +156,12 @@ def _unusual_kind(value: AnyTensor) -> str | None:
     if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_quantized or value.is_meta):
         return "sparse, quantised or without values"
     return None if value.dtype in NUMBERS else str(value.dtype).removeprefix("torch.")
+
+
+def _look_alikes(architecture: Architecture) -> tuple[str, ...]:
+    if not architecture.look_alikes:
+        return ()
+    return (f"it was taken as {architecture.name}, though {architecture.look_alikes}",)
 
 
 def _ignored(file: CheckpointFile) -> tuple[str, ...]:

@@ -10,12 +10,14 @@ from rbnn_deploy.pytorch.layers.rotated_conv import (
     set_rotation_angle,
     update_rotations,
 )
+from rbnn_deploy.pytorch.layers.sign_conv import SignConv2d
 from rbnn_deploy.pytorch.layers.signs import SignGradient, binary_sign
 
 __all__ = [
     "PAPER_ANGLE",
     "BinaryLayer",
     "RotatedBinaryConv2d",
+    "SignConv2d",
     "SignGradient",
     "accept_angles",
     "begin_epoch",

@@ -1,14 +1,27 @@
 """The residual blocks and shortcuts that the networks are built from."""
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
+# Builds a binary convolution, with the arguments of nn.Conv2d; a method's layer.
+Conv = Callable[..., nn.Module]
+ROTATED: Conv = RotatedBinaryConv2d
+# Builds an activation for a number of channels.
+Activation = Callable[[int], nn.Module]
 
-def binary_conv3x3(inputs: int, outputs: int, stride: int = 1) -> RotatedBinaryConv2d:
+
+def hardtanh(channels: int) -> nn.Module:
+    """Builds the activation of RBNN's networks and of most others."""
+    return nn.Hardtanh()
+
+
+def binary_conv3x3(inputs: int, outputs: int, stride: int = 1, conv: Conv = ROTATED) -> nn.Module:
     """Builds a binary 3 x 3 convolution with padding 1."""
-    return RotatedBinaryConv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1)
+    return conv(inputs, outputs, kernel_size=3, stride=stride, padding=1)
 
 
 class PaddedShortcut(nn.Module):
@@ -16,15 +29,17 @@ class PaddedShortcut(nn.Module):
 
     Args:
         added: How many channels are added on each side.
+        step: Distance of the rows and columns that are taken.
     """
 
-    def __init__(self, added: int) -> None:
+    def __init__(self, added: int, step: int = 2) -> None:
         super().__init__()
         self.added = added
+        self.step = step
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps [N, C, H, W] to [N, C + 2 * added, ceil(H / 2), ceil(W / 2)]."""
-        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.added, self.added))
+        """Maps [N, C, H, W] to [N, C + 2 * added, ceil(H / step), ceil(W / step)]."""
+        return F.pad(x[:, :, :: self.step, :: self.step], (0, 0, 0, 0, self.added, self.added))
 
 
 def padded_shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -32,12 +47,19 @@ def padded_shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Identity() if stride == 1 and inputs == outputs else PaddedShortcut(outputs // 4)
 
 
-def binary_shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """Builds the shortcut with a binary 1 x 1 convolution and BatchNorm."""
+def pooled_shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """Builds the shortcut without weights that takes means of 2 x 2 pixels."""
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    return nn.Sequential(nn.AvgPool2d(2), PaddedShortcut(outputs // 4, step=1))
+
+
+def convolved_shortcut(conv: Conv, inputs: int, outputs: int, stride: int) -> nn.Module:
+    """Builds the shortcut with a 1 x 1 convolution, without a bias, and BatchNorm."""
     if stride == 1 and inputs == outputs:
         return nn.Sequential()
     return nn.Sequential(
-        RotatedBinaryConv2d(inputs, outputs, kernel_size=1, stride=stride), nn.BatchNorm2d(outputs)
+        conv(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
     )
 
 
@@ -49,20 +71,32 @@ class BasicBlock(nn.Module):
         outputs: Channels out.
         stride: Stride of the first convolution and of the shortcut.
         shortcut: Maps the block's input to its output's shape.
+        conv: The method's layer.
+        activation: Its activation.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, shortcut: nn.Module) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        shortcut: nn.Module,
+        conv: Conv = ROTATED,
+        activation: Activation = hardtanh,
+    ) -> None:
         super().__init__()
-        self.conv1 = binary_conv3x3(inputs, outputs, stride)
+        self.conv1 = binary_conv3x3(inputs, outputs, stride, conv)
         self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = binary_conv3x3(outputs, outputs)
+        self.nonlinear1 = activation(outputs)
+        self.conv2 = binary_conv3x3(outputs, outputs, conv=conv)
         self.bn2 = nn.BatchNorm2d(outputs)
+        self.nonlinear2 = activation(outputs)
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [N, inputs, H, W] to [N, outputs, ceil(H / stride), ceil(W / stride)]."""
-        y = F.hardtanh(self.bn1(self.conv1(x)))
-        return F.hardtanh(self.bn2(self.conv2(y)) + self.shortcut(x))
+        y = self.nonlinear1(self.bn1(self.conv1(x)))
+        return self.nonlinear2(self.bn2(self.conv2(y)) + self.shortcut(x))  # type: ignore[no-any-return]
 
 
 class BiRealBlock(BasicBlock):
@@ -70,5 +104,5 @@ class BiRealBlock(BasicBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [N, inputs, H, W] to [N, outputs, ceil(H / stride), ceil(W / stride)]."""
-        y = F.hardtanh(self.bn1(self.conv1(x)) + self.shortcut(x))
-        return F.hardtanh(self.bn2(self.conv2(y)) + y)
+        y = self.nonlinear1(self.bn1(self.conv1(x)) + self.shortcut(x))
+        return self.nonlinear2(self.bn2(self.conv2(y)) + y)  # type: ignore[no-any-return]

@@ -1,23 +1,29 @@
 """The reference networks for 32 x 32 images; attribute names are the keys of its checkpoints."""
 
+import functools
 from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rbnn_deploy.pytorch.networks.blocks import (
+    ROTATED,
+    Activation,
     BasicBlock,
     BiRealBlock,
+    Conv,
     binary_conv3x3,
-    binary_shortcut,
+    convolved_shortcut,
+    hardtanh,
     padded_shortcut,
 )
 
+Block = Callable[[int, int, int, nn.Module], nn.Module]
 Shortcut = Callable[[int, int, int], nn.Module]
 
 
 def stage(
-    block: type[BasicBlock], shortcut: Shortcut, inputs: int, outputs: int, blocks: int, stride: int
+    block: Block, shortcut: Shortcut, inputs: int, outputs: int, blocks: int, stride: int
 ) -> nn.Sequential:
     """Builds a stage; only its first block changes shapes."""
     first = block(inputs, outputs, stride, shortcut(inputs, outputs, stride))
@@ -29,23 +35,32 @@ class ResNet20(nn.Module):
     """Three stages of three blocks, 16, 32 and 64 channels wide.
 
     Args:
-        block: BasicBlock or BiRealBlock.
+        block: BasicBlock or BiRealBlock, with a method's layer.
         num_classes: Number of logits.
+        shortcut: The shortcut where shapes change.
+        stem_activation: The activation behind the first convolution.
     """
 
-    def __init__(self, block: type[BasicBlock], num_classes: int) -> None:
+    def __init__(
+        self,
+        block: Block,
+        num_classes: int,
+        shortcut: Shortcut = padded_shortcut,
+        stem_activation: Activation = hardtanh,
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, kernel_size=3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = stage(block, padded_shortcut, 16, 16, blocks=3, stride=1)
-        self.layer2 = stage(block, padded_shortcut, 16, 32, blocks=3, stride=2)
-        self.layer3 = stage(block, padded_shortcut, 32, 64, blocks=3, stride=2)
+        self.nonlinear1 = stem_activation(16)
+        self.layer1 = stage(block, shortcut, 16, 16, blocks=3, stride=1)
+        self.layer2 = stage(block, shortcut, 16, 32, blocks=3, stride=2)
+        self.layer3 = stage(block, shortcut, 32, 64, blocks=3, stride=2)
         self.bn2 = nn.BatchNorm1d(64)
         self.linear = nn.Linear(64, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images [N, 3, 32, 32] to logits [N, num_classes]."""
-        y = F.hardtanh(self.bn1(self.conv1(x)))
+        y = self.nonlinear1(self.bn1(self.conv1(x)))
         y = self.layer3(self.layer2(self.layer1(y)))
         y = F.adaptive_avg_pool2d(y, 1).flatten(1)
         return self.linear(self.bn2(y))  # type: ignore[no-any-return]
@@ -56,16 +71,20 @@ class ResNet18(nn.Module):
 
     Args:
         num_classes: Number of logits.
+        conv: The method's layer.
+        shortcut_conv: The layer of the shortcuts; the method's own by default.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, conv: Conv = ROTATED, shortcut_conv: Conv | None = None) -> None:
         super().__init__()
+        block = functools.partial(BasicBlock, conv=conv)
+        shortcut = functools.partial(convolved_shortcut, shortcut_conv or conv)
         self.conv1 = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = stage(BasicBlock, binary_shortcut, 64, 64, blocks=2, stride=1)
-        self.layer2 = stage(BasicBlock, binary_shortcut, 64, 128, blocks=2, stride=2)
-        self.layer3 = stage(BasicBlock, binary_shortcut, 128, 256, blocks=2, stride=2)
-        self.layer4 = stage(BasicBlock, binary_shortcut, 256, 512, blocks=2, stride=2)
+        self.layer1 = stage(block, shortcut, 64, 64, blocks=2, stride=1)
+        self.layer2 = stage(block, shortcut, 64, 128, blocks=2, stride=2)
+        self.layer3 = stage(block, shortcut, 128, 256, blocks=2, stride=2)
+        self.layer4 = stage(block, shortcut, 256, 512, blocks=2, stride=2)
         self.linear = nn.Linear(512, num_classes)
         self.bn2 = nn.BatchNorm1d(512)
 
@@ -82,32 +101,40 @@ class VggSmall(nn.Module):
 
     Args:
         num_classes: Number of logits.
+        conv: The method's layer.
+        activation: Its activation.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, conv: Conv = ROTATED, activation: Activation = hardtanh) -> None:
         super().__init__()
         self.conv0 = nn.Conv2d(3, 128, kernel_size=3, padding=1, bias=False)
         self.bn0 = nn.BatchNorm2d(128)
-        self.conv1 = binary_conv3x3(128, 128)
+        self.nonlinear0 = activation(128)
+        self.conv1 = binary_conv3x3(128, 128, conv=conv)
         self.bn1 = nn.BatchNorm2d(128)
-        self.conv2 = binary_conv3x3(128, 256)
+        self.nonlinear1 = activation(128)
+        self.conv2 = binary_conv3x3(128, 256, conv=conv)
         self.bn2 = nn.BatchNorm2d(256)
-        self.conv3 = binary_conv3x3(256, 256)
+        self.nonlinear2 = activation(256)
+        self.conv3 = binary_conv3x3(256, 256, conv=conv)
         self.bn3 = nn.BatchNorm2d(256)
-        self.conv4 = binary_conv3x3(256, 512)
+        self.nonlinear3 = activation(256)
+        self.conv4 = binary_conv3x3(256, 512, conv=conv)
         self.bn4 = nn.BatchNorm2d(512)
-        self.conv5 = binary_conv3x3(512, 512)
+        self.nonlinear4 = activation(512)
+        self.conv5 = binary_conv3x3(512, 512, conv=conv)
         self.bn5 = nn.BatchNorm2d(512)
+        self.nonlinear5 = activation(512)
         self.fc = nn.Linear(512 * 4 * 4, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images [N, 3, 32, 32] to logits [N, num_classes]."""
-        y = F.hardtanh(self.bn0(self.conv0(x)))
-        y = F.hardtanh(self.bn1(F.max_pool2d(self.conv1(y), 2)))
-        y = F.hardtanh(self.bn2(self.conv2(y)))
-        y = F.hardtanh(self.bn3(F.max_pool2d(self.conv3(y), 2)))
-        y = F.hardtanh(self.bn4(self.conv4(y)))
-        y = F.hardtanh(self.bn5(F.max_pool2d(self.conv5(y), 2)))
+        y = self.nonlinear0(self.bn0(self.conv0(x)))
+        y = self.nonlinear1(self.bn1(F.max_pool2d(self.conv1(y), 2)))
+        y = self.nonlinear2(self.bn2(self.conv2(y)))
+        y = self.nonlinear3(self.bn3(F.max_pool2d(self.conv3(y), 2)))
+        y = self.nonlinear4(self.bn4(self.conv4(y)))
+        y = self.nonlinear5(self.bn5(F.max_pool2d(self.conv5(y), 2)))
         return self.fc(y.flatten(1))  # type: ignore[no-any-return]
 
 

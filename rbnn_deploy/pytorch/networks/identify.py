@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES, Architecture, Builder, get_architecture
+from rbnn_deploy.pytorch.networks.architecture import Architecture, Builder
+from rbnn_deploy.pytorch.networks.other_methods import OTHER_METHODS
+from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -16,11 +18,12 @@ NAMED_PROBLEMS = 3
 def identify(shapes: Shapes, name: str | None = None, hint: str | None = None) -> tuple[Architecture, int]:
     """Finds the network that a state dict fits exactly, its known unused keys aside.
 
-    1. Networks of the given `name` are considered; without one those of the `hint`; else all.
+    1. Networks of the given `name` are considered; without one all, ours and those of other methods.
     2. The number of classes is the number of the last layer's outputs.
     3. Two data sets may share a network: the one with this number of classes is taken, else the first.
     4. Two networks may share all keys and shapes (ResNet-20 with and without Bi-Real shortcuts): only a name
        or a hint tells them apart.
+    5. Shapes may differ by axes of one element, which versions of a method's code have and others lack.
 
     Args:
         shapes: The shape of every tensor of the state dict.
@@ -33,19 +36,27 @@ def identify(shapes: Shapes, name: str | None = None, hint: str | None = None) -
     Raises:
         UserError: No network has that name, none fits, or several do.
     """
-    named = [entry for entry in ARCHITECTURES.values() if name in (entry.name, entry.model)]
+    known = {**ARCHITECTURES, **OTHER_METHODS}
+    named = [entry for entry in known.values() if name in (entry.name, entry.model)]
     if name is not None and not named:
-        get_architecture(name)  # raises
-    hinted = [entry for entry in ARCHITECTURES.values() if hint in (entry.name, entry.model)]
-    candidates = named or hinted or list(ARCHITECTURES.values())
+        raise UserError(f"no network is called {name!r}; choose one of {', '.join(known)}")
+    candidates = named or list(known.values())
+    hinted = [entry for entry in candidates if hint in (entry.name, entry.model)]
 
     problems = {entry.name: _problems(shapes, entry) for entry in candidates}
     fitting = [entry for entry in candidates if not problems[entry.name]]
+    fitting = [entry for entry in fitting if entry in hinted] or fitting
+    if fitting and name is None and all(entry.must_be_named for entry in fitting):
+        raise UserError(
+            f"its tensors fit {fitting[0].name}, but {fitting[0].look_alikes}; "
+            f"say --arch {fitting[0].model} if that is what it is"
+        )
+    fitting = [entry for entry in fitting if name is not None or not entry.must_be_named]
     if not fitting:
-        closest = min(candidates, key=lambda entry: len(problems[entry.name]))
+        closest = min(hinted or candidates, key=lambda entry: len(problems[entry.name]))
         if not (named or hinted) and len(problems[closest.name]) > len(shapes) // 2:
             raise UserError(
-                f"its {len(shapes)} tensors are of none of the known networks ({', '.join(ARCHITECTURES)}); "
+                f"its {len(shapes)} tensors are of none of the known networks ({', '.join(known)}); "
                 "convert it, or export your own module from Python with rbnn_deploy.export"
             )
         raise UserError(_mismatch(closest, problems[closest.name]))
@@ -72,7 +83,7 @@ def _problems(shapes: Shapes, architecture: Architecture) -> Sequence[str]:
     wrong = [
         f"{key} has shape {list(shapes[key])}, not {list(shape)}"
         for key, shape in expected.items()
-        if key in shapes and tuple(shapes[key]) != shape
+        if key in shapes and not same_but_for_ones(shapes[key], shape)
     ]
     unexpected = [
         f"unknown tensor {key}"
@@ -80,6 +91,11 @@ def _problems(shapes: Shapes, architecture: Architecture) -> Sequence[str]:
         if key not in expected and not key.startswith(architecture.unused_keys)
     ]
     return missing + wrong + unexpected
+
+
+def same_but_for_ones(shape: Sequence[int], other: Sequence[int]) -> bool:
+    """Tells whether two shapes are the same but for axes of one element."""
+    return [size for size in shape if size != 1] == [size for size in other if size != 1]
 
 
 def _mismatch(architecture: Architecture, problems: Sequence[str]) -> str:

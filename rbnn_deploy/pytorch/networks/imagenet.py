@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rbnn_deploy.pytorch.networks.blocks import binary_conv3x3
+from rbnn_deploy.pytorch.networks.blocks import ROTATED, Activation, Conv, binary_conv3x3, hardtanh
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -17,14 +17,18 @@ class ImageNetBlock(nn.Module):
         inputs: Channels in.
         outputs: Channels out.
         stride: Stride of the first convolution and of its shortcut.
+        conv: The method's layer.
+        activation: Its activation.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, conv: Conv, activation: Activation) -> None:
         super().__init__()
-        self.conv1 = binary_conv3x3(inputs, outputs, stride)
+        self.conv1 = binary_conv3x3(inputs, outputs, stride, conv)
         self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = binary_conv3x3(outputs, outputs)
+        self.nonlinear1 = activation(outputs)
+        self.conv2 = binary_conv3x3(outputs, outputs, conv=conv)
         self.bn2 = nn.BatchNorm2d(outputs)
+        self.nonlinear2 = activation(outputs)
         self.downsample = nn.Sequential()
         if stride != 1 or inputs != outputs:
             self.downsample.append(nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False))
@@ -32,8 +36,8 @@ class ImageNetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [N, inputs, H, W] to [N, outputs, ceil(H / stride), ceil(W / stride)]."""
-        y = F.hardtanh(self.bn1(self.conv1(x)) + self.downsample(x))
-        return F.hardtanh(self.bn2(self.conv2(y)) + y)
+        y = self.nonlinear1(self.bn1(self.conv1(x)) + self.downsample(x))
+        return self.nonlinear2(self.bn2(self.conv2(y)) + y)  # type: ignore[no-any-return]
 
 
 class ImageNetResNet(nn.Module):
@@ -44,16 +48,27 @@ class ImageNetResNet(nn.Module):
     Args:
         blocks: Number of blocks of each stage.
         num_classes: Number of logits.
+        conv: The method's layer.
+        activation: Its activation.
+        stem_activation: The activation behind the first convolution.
     """
 
-    def __init__(self, blocks: Sequence[int], num_classes: int) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[int],
+        num_classes: int,
+        conv: Conv = ROTATED,
+        activation: Activation = hardtanh,
+        stem_activation: Activation = hardtanh,
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
+        self.nonlinear = stem_activation(64)
         self.layer1, self.layer2, self.layer3, self.layer4 = (
             nn.Sequential(
-                ImageNetBlock(inputs, width, stride),
-                *(ImageNetBlock(width, width, 1) for _ in range(count - 1)),
+                ImageNetBlock(inputs, width, stride, conv, activation),
+                *(ImageNetBlock(width, width, 1, conv, activation) for _ in range(count - 1)),
             )
             for inputs, width, stride, count in zip((64, *WIDTHS), WIDTHS, (1, 2, 2, 2), blocks, strict=False)
         )
@@ -62,7 +77,7 @@ class ImageNetResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images [N, 3, 224, 224] to logits [N, num_classes]."""
-        y = F.hardtanh(self.bn1(self.conv1(x)))
+        y = self.nonlinear(self.bn1(self.conv1(x)))
         y = F.max_pool2d(y, kernel_size=3, stride=2, padding=1)
         y = self.layer4(self.layer3(self.layer2(self.layer1(y))))
         y = F.adaptive_avg_pool2d(y, 1).flatten(1)

@@ -1,0 +1,179 @@
+"""Other people's binary networks, transcribed from papers and code into float64 functions of a state dict.
+
+Nothing of rbnn_deploy is used. The sign of 0 is +1, as in every deployed model.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+State = Mapping[str, Tensor]
+Conv = Callable[[State, str, Tensor, int, int], Tensor]
+Activation = Callable[[State, str, Tensor], Tensor]
+
+
+def sign(x: Tensor) -> Tensor:
+    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+
+def mean_of(x: Tensor) -> Tensor:
+    return x.flatten(1).mean(1).view(-1, 1, 1, 1)
+
+
+# The layers: state dict, name, input, stride, padding -> output.
+
+
+def irnet(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    w = state[f"{name}.weight"]
+    w = w - mean_of(w)
+    w = w / w.flatten(1).std(1).view(-1, 1, 1, 1)
+    scale = 2 ** torch.round(torch.log(mean_of(w.abs())) / torch.log(torch.tensor(2.0, dtype=w.dtype)))
+    return F.conv2d(sign(x), sign(w) * scale, None, stride, padding)
+
+
+def recu(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    w = state[f"{name}.weight"]
+    w = (w - mean_of(w)) / torch.sqrt((w - mean_of(w)).flatten(1).var(1).view(-1, 1, 1, 1) + 1e-5)
+    magnitude = w.abs().mean()
+    quantile = -magnitude * torch.log(2 - 2 * state[f"{name}.tau"])
+    w = torch.clamp(w, -quantile, quantile)
+    return F.conv2d(sign(x), sign(w), None, stride, padding) * state[f"{name}.alpha"]
+
+
+def siman(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    bits = 2 * state[f"{name}.B"].view_as(state[f"{name}.weight"]) - 1
+    return F.conv2d(sign(x - mean_of(x)), bits, None, stride, padding) * state[f"{name}.alpha"]
+
+
+def magnitudes(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    """Bi-Real Net's flat weights, or ReActNet's."""
+    if f"{name}.weight" in state:
+        w = state[f"{name}.weight"]
+    else:
+        w = state[f"{name}.weights"].view(-1, x.shape[1], 3, 3)
+    return F.conv2d(sign(x), sign(w) * mean_of(w.abs()), None, stride, padding)
+
+
+def real(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    return F.conv2d(x, state[f"{name}.weight"], None, stride, padding)
+
+
+# The parts around them.
+
+
+def norm(state: State, name: str, x: Tensor) -> Tensor:
+    values = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+    mean, var, gain, shift = (v.view(-1, *[1] * (x.ndim - 2)) for v in values)
+    return (x - mean) / torch.sqrt(var + 1e-5) * gain + shift
+
+
+def hardtanh(state: State, name: str, x: Tensor) -> Tensor:
+    return x.clamp(-1, 1)
+
+
+def relu(state: State, name: str, x: Tensor) -> Tensor:
+    return x.clamp(min=0)
+
+
+def nothing(state: State, name: str, x: Tensor) -> Tensor:
+    return x
+
+
+def prelu(state: State, name: str, x: Tensor) -> Tensor:
+    return torch.where(x >= 0, x, state[f"{name}.weight"].view(-1, 1, 1) * x)
+
+
+def subsampled(x: Tensor) -> Tensor:
+    return x[:, :, ::2, ::2]
+
+
+def pooled(x: Tensor) -> Tensor:
+    return F.avg_pool2d(x, 2)
+
+
+# The networks.
+
+
+def resnet20(
+    state: State,
+    x: Tensor,
+    conv: Conv,
+    activation: Activation = hardtanh,
+    stem: Activation = hardtanh,
+    reduced: Callable[[Tensor], Tensor] = subsampled,
+) -> Tensor:
+    y = stem(state, "nonlinear1", norm(state, "bn1", real(state, "conv1", x, 1, 1)))
+    for stage in (1, 2, 3):
+        for index in range(3):
+            name, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
+            z = norm(state, f"{name}.bn1", conv(state, f"{name}.conv1", y, stride, 1))
+            if stride == 2:
+                zeros = torch.zeros_like(reduced(y)[:, : y.shape[1] // 2])
+                y = torch.cat([zeros, reduced(y), zeros], 1)
+            y = activation(state, f"{name}.nonlinear1", z + y)
+            z = norm(state, f"{name}.bn2", conv(state, f"{name}.conv2", y, 1, 1))
+            y = activation(state, f"{name}.nonlinear2", z + y)
+    y = norm(state, "bn2", y.mean((2, 3)))
+    return y @ state["linear.weight"].T + state["linear.bias"]
+
+
+def resnet18(state: State, x: Tensor, conv: Conv, shortcut: Conv) -> Tensor:
+    y = norm(state, "bn1", real(state, "conv1", x, 1, 1))
+    for stage in (1, 2, 3, 4):
+        for index in range(2):
+            name, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
+            z = norm(state, f"{name}.bn1", conv(state, f"{name}.conv1", y, stride, 1)).clamp(-1, 1)
+            z = norm(state, f"{name}.bn2", conv(state, f"{name}.conv2", z, 1, 1))
+            if stride == 2:
+                y = norm(state, f"{name}.shortcut.1", shortcut(state, f"{name}.shortcut.0", y, 2, 0))
+            y = (z + y).clamp(-1, 1)
+    y = norm(state, "bn2", y.mean((2, 3)))
+    return y @ state["linear.weight"].T + state["linear.bias"]
+
+
+def vgg_small(state: State, x: Tensor, conv: Conv, activation: Activation = hardtanh) -> Tensor:
+    y = activation(state, "nonlinear0", norm(state, "bn0", real(state, "conv0", x, 1, 1)))
+    for index in range(1, 6):
+        y = conv(state, f"conv{index}", y, 1, 1)
+        y = F.max_pool2d(y, 2) if index in (1, 3, 5) else y
+        y = activation(state, f"nonlinear{index}", norm(state, f"bn{index}", y))
+    return y.flatten(1) @ state["fc.weight"].T + state["fc.bias"]
+
+
+def imagenet_resnet18(
+    state: State, x: Tensor, conv: Conv, activation: Activation = hardtanh, stem: Activation = hardtanh
+) -> Tensor:
+    y = stem(state, "", norm(state, "bn1", real(state, "conv1", x, 2, 3)))
+    y = F.max_pool2d(y, 3, 2, 1)
+    for stage in (1, 2, 3, 4):
+        for index in range(2):
+            name, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
+            z = norm(state, f"{name}.bn1", conv(state, f"{name}.conv1", y, stride, 1))
+            if stride == 2:
+                y = norm(state, f"{name}.downsample.1", real(state, f"{name}.downsample.0", y, 2, 0))
+            y = activation(state, f"{name}.nonlinear1", z + y)
+            z = norm(state, f"{name}.bn2", conv(state, f"{name}.conv2", y, 1, 1))
+            y = activation(state, f"{name}.nonlinear2", z + y)
+    y = norm(state, "bn2", y.mean((2, 3)))
+    return y @ state["fc.weight"].T + state["fc.bias"]
+
+
+def birealnet18(state: State, x: Tensor) -> Tensor:
+    """Bi-Real Net, or ReActNet where the state dict has its shifts."""
+    y = F.max_pool2d(norm(state, "bn1", real(state, "conv1", x, 2, 3)), 3, 2, 1)
+    for stage in (1, 2, 3, 4):
+        for index in range(4):
+            name, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
+            shifted = f"{name}.move0.bias" in state
+            z = y + state[f"{name}.move0.bias"] if shifted else y
+            z = norm(state, f"{name}.bn1", magnitudes(state, f"{name}.binary_conv", z, stride, 1))
+            if stride == 2:
+                y = real(state, f"{name}.downsample.1", pooled(y), 1, 0)
+                y = norm(state, f"{name}.downsample.2", y)
+            y = z + y
+            if shifted:
+                y = prelu(state, f"{name}.prelu", y + state[f"{name}.move1.bias"])
+                y = y + state[f"{name}.move2.bias"]
+    return y.mean((2, 3)) @ state["fc.weight"].T + state["fc.bias"]
