@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rbnn_deploy.data import LabelledImages, load_test_images, load_train_images, preprocessing_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
+from rbnn_deploy.input_image import batch_size
 from rbnn_deploy.inspecting import read_metadata
 from rbnn_deploy.metadata import ModelMetadata
 
@@ -144,7 +145,8 @@ def export(
     batches = None
     if calibration is not None:
         images = _calibration_images(calibration)
-        batches = (x for x, _ in images.batches(CALIBRATION_BATCH, preprocessing_of(metadata)))
+        size = batch_size(metadata.input_shape, CALIBRATION_BATCH)
+        batches = (x for x, _ in images.batches(size, preprocessing_of(metadata)))
     if not check or batches is not None:
         return export_onnx(module, path, metadata, opset=opset, optimize=simplify, calibration=batches)
     from rbnn_deploy.comparing.export_check import check_export  # noqa: PLC0415 - loads onnxruntime

@@ -1,5 +1,6 @@
 """The input of a network, defined once: float32 [N, C, H, W], and how an image becomes one."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Float32 = npt.NDArray[np.float32]
+
+BATCH_ELEMENTS = 1 << 24  # of the inputs of a batch of several images; 64 MiB
 
 AXES = ("N", "C", "H", "W")
 
@@ -44,6 +47,16 @@ def is_batch(x: Any, sizes: Sequence[int | None] = (None,) * len(AXES)) -> bool:
         and x.ndim == len(AXES)
         and all(size in (None, given) for size, given in zip(sizes, x.shape, strict=True))
     )
+
+
+def batch_size(input_shape: Sequence[int], most: int) -> int:
+    """Returns how many images make a batch of bounded memory.
+
+    Args:
+        input_shape: (C, H, W).
+        most: At most so many; at least 1.
+    """
+    return max(1, min(most, BATCH_ELEMENTS // math.prod(input_shape)))
 
 
 def random_batch(rng: np.random.Generator, count: int, input_shape: Sequence[int]) -> Float32:

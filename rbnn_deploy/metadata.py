@@ -11,7 +11,7 @@ from rbnn_deploy.input_image import InputImage
 PREFIX = "rbnn_deploy."
 
 LARGEST_SIZE = 65536  # of one side of the input, in pixels, or of its channels
-LARGEST_INPUT = 2**28  # elements; 1 GiB of float32
+LARGEST_INPUT = 2**26  # elements; 256 MiB of float32
 SMALLEST, LARGEST = 1e-30, 1e30  # of means and divisors, in magnitude; float32 holds them all
 
 

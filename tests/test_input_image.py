@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rbnn_deploy.data import preprocess, preprocessing_of
-from rbnn_deploy.input_image import InputImage, describe_batch, is_batch, random_batch
+from rbnn_deploy.input_image import InputImage, batch_size, describe_batch, is_batch, random_batch
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
 
@@ -50,3 +50,9 @@ def test_every_family_says_it_of_itself() -> None:
         assert isinstance(family, InputImage)
         assert family.mean is not None
         assert len(family.mean) == family.input_shape[0]
+
+
+def test_batches_of_large_inputs_are_small() -> None:
+    assert batch_size((3, 32, 32), 50) == 50
+    assert batch_size((3, 1024, 1024), 50) == 5
+    assert batch_size((3, 4096, 4096), 50) == 1

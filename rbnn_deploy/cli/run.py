@@ -12,6 +12,7 @@ import typer
 
 from rbnn_deploy.cli.output import STDOUT, check_writable, note, print_json, progress_bar, write_json
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import batch_size
 from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.models import EMBEDDED_MODEL
 from rbnn_deploy.text import printable
@@ -53,13 +54,14 @@ def run(
     loaded = api.load_model(model, runtime=runtime, threads=threads)
     prepare = prepared(loaded.metadata, loaded.path)
     sources = image_sources(images, sys.stdin.buffer.read)
+    most = BATCH if loaded.metadata is None else batch_size(loaded.metadata.input_shape, BATCH)
     results: list[dict[str, Any]] = []
     computing = 0.0
     begin = time.perf_counter()
     # Where the lines of the images themselves are seen to arrive, a bar would only be in their way.
     silent = json != STDOUT and sys.stdout.isatty()
     with nullcontext(_ignore) if silent else progress_bar(len(sources), "classifying") as advance:
-        for batch in _batches(len(sources), loaded.input_dims[0] or BATCH):
+        for batch in _batches(len(sources), loaded.input_dims[0] or most):
             x = _stacked([(sources[i].name, prepare(sources[i].read())) for i in batch])
             start = time.perf_counter()
             logits = loaded.run(x)

@@ -10,7 +10,7 @@ import typer
 
 from rbnn_deploy.data import load_test_images, preprocessing_of
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import Float32, random_batch
+from rbnn_deploy.input_image import Float32, batch_size, random_batch
 from rbnn_deploy.inspecting import read_metadata
 
 BATCH = 50
@@ -69,7 +69,11 @@ def test_samples(model: Path, source: str, limit: int | None) -> Samples:
             err=True,
         )
     prepare = preprocessing_of(metadata)
-    return Samples(len(images), labels, lambda: (x for x, _ in images.batches(BATCH, prepare)))
+    return Samples(
+        len(images),
+        labels,
+        lambda: (x for x, _ in images.batches(batch_size(metadata.input_shape, BATCH), prepare)),
+    )
 
 
 def random_samples(model: Path, count: int, seed: int) -> Samples:
@@ -83,11 +87,12 @@ def random_samples(model: Path, count: int, seed: int) -> Samples:
         raise UserError(f"{model} does not tell its input's size; use a file that `rbnn-deploy export` wrote")
     if count < 1:
         raise UserError(f"--random takes a number of at least 1, not {count}")
+    most = batch_size(metadata.input_shape, BATCH)
 
     def make() -> Iterator[Float32]:
         rng = np.random.default_rng(seed)
-        for start in range(0, count, BATCH):
-            size = min(BATCH, count - start)
+        for start in range(0, count, most):
+            size = min(most, count - start)
             yield random_batch(rng, size, metadata.input_shape)
 
     return Samples(count, None, make)

@@ -8,12 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rbnn_deploy.data.image_file import OTHER_SUFFIXES, SUFFIXES, load_image, unreadable
 from rbnn_deploy.data.labelled import LabelledImages
-from rbnn_deploy.data.preprocessing import load_image, unreadable
 from rbnn_deploy.errors import UserError
-
-SUFFIXES = (".png", ".jpg", ".jpeg")  # in either case
-FORMATS = ("PNG", "JPEG")
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class _Files:
     names: tuple[str, ...]
 
     def read(self, index: int) -> Image.Image:
-        return load_image(self.base / self.names[index], FORMATS)
+        return load_image(self.base / self.names[index])
 
     def name_of(self, index: int) -> str:
         return str(self.base / self.names[index])
@@ -54,7 +51,8 @@ def load_folder(root: Path, splits: tuple[str, ...], others: tuple[str, ...], fl
         flat: Whether the wanted images may lie in `root/<class>/`.
 
     Raises:
-        UserError: There are no images, or none of this split, or a class has no proper name.
+        UserError: There are no images, or none of this split, or some of a format that is not read, or a
+            class has no proper name.
         OSError: A folder cannot be read.
     """
     present = [root / name for name in (*splits, *others) if (root / name).is_dir()]
@@ -83,7 +81,8 @@ def load_folder(root: Path, splits: tuple[str, ...], others: tuple[str, ...], fl
     )
     if not files.names:
         raise UserError(
-            f"{base} holds no images; expected <class>/*.png or *.jpg in it, or in a folder {splits[0]} of it"
+            f"{base} holds no images; expected <class>/*.png, *.jpg or the like in it, or in a folder "
+            f"{splits[0]} of it"
         )
     return LabelledImages(
         np.repeat(np.arange(len(names)), [len(group) for group in found]),
@@ -95,9 +94,20 @@ def load_folder(root: Path, splits: tuple[str, ...], others: tuple[str, ...], fl
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    """Yields a folder's images; none where it is a file, hidden or missing."""
+    """Yields a folder's images; none where it is a file, hidden or missing.
+
+    Raises:
+        UserError: It holds images of a format that is not read, which would be missing from the data set.
+    """
     if folder.name.startswith(".") or not folder.is_dir():
         return
     for entry in folder.iterdir():
-        if entry.suffix.lower() in SUFFIXES and not entry.name.startswith("."):
+        if entry.name.startswith("."):
+            continue
+        suffix = entry.suffix.lower()
+        if suffix in OTHER_SUFFIXES:
+            raise UserError(
+                f"{entry} is of a format that is not read here; convert all {suffix} files to PNG or JPEG"
+            )
+        if suffix in SUFFIXES:
             yield entry

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -16,47 +14,7 @@ Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 
 _MODES = {1: "L", 3: "RGB"}
-# Pillow looks at a file's content and not at its name, and gives some formats (EPS) to programs outside.
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-
-
-def load_image(
-    file: str | Path | BinaryIO, formats: Sequence[str] = FORMATS, name: str | None = None
-) -> Image.Image:
-    """Reads and decodes an image file.
-
-    Args:
-        file: Its path, or its content as a stream.
-        formats: The formats that are allowed, by Pillow's names; the file's own name does not matter.
-        name: What to call it in a message; None for its path.
-
-    Raises:
-        UserError: The file is missing, is no whole image of these formats, or has more than 8 bits per
-            channel.
-    """
-    path = name or str(file)
-    try:
-        with Image.open(file, formats=tuple(formats)) as image:
-            image.load()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; check the path of the image") from None
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
-        raise unreadable(path, error, formats) from None
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        raise UserError(f"{path} has more than 8 bits per channel; save it with 8")
-    return image
-
-
-def unreadable(path: str | Path, error: Exception, formats: Sequence[str] = FORMATS) -> UserError:
-    """Describes in one sentence why an image file cannot be read."""
-    reason = error.strerror if isinstance(error, OSError) else None
-    return UserError(
-        f"cannot read image {path}: {reason or f'it is no whole {_listed(formats)}'}; replace or remove it"
-    )
-
-
-def _listed(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} or {words[-1]}"
+LARGEST_RESIZED = 1 << 27  # pixels of an image between being resized and cut out
 
 
 def normalise(
@@ -90,11 +48,14 @@ def fit(image: Image.Image | UInt8, input_shape: Sequence[int], resize: int | No
         resize: The shorter side is resized to this many pixels and the centre is cut out; None resizes
             straight to the input's size, whatever the image's proportions. Bilinear in either case.
 
+    Colours change as Pillow's `convert` and torchvision's data sets change them: grey becomes three equal
+    channels, CMYK and palettes RGB, RGB its luminance where the network takes grey; transparency is left out.
+
     Returns:
         uint8 [H, W, C].
 
     Raises:
-        UserError: The network takes neither 1 nor 3 channels.
+        UserError: The network takes neither 1 nor 3 channels, or the image would be too large in between.
     """
     channels, height, width = input_shape
     if channels not in _MODES:
@@ -148,6 +109,11 @@ def _resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
     if shorter == size:
         return image
     width, height = (size if side == shorter else int(size * side / shorter) for side in image.size)
+    if width * height > LARGEST_RESIZED:
+        raise UserError(
+            f"an image of {image.width} x {image.height} pixels would be resized to {width} x {height}, "
+            f"since the network's images have {size} pixels on the shorter side; cut it into parts"
+        )
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rbnn_deploy.data.preprocessing import Float32, UInt8, load_image
+from rbnn_deploy.data.image_file import SUFFIXES as IMAGE_SUFFIXES
+from rbnn_deploy.data.image_file import load_image
+from rbnn_deploy.data.preprocessing import Float32, UInt8
 from rbnn_deploy.errors import UserError
 
 STDIN = "-"
 ARRAY_SUFFIX = ".npy"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ARRAY_SUFFIX)
+SUFFIXES = (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
 ARRAY_START = b"\x93NUMPY"
 ADVICE = "save uint8 pixels [H, W], [H, W, C] or [N, H, W, C], or float32 inputs [C, H, W] or [N, C, H, W]"
 HEADERS = {
