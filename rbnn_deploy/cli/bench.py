@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.output import check_writable, give_result, live_progress, note
+from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, live_progress, note
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.json_schema import with_schema
 
@@ -28,9 +28,7 @@ def bench(
     duration: Annotated[
         float | None, typer.Option(help="Seconds of timing; about 20, in 300 rounds at most, if absent.")
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Also write the numbers to this JSON file; - prints only JSON.")
-    ] = None,
+    json: JsonFile = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw them into this .png file.")] = None,
 ) -> None:
     """Time a deployed model and its layers on this machine, beside float32 and int8 networks."""

@@ -7,6 +7,7 @@ from rbnn_deploy.cli.compare import compare
 from rbnn_deploy.cli.demo import demo
 from rbnn_deploy.cli.eval import evaluate
 from rbnn_deploy.cli.export import export
+from rbnn_deploy.cli.info import info
 from rbnn_deploy.cli.inspect import inspect
 from rbnn_deploy.cli.plot import plot
 from rbnn_deploy.cli.run import run
@@ -18,5 +19,5 @@ def register(app: typer.Typer) -> None:
     for command in (train, plot, export, inspect, run):
         app.command()(command)
     app.command("eval")(evaluate)
-    for command in (compare, bench, demo):
+    for command in (compare, bench, demo, info):
         app.command()(command)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rbnn_deploy.cli.network import load_network
-from rbnn_deploy.cli.output import check_writable, give_result, progress_bar
+from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, progress_bar
 from rbnn_deploy.errors import UserError
 
 EXIT_DIFFERENCE = 1  # a difference that is not explained
@@ -48,9 +48,7 @@ def compare(
             "with int8 float layers if absent)."
         ),
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Also write the result to this JSON file; - prints only JSON.")
-    ] = None,
+    json: JsonFile = None,
 ) -> None:
     """Run a model in every runtime and in PyTorch, and explain every difference.
 

@@ -1,11 +1,17 @@
 """`rbnn-deploy demo`: the whole street on data that is built in."""
 
 import statistics
+import sys
 import time
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from rbnn_deploy.cli.output import STDOUT, JsonFile, check_writable, give_result
+from rbnn_deploy.json_schema import with_schema
 
 ARCHITECTURE = "digits/resnet8_1w1a"
 RUNTIMES = ("torch", "ort", "ort-portable", "numpy")
@@ -15,16 +21,28 @@ TIMED_RUNS = 30
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint and the model.")] = Path("runs/demo"),
     epochs: Annotated[int | None, typer.Option(help="Length of the training.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Train on handwritten digits, export, compare all runtimes: the whole street in two minutes."""
     from rbnn_deploy import api
 
     api.require("train", "torch", "sklearn")
     api.require("export", "onnxscript", "onnxsim")
-    from dataclasses import replace
+    if json is not None:
+        check_writable(json)
+    # The steps are commands of their own, with results of their own.
+    with redirect_stdout(sys.stderr) if json == STDOUT else nullcontext():
+        text, content, ok = _walk(out, epochs)
+    give_result(text, with_schema("demo", content), json)
+    if not ok:
+        raise typer.Exit(1)
 
+
+def _walk(out: Path, epochs: int | None) -> tuple[str, dict[str, Any], bool]:
+    """Walks the street; returns the summary, the same for JSON, and whether all runtimes agree."""
     import torch
 
+    from rbnn_deploy import api
     from rbnn_deploy.cli.export import export
     from rbnn_deploy.cli.inspect import inspect
     from rbnn_deploy.cli.samples import test_samples
@@ -79,12 +97,22 @@ def demo(
         )
         for name in RUNTIMES
     ]
-    typer.echo(table(("runtime", "test accuracy", "one image, one thread"), rows, text_columns=1))
-    sizes = format_bytes(checkpoint.stat().st_size), format_bytes(model.stat().st_size)
-    typer.echo(f"checkpoint {sizes[0]}, deployed model {sizes[1]}: {model}")
-    typer.echo("the times are rough; `rbnn-deploy bench` measures properly")
-    if not report.ok:
-        raise typer.Exit(1)
+    sizes = checkpoint.stat().st_size, model.stat().st_size
+    lines = [
+        table(("runtime", "test accuracy", "one image, one thread"), rows, text_columns=1),
+        f"checkpoint {format_bytes(sizes[0])}, deployed model {format_bytes(sizes[1])}: {model}",
+        "the times are rough; `rbnn-deploy bench` measures properly",
+    ]
+    content = {
+        "checkpoint": str(checkpoint),
+        "checkpoint_bytes": sizes[0],
+        "model": str(model),
+        "model_bytes": sizes[1],
+        "accuracy": report.accuracy,
+        "milliseconds": {name: 1e3 * times[name] for name in RUNTIMES},
+        "ok": report.ok,
+    }
+    return "\n".join(lines), content, report.ok
 
 
 def _title(number: int, text: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.output import check_writable, give_result, progress_bar
+from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, progress_bar
 from rbnn_deploy.errors import UserError
 
 
@@ -22,9 +22,7 @@ def evaluate(
     ] = None,
     runtime: Annotated[str, typer.Option(help="ort, ort-portable or numpy.")] = "ort",
     threads: Annotated[int | None, typer.Option(help="Computing threads.")] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Also write the result to this JSON file; - prints only JSON.")
-    ] = None,
+    json: JsonFile = None,
 ) -> None:
     """Measure the accuracy of a deployed model in one runtime, in all and per class."""
     from rbnn_deploy import api, classifying

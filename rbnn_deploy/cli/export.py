@@ -1,12 +1,15 @@
 """`rbnn-deploy export`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rbnn_deploy.cli.network import load_network
+from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, note
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.json_schema import with_schema
 
 
 def export(
@@ -37,6 +40,7 @@ def export(
         bool,
         typer.Option("--check/--no-check", help="Compare a few random inputs with PyTorch before writing."),
     ] = True,
+    json: JsonFile = None,
 ) -> None:
     """Fold a checkpoint into one-bit weights and write one .onnx file."""
     from rbnn_deploy import api
@@ -45,6 +49,8 @@ def export(
 
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UserError(f"{output} is the checkpoint itself; name another file for the model")
+    if json is not None:
+        check_writable(json, checkpoint, output)
     result = api.export(
         load_network(checkpoint, arch),
         output,
@@ -56,7 +62,6 @@ def export(
     )
     layers = result.folded.layers
     weights = sum(layer.weights for layer in layers)
-    typer.echo(f"folded {len(layers)} rotated binary layers, {weights:,} one-bit weights")
     if result.folded.zeros:
         where = ", ".join(f"{layer.name}: {layer.zeros}" for layer in layers if layer.zeros)
         typer.echo(
@@ -65,11 +70,22 @@ def export(
             err=True,
         )
     if float_layers == "int8" and not result.int8_layers:
-        typer.echo("note: no float layer of this network gets faster in int8; all stay float32", err=True)
-    if explain:
-        typer.echo(render_notes(result.notes))
+        note("note: no float layer of this network gets faster in int8; all stay float32")
     graph = ", ".join(
         f"{count} {name}" for name, count in sorted(result.nodes.items(), key=lambda item: -item[1])
     )
-    typer.echo(f"graph: {graph}")
-    typer.echo(f"wrote {result.path}: {format_bytes(result.size)}")
+    lines = [
+        f"folded {len(layers)} rotated binary layers, {weights:,} one-bit weights",
+        *([render_notes(result.notes)] if explain else []),
+        f"graph: {graph}",
+        f"wrote {result.path}: {format_bytes(result.size)}",
+    ]
+    content = {
+        "path": str(result.path),
+        "size": result.size,
+        "layers": [{"name": entry.name, "weights": entry.weights, "zeros": entry.zeros} for entry in layers],
+        "nodes": result.nodes,
+        "int8_layers": list(result.int8_layers),
+        "notes": [asdict(entry) for entry in result.notes],
+    }
+    give_result("\n".join(lines), with_schema("export", content), json)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rbnn_deploy.cli.network import load_network
-from rbnn_deploy.cli.output import check_writable, give_result
+from rbnn_deploy.cli.output import JsonFile, check_writable, give_result
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
 
@@ -16,9 +16,7 @@ def inspect(
     arch: Annotated[
         str | None, typer.Option(help="Architecture of a checkpoint; read off the file if absent.")
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Also write the summary to this JSON file; - prints only JSON.")
-    ] = None,
+    json: JsonFile = None,
 ) -> None:
     """Show each layer: binary or float, shapes, bytes, MACs."""
     from rbnn_deploy.inspecting import inspect_onnx, render

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from rbnn_deploy.cli.output import note
 
 if TYPE_CHECKING:
     from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork
@@ -20,6 +20,6 @@ def load_network(checkpoint: Path, arch: str | None) -> LoadedNetwork:
     from rbnn_deploy import api
 
     network = api.load_checkpoint(checkpoint, arch)
-    for note in network.notes:
-        typer.echo(f"note: {checkpoint}: {note}", err=True)
+    for text in network.notes:
+        note(f"note: {checkpoint}: {text}")
     return network

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from rbnn_deploy.files import atomic_write, atomic_write_bytes
 
 STDOUT = Path("-")
 SECONDS_BETWEEN_LINES = 5.0
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="Also write the result to this JSON file; - prints only JSON.")
+]
 _state = {"quiet": False}
 
 
@@ -84,6 +87,11 @@ def _dumps(content: Any) -> str:
 def set_quiet(quiet: bool) -> None:
     """Sets whether notes and progress are left out; errors and warnings are not."""
     _state["quiet"] = quiet
+
+
+def shows_progress() -> bool:
+    """Tells whether notes and progress are shown."""
+    return not _state["quiet"]
 
 
 def note(text: str) -> None:

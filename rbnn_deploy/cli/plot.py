@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.output import check_writable
+from rbnn_deploy.cli.output import JsonFile, check_writable, give_result
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.json_schema import with_schema
 
 
 def plot(
@@ -18,6 +19,7 @@ def plot(
         Path | None,
         typer.Option("-o", "--output", help="The .png file; training.png in the first folder if absent."),
     ] = None,
+    json: JsonFile = None,
 ) -> None:
     """Draw loss, accuracy, angles and flipped signs of a training, or compare several."""
     from rbnn_deploy import api
@@ -32,5 +34,7 @@ def plot(
     if target.suffix.lower() != ".png":
         raise UserError(f"plot writes PNG images, not {target.name}; name a file that ends in .png")
     check_writable(target, *runs)
+    if json is not None:
+        check_writable(json, target, *runs)
     write_training_plot(logs, target)
-    typer.echo(f"wrote {target}")
+    give_result(f"wrote {target}", with_schema("plot", {"path": str(target)}), json)

@@ -10,7 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from rbnn_deploy.cli.output import STDOUT, check_writable, note, print_json, progress_bar, write_json
+from rbnn_deploy.cli.output import (
+    STDOUT,
+    JsonFile,
+    check_writable,
+    note,
+    print_json,
+    progress_bar,
+    write_json,
+)
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import batch_size
 from rbnn_deploy.json_schema import with_schema
@@ -35,9 +43,7 @@ def run(
     labels: Annotated[
         Path | None, typer.Option(help="Text file with the name of one class per line, in their order.")
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Also write the classes to this JSON file; - prints only JSON.")
-    ] = None,
+    json: JsonFile = None,
 ) -> None:
     """Classify images with a deployed model and show the most probable classes."""
     model, images = _split(files)

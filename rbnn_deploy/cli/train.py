@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from rbnn_deploy.cli.fields import replace_given, with_options_of
-from rbnn_deploy.cli.output import progress_bar
+from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, note, progress_bar
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.pytorch.training.options import TrainingOptions
 from rbnn_deploy.pytorch.training.recipe import RECIPES, TrainingRecipe
 
@@ -54,6 +55,7 @@ def train(
             "those for CIFAR, and other data sets may have others."
         ),
     ] = "paper",
+    json: JsonFile = None,
     **fields: Any,
 ) -> None:
     """Train a rotated binary network and write its checkpoint."""
@@ -69,6 +71,8 @@ def train(
         raise UserError(f"name the images with --data, or use --dataset {DIGITS}, which is built in")
     if data is None and dataset != DIGITS:
         raise UserError(f"the images of {dataset} are not built in; name their folder or archive with --data")
+    if json is not None:
+        check_writable(json)
     import torch
 
     from rbnn_deploy.cli.training_lines import run_training
@@ -82,7 +86,7 @@ def train(
     device = torch_device(options)
     is_main = int(os.environ.get("RANK", "0")) == 0  # as torchrun sets it
     if is_main and device.type == "cpu" and torch.cuda.is_available():
-        typer.echo("note: this trains on the processor; the GPU is used with --device cuda", err=True)
+        note("note: this trains on the processor; the GPU is used with --device cuda")
     with progress_bar(1000, "reading images") if is_main else nullcontext(lambda _: None) as advance:
         done = 0
 
@@ -98,10 +102,9 @@ def train(
     network = build_network(arch, len(images.class_names))
     with process_group(device):
         if is_main and numbers.warmup_epochs >= numbers.epochs:
-            typer.echo(
+            note(
                 f"note: the learning rate rises over {numbers.warmup_epochs:g} epochs, so it will not fall "
-                f"in {numbers.epochs}; see --warmup-epochs",
-                err=True,
+                f"in {numbers.epochs}; see --warmup-epochs"
             )
         history = run_training(
             network, images, numbers, out, arch, options, resume=resume, overwrite=overwrite
@@ -111,6 +114,16 @@ def train(
     best = max(result.test_accuracy for result in history)
     names = (out / "best.pt", out / "model.onnx", source)
     checkpoint, model, tested = (shlex.quote(str(name)) for name in names)
-    typer.echo(f"best test accuracy {best:.2%}; next:")
-    typer.echo(f"  rbnn-deploy export {checkpoint} -o {model}")
-    typer.echo(f"  rbnn-deploy compare {model} --checkpoint {checkpoint} --data {tested}")
+    lines = [
+        f"best test accuracy {best:.2%}; next:",
+        f"  rbnn-deploy export {checkpoint} -o {model}",
+        f"  rbnn-deploy compare {model} --checkpoint {checkpoint} --data {tested}",
+    ]
+    content = {
+        "architecture": arch,
+        "best_test_accuracy": best,
+        "best_checkpoint": str(out / "best.pt"),
+        "last_checkpoint": str(out / "last.pt"),
+        "epochs": [asdict(result) for result in history],
+    }
+    give_result("\n".join(lines), with_schema("train", content), json)

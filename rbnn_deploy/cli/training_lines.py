@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from rbnn_deploy.cli.output import note, shows_progress
 from rbnn_deploy.pytorch.training import EpochResult, TrainingOptions, TrainingRecipe, train
 from rbnn_deploy.pytorch.training.data.feeds import Data
 from rbnn_deploy.pytorch.training.run.results import Progress
 
 if TYPE_CHECKING:
     from torch import nn
+
+SECONDS_BETWEEN_LINES = 30.0  # where no terminal is; an epoch may take minutes, a training days
 
 
 def run_training(
@@ -26,7 +30,7 @@ def run_training(
     resume: bool = False,
     overwrite: bool = False,
 ) -> list[EpochResult]:
-    """Trains a network; prints one line per epoch, and its progress in between on a terminal.
+    """Trains a network; tells on standard error of each epoch, and of its progress in between.
 
     Args:
         network: The network; trained in place.
@@ -41,15 +45,22 @@ def run_training(
     Raises:
         UserError: See `rbnn_deploy.pytorch.training.train`.
     """
-    interactive = typer.get_text_stream("stderr").isatty()
+    interactive = shows_progress() and typer.get_text_stream("stderr").isatty()
+
+    told = time.monotonic()
 
     def on_progress(progress: Progress) -> None:
-        typer.echo(f"\r\033[K{describe_progress(progress)}", nl=False, err=True)
+        nonlocal told
+        if interactive:
+            typer.echo(f"\r\033[K{describe_progress(progress)}", nl=False, err=True)
+        elif time.monotonic() - told >= SECONDS_BETWEEN_LINES:
+            told = time.monotonic()
+            note(describe_progress(progress))
 
     def on_epoch(result: EpochResult) -> None:
         if interactive:
             typer.echo("\r\033[K", nl=False, err=True)
-        typer.echo(describe_result(result, recipe.epochs))
+        note(describe_result(result, recipe.epochs))
 
     return train(
         network,
@@ -61,7 +72,7 @@ def run_training(
         resume=resume,
         overwrite=overwrite,
         on_epoch=on_epoch,
-        on_progress=on_progress if interactive else None,
+        on_progress=on_progress if shows_progress() else None,
     )
 
 

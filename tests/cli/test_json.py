@@ -1,13 +1,63 @@
 """docs/json.md names exactly the keys that the commands write."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
+import typer
 from support.json_docs import assert_documented, documented
 
+from rbnn_deploy.cli.app import app
 from rbnn_deploy.json_schema import VERSION, with_schema
+
+
+def test_every_command_gives_json_and_its_schema_is_documented() -> None:
+    group = typer.main.get_group(app)
+    assert len(group.commands) > 8
+    for name, command in group.commands.items():
+        assert "--json" in {option for parameter in command.params for option in parameter.opts}, name
+        assert documented(f"rbnn-deploy.{name}/{VERSION}")
+
+
+def test_train_and_plot(cli: Callable, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    options = ("--epochs", 1, "--batch-size", 512, "--no-tensorboard", "--out", tmp_path)
+    outcome = cli(*("train", "--arch", "digits/resnet8_1w1a", "--dataset", "digits", *options), "--json", "-")
+    assert outcome.code == 0, outcome.err
+    assert_documented(json.loads(outcome.out))
+    assert "\nepoch   1/1" in outcome.err
+    pytest.importorskip("matplotlib")
+    assert_documented(json.loads(cli("plot", tmp_path, "--json", "-").out))
+
+
+@pytest.mark.parametrize("options", [[], ["--no-simplify"]])
+def test_export(options: list[str], cli: Callable, checkpoint: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model.onnx"
+    outcome = cli("export", checkpoint, "-o", target, "--json", "-", *options)
+    assert outcome.code == 0, outcome.err
+    content = json.loads(outcome.out)
+    absent = {key for key in documented(content["schema"]) if options and key.startswith("notes")}
+    assert_documented(content, absent={"int8_layers[]", *absent})
+    assert content["size"] == target.stat().st_size
+    assert content["nodes"] == Counter(node.op_type for node in onnx.load(target).graph.node)
+
+
+def test_demo(cli: Callable, tmp_path: Path) -> None:
+    outcome = cli("demo", "--out", tmp_path, "--epochs", 1, "--json", "-")
+    assert outcome.code == 0, outcome.err
+    assert_documented(json.loads(outcome.out))
+    assert "All runtimes agree" in outcome.err
+
+
+def test_info(cli: Callable) -> None:
+    outcome = cli("info", "--json", "-")
+    assert outcome.code == 0, outcome.err
+    content = json.loads(outcome.out)
+    features = set() if content["library"]["cpu_features"] else {"library.cpu_features[]"}
+    assert_documented(content, absent=features)
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "model"])

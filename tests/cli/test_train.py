@@ -76,7 +76,11 @@ def test_a_warm_up_without_an_end_is_noted(cli: Callable, tmp_path: Path) -> Non
     assert "note: the learning rate rises over 2 epochs, so it will not fall in 1" in outcome.err
     assert shlex.split(outcome.out.splitlines()[-2])[2] == str(tmp_path / "a run" / "best.pt")
     outcome = cli(*TRAIN, *options, "--warmup-epochs", 0, "--overwrite")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
+    assert re.fullmatch(r"epoch   1/1 [^\n]*\n", outcome.err)  # the log, beside the result in outcome.out
+    assert outcome.out.startswith("best test accuracy")
+    quiet = cli(*TRAIN, *options, "--warmup-epochs", 2, "--overwrite", "--quiet")
+    assert (quiet.code, quiet.err) == (0, "")
 
 
 def test_training_ends_with_the_next_commands(run: tuple[Path, str], cli: Callable) -> None:
@@ -206,7 +210,23 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Mon
         build_network(ARCHITECTURE), data, recipe, tmp_path / "run", ARCHITECTURE, TrainingOptions()
     )
     assert re.findall(r"step (\d)/5  loss", terminal.text) == list("12345")
-    assert terminal.text.endswith("\r\033[K")  # the line is taken away again
+    assert re.search(r"left\r\033\[Kepoch   1/1  loss [^\r]*$", terminal.text)  # the line is taken away again
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(meter, "INTERVAL", 0.0)
+    recipe = dataclasses.replace(default_recipe(ARCHITECTURE), epochs=1, batch_size=256)
+    data = load_training_data("digits", ARCHITECTURE)
+    for pause, steps in ((0.0, list("12345")), (1e9, [])):
+        monkeypatch.setattr(training_lines, "SECONDS_BETWEEN_LINES", pause)
+        training_lines.run_training(
+            build_network(ARCHITECTURE), data, recipe, tmp_path / str(pause), ARCHITECTURE, TrainingOptions()
+        )
+        captured = capsys.readouterr()
+        assert re.findall(r"step (\d)/5  loss", captured.err) == steps
+        assert captured.out == ""
 
 
 def test_plot_draws_one_and_several(run: tuple[Path, str], cli: Callable, tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def documented(schema: str) -> dict[str, list[str]]:
 def found(value: Any, keys: dict[str, list[str]], path: str = "") -> list[tuple[str, Any]]:
     """Returns every leaf of a result, and every list that has a key of its own."""
     if isinstance(value, dict):
-        names = {name: "*" if f"{path}.*".lstrip(".") in keys else name for name in value}
+        free = any(key.startswith(f"{path}.*".lstrip(".")) for key in keys)
+        names = {name: "*" if free else name for name in value}
         parts = [found(inner, keys, f"{path}.{names[name]}".lstrip(".")) for name, inner in value.items()]
         return [entry for part in parts for entry in part]
     if isinstance(value, list):
