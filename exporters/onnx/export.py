@@ -17,6 +17,7 @@ from torch import nn
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx.finalize import check_opset, finalize
 from rbnn_deploy.exporters.onnx.from_torch import export_graph
+from rbnn_deploy.exporters.onnx.names import name_all
 from rbnn_deploy.exporters.onnx.optimize import LeanGraph, optimize_graph
 from rbnn_deploy.exporters.onnx.passes.result import Note
 from rbnn_deploy.exporters.onnx.passes.tidy import tidy
@@ -107,7 +108,9 @@ def build_model(
 
 
 def _as_it_is(plain: ir.Model) -> LeanGraph:
+    given = [str(node.name) for graph in plain.graphs() for node in graph]
     lower_in_place(plain)
+    name_all(plain, given)
     return LeanGraph(plain, (), ())
 
 

@@ -4,7 +4,6 @@ import contextlib
 import io
 import logging
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,12 +12,12 @@ from onnxscript import ir, values
 from torch import nn
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, PLAIN_VERSION, is_plain_binary_conv
+from rbnn_deploy.exporters.onnx.names import name_after_modules
+from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, PLAIN_VERSION
 from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR, BinaryConv2dAttributes
 from rbnn_deploy.operators.schema import operator_schema
 
 INPUT, OUTPUT, BATCH = "input", "logits", "N"
-SCOPES = "pkg.torch.onnx.name_scopes"  # where torch's exporter notes the module that a node comes from
 
 _plain = values.Opset(PLAIN_DOMAIN, PLAIN_VERSION)
 _binary_conv2d = values.Op(
@@ -50,27 +49,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-
-
-def _name_float_layers(graph: ir.Graph) -> None:
-    """Names float layers after their modules, which torch's names of their weights tell."""
-    for node in graph:
-        if node.op_type in ("Conv", "Gemm") and (weight := node.inputs[1]) is not None:
-            name, _, parameter = str(weight.name).rpartition(".")
-            if name and parameter == "weight":
-                node.name = name
-
-
-def _name_binary_layers(graph: ir.Graph) -> None:
-    """Names each binary layer after its module."""
-    seen: Counter[str] = Counter()
-    for node in graph:
-        if not is_plain_binary_conv(node):
-            continue
-        scopes = [scope.strip("' ") for scope in node.metadata_props.get(SCOPES, "[]").strip("[]").split(",")]
-        name = scopes[-2] if len(scopes) > 1 and scopes[-2] else BINARY_CONV2D
-        seen[name] += 1
-        node.name = name if seen[name] == 1 else f"{name}#{seen[name]}"
 
 
 def _check_output(graph: ir.Graph, name: str) -> None:
@@ -127,6 +105,5 @@ def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: in
     assert program is not None
     model: ir.Model = program.model
     _check_output(model.graph, type(module).__name__)
-    _name_float_layers(model.graph)
-    _name_binary_layers(model.graph)
+    name_after_modules(model)
     return model

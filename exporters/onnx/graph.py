@@ -126,8 +126,13 @@ def graphs(model: ir.Model) -> Iterator[ir.Graph]:
             yield graph
 
 
+def path_name(path: str, name: str) -> str:
+    """Joins the path of a module and a name below it; the root has no path."""
+    return f"{path}.{name}" if path else name
+
+
 class Writer:
-    """Adds nodes in front of a node.
+    """Adds nodes in front of a node, and names those that are given no name after it.
 
     Args:
         anchor: The node; new nodes stand before it in the order in which they are made.
@@ -149,6 +154,8 @@ class Writer:
         """Adds a node and returns its outputs. `attributes` are plain values or `ir.Attr`."""
         given = [value for value in attributes.values() if isinstance(value, ir.Attr)]
         plain = {key: value for key, value in attributes.items() if not isinstance(value, ir.Attr)}
+        if name is None and op_type != "Constant":
+            name = path_name(self._anchor.name or "", op_type)
         node = ir.Node(
             domain,
             op_type,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from onnxscript import ir
 
 from rbnn_deploy.exporters.onnx.layout import ChannelsLast
+from rbnn_deploy.exporters.onnx.names import name_all
 from rbnn_deploy.exporters.onnx.passes.fold_batch_norm import FoldBatchNorm
 from rbnn_deploy.exporters.onnx.passes.fuse_binary_conv import FuseBinaryConv
 from rbnn_deploy.exporters.onnx.passes.hoist import HoistAboveMaxPool
@@ -56,6 +57,7 @@ def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
             notes.extend(one(model).notes)
             clean(model)
 
+    given = [str(node.name) for graph in plain.graphs() for node in graph]
     model = simplify(plain)
     run(
         FoldBatchNorm(),
@@ -68,15 +70,6 @@ def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
     quantized = int8_layers(model.graph) if int8 else set()
     run(PairPixels(quantized))
     run(PlaceActivation(quantized))
-    names = _named(model.graph, quantized)
+    name_all(model, given)
+    names = tuple(str(node.name) for node in model.graph if node in quantized)
     return LeanGraph(model, names, tuple(notes))
-
-
-def _named(graph: ir.Graph, nodes: set[ir.Node]) -> tuple[str, ...]:
-    """Returns the names of nodes, in their order, after giving one to each that has none."""
-    taken = {node.name for node in graph}
-    for index, node in enumerate(graph):
-        if node in nodes and not node.name:
-            node.name = f"{node.op_type}_{index}"
-            assert node.name not in taken
-    return tuple(str(node.name) for node in graph if node in nodes)

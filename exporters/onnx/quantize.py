@@ -72,5 +72,5 @@ def _dequantize_once(model: onnx.ModelProto) -> None:
         node.output[0] = first
         graph.initializer.append(numpy_helper.from_array(np.array([-1, *shape], np.int64), target))
         index = list(graph.node).index(node) + 1
-        graph.node.insert(index, helper.make_node("Reshape", [flat, target], [value], name=value))
+        graph.node.insert(index, helper.make_node("Reshape", [flat, target], [value], name=f"{value}.view"))
         graph.node.insert(index, helper.make_node("Flatten", [first], [flat], name=flat, axis=3))

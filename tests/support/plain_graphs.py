@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxscript import ir
 
 from rbnn_deploy.exporters.onnx.functions import ML_DOMAIN, ML_VERSION, binary_conv2d_function
+from rbnn_deploy.exporters.onnx.names import name_all
 from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, lower_in_place
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
 
@@ -102,6 +103,8 @@ def lowered(model: ir.Model) -> ir.Model:
 
 def run(model: ir.Model, x: np.ndarray) -> list[np.ndarray]:
     """Runs a graph whose binary layers are BinaryConv2d, by their function."""
+    model = model.clone()
+    name_all(model, ())
     proto = ir.to_proto(model)
     del proto.opset_import[:]
     for domain, version in (("", OPSET), (DOMAIN, DOMAIN_VERSION), (ML_DOMAIN, ML_VERSION)):

@@ -17,6 +17,7 @@ from rbnn_deploy.exporters.onnx.graph import (
     constant_array,
     only_reader,
     operand,
+    path_name,
     remove,
     replace,
 )
@@ -85,13 +86,14 @@ def _hoist_batch_norm(pool: ir.Node, norm: ir.Node) -> tuple[str, ir.Node]:
         return "the statistics are not constant", pool
     sign = np.where(affine.multiplier < 0, -1.0, 1.0)
     writer = Writer(pool)
-    scaled = writer.node("Mul", x, _channel(writer, sign * affine.multiplier), like=x)
-    shifted = writer.node("Add", scaled, _channel(writer, sign * affine.offset), like=x)
+    multiplier, offset = (_channel(writer, sign * array) for array in (affine.multiplier, affine.offset))
+    scaled = writer.node("Mul", x, multiplier, like=x, name=path_name(norm.name or "", "Mul"))
+    shifted = writer.node("Add", scaled, offset, like=x, name=path_name(norm.name or "", "Add"))
     _before_pool(pool, shifted)
     result = pool.outputs[0]
     if not (sign > 0).all():
         behind = Writer(norm)
-        result = behind.node("Mul", result, _channel(behind, sign), like=result)
+        result = behind.node("Mul", result, _channel(behind, sign), like=result, name=norm.name)
     replace(norm.outputs[0], result)
     remove([norm])
     end = result.producer()
