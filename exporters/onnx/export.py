@@ -26,6 +26,7 @@ from rbnn_deploy.exporters.onnx.quantize import quantize_layers
 from rbnn_deploy.exporters.onnx.topology import describe_topology
 from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.model_files.digest import add_digest
 from rbnn_deploy.pytorch.folding import FoldedNetwork, fold
 from rbnn_deploy.version import __version__
 
@@ -187,6 +188,7 @@ def export_onnx(
     model = built.model
     if calibration is not None and built.int8_layers:
         model = quantize_layers(model, built.int8_layers, calibration)
+    add_digest(model)
     content = model.SerializeToString(deterministic=True)
     atomic_write_bytes(Path(path), content)
     nodes = dict(Counter(node.op_type for node in model.graph.node))

@@ -9,7 +9,7 @@ import onnx
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.model_files import read_model
+from rbnn_deploy.model_files import ModelFile, read_model
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv
 from rbnn_deploy.operators import BINARY_CONV2D
 from rbnn_deploy.shape_inference import static_shapes
@@ -100,7 +100,7 @@ def inspect_onnx(path: str | Path) -> NetworkSummary:
         deployed += layer.size
     return NetworkSummary(
         f"{path}: {metadata.architecture if metadata else graph.name or 'ONNX model'}",
-        _facts(model, metadata),
+        _facts(file),
         tuple(layers),
         float_size,
         deployed,
@@ -108,7 +108,8 @@ def inspect_onnx(path: str | Path) -> NetworkSummary:
     )
 
 
-def _facts(model: onnx.ModelProto, metadata: ModelMetadata | None) -> dict[str, str]:
+def _facts(file: ModelFile) -> dict[str, str]:
+    model, metadata = file.model, file.metadata
     facts = {}
     if metadata is not None:
         facts["input"] = "N x " + " x ".join(map(str, metadata.input_shape))
@@ -123,5 +124,8 @@ def _facts(model: onnx.ModelProto, metadata: ModelMetadata | None) -> dict[str, 
     opset = next((entry.version for entry in model.opset_import if not entry.domain), "?")
     facts["format"] = f"opset {opset}, IR {model.ir_version}"
     counts = Counter(node.op_type for node in model.graph.node)
+    facts["content SHA-256"] = (
+        file.digest or "none in the file, so damage to its weights would not be noticed; export it again"
+    )
     facts["nodes"] = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     return facts

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files.binary_layers import check_binary_layers
+from rbnn_deploy.model_files.digest import check_digest
 from rbnn_deploy.model_files.errors import InvalidModelError, require_text
 from rbnn_deploy.model_files.graphs import GraphChecker
 from rbnn_deploy.onnx_graph import properties
@@ -27,12 +28,14 @@ class ModelFile:
         content: The file's bytes.
         model: The same, parsed.
         metadata: What the model says about itself; None where it was not exported by rbnn-deploy.
+        digest: The SHA-256 that it carries and has (`rbnn_deploy.model_files.digest`); None if it has none.
     """
 
     path: Path
     content: bytes
     model: onnx.ModelProto
     metadata: ModelMetadata | None
+    digest: str | None
 
 
 def read_model(path: str | Path) -> ModelFile:
@@ -40,7 +43,8 @@ def read_model(path: str | Path) -> ModelFile:
 
     What is checked: that names are text; that stored tensors have the data that their shapes ask for, in
     this file; that each node's inputs are computed before it and its attributes are as its operator's schema
-    says; that functions end, get what they use, and stay in bounds when written out; the binary layers.
+    says; that functions end, get what they use, and stay in bounds when written out; the binary layers; the
+    digest that the model carries.
 
     Raises:
         UserError: The file cannot be read, is no whole ONNX model, is newer than the installed onnx, or
@@ -56,10 +60,11 @@ def read_model(path: str | Path) -> ModelFile:
         raise damaged(path)
     try:
         check_model(model)
+        digest = check_digest(model)
     except InvalidModelError as error:
         advice = error.advice or "export or copy it again"
         raise UserError(f"{path} is no valid model: {error}; {advice}") from None
-    return ModelFile(path, content, model, ModelMetadata.from_properties(properties(model)))
+    return ModelFile(path, content, model, ModelMetadata.from_properties(properties(model)), digest)
 
 
 def check_model(model: onnx.ModelProto) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from rbnn_deploy.cli.samples import test_samples as load_samples
 from rbnn_deploy.metadata import PREFIX
+from rbnn_deploy.model_files.digest import add_digest
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def changed(model: Path, tmp_path: Path) -> Callable[..., Path]:
             if value is not None:
                 properties[PREFIX + name] = json.dumps(value)
         onnx.helper.set_model_props(proto, properties)
+        add_digest(proto)
         path = tmp_path / "changed.onnx"
         onnx.save(proto, path)
         return path

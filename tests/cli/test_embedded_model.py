@@ -14,6 +14,7 @@ from support.paths import SHARED
 
 import rbnn_deploy
 from rbnn_deploy.data import preprocessing_of
+from rbnn_deploy.inspecting import format_bytes
 from rbnn_deploy.models import EMBEDDED_MODEL
 
 CARD = EMBEDDED_MODEL.with_name("README.md")
@@ -54,6 +55,10 @@ def test_it_is_small_and_the_same_in_every_runtime() -> None:
         other = rbnn_deploy.load_model(EMBEDDED_MODEL, runtime=runtime).run(x)
         # Float stem and head are summed in another order; no activation of these inputs is on a threshold.
         np.testing.assert_allclose(other, logits, rtol=0, atol=1e-3)
+
+
+def test_the_card_states_its_size() -> None:
+    assert f"| size | {format_bytes(EMBEDDED_MODEL.stat().st_size)} |" in CARD.read_text()
 
 
 @pytest.mark.skipif(not CIFAR.exists(), reason="needs the CIFAR-10 images")

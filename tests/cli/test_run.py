@@ -15,6 +15,7 @@ from rbnn_deploy import load_model
 from rbnn_deploy.classifying.classes import CIFAR10
 from rbnn_deploy.data import load_image, preprocessing_of
 from rbnn_deploy.metadata import PREFIX
+from rbnn_deploy.model_files.digest import add_digest
 from rbnn_deploy.models import EMBEDDED_MODEL
 
 
@@ -85,6 +86,7 @@ def test_classes_of_cifar10_are_known_by_the_networks_name(cli: Callable, tmp_pa
     proto = onnx.load(EMBEDDED_MODEL)
     properties = {e.key: e.value for e in proto.metadata_props if e.key != f"{PREFIX}class_names"}
     onnx.helper.set_model_props(proto, properties)
+    add_digest(proto)
     onnx.save(proto, tmp_path / "nameless.onnx")
     Image.new("RGB", (32, 32), (9, 99, 200)).save(tmp_path / "image.png")
     own, nameless = (
