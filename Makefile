@@ -10,7 +10,7 @@ CPP := $(shell find runtimes/native tests/native -name '*.cc' -o -name '*.h')
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 # cmake and ninja come with the environment.
-test test-native bench-native test-aarch64-kernels: export PATH := $(CURDIR)/$(BIN):$(PATH)
+test test-native sanitize bench-native test-aarch64-kernels: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Wheels for other machines are built in an environment of their own: it holds a C++ compiler for all of them.
 WHEELS := build/wheels-venv
@@ -24,14 +24,14 @@ LOWEST_TESTS := runtimes native/test_adapter.py native/test_library.py native/te
 	benchmarking/test_bench.py benchmarking/test_host.py benchmarking/test_measuring.py \
 	test_metadata.py test_onnx_graph.py
 
-.PHONY: help setup demo test test-lowest test-native bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 \
+.PHONY: help setup demo test test-lowest test-native sanitize bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 \
 	estimate-aarch64 docs lint format types clean
 
 help:
 	@echo "make demo    train a small network on handwritten digits, export it, run it three ways, compare"
 	@echo "make test    all tests                make lint    ruff and clang-format; make types for mypy"
 	@echo "make test-lowest   the tests of the device side with the lowest versions of its packages, without PyTorch"
-	@echo "make test-native   the C++ tests alone, plain and under sanitizers"
+	@echo "make test-native   the C++ tests alone, plain and under sanitizers     make sanitize  only the latter"
 	@echo "make bench-native  single kernels beside this host's peak"
 	@echo "make wheels        a wheel for each of $(TARGETS); make wheel TARGET=... for one"
 	@echo "make test-aarch64-kernels   the C++ tests, compiled for Arm64, on emulated processors"
@@ -60,13 +60,14 @@ test-lowest:
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(addprefix tests/,$(LOWEST_TESTS))
 
 # The C++ tests alone, plain and under sanitizers; `make test` runs them too.
-test-native: $(READY)
+test-native: $(READY) sanitize
 	cmake -S . -B build/tests -G Ninja -DRBNN_BUILD_TESTS=ON
 	cmake --build build/tests
 	ctest --test-dir build/tests --output-on-failure
-	cmake -S . -B build/sanitized -G Ninja -DRBNN_BUILD_TESTS=ON -DRBNN_SANITIZE=address,undefined
-	cmake --build build/sanitized --target rbnn_kernel_tests
-	build/sanitized/tests/native/rbnn_kernel_tests
+
+# Addresses, leaks and undefined behaviour; then races. Kernels, and the adapter in a runtime that the tests play.
+sanitize: $(READY)
+	$(BIN)/pytest -v tests/native/test_sanitized.py
 
 # Single kernels against this host's xor-popcount-add peak; ARGS="--kernel avx2 --layer 64@56".
 bench-native: $(READY)

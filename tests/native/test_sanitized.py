@@ -1,4 +1,4 @@
-"""The C++ tests, built with the address and undefined-behaviour sanitizers."""
+"""The C++ tests under sanitizers: addresses, leaks and undefined behaviour; and races."""
 
 import os
 import shutil
@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # Kept between runs (git ignores it), so that only what has changed is compiled again.
-BUILD = ROOT / "build" / "sanitized"
+BUILDS = {"address,undefined": ROOT / "build" / "sanitized", "thread": ROOT / "build" / "sanitized-threads"}
+PROGRAMS = ("rbnn_kernel_tests", "rbnn_adapter_tests")
 
 
 def run(*command: str | Path, **variables: str) -> str:
@@ -23,14 +24,18 @@ def run(*command: str | Path, **variables: str) -> str:
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="no cmake")
 @pytest.mark.skipif(shutil.which("ninja") is None, reason="no ninja")
-def test_kernels_under_sanitizers() -> None:
-    options = ("-G", "Ninja", "-DRBNN_BUILD_TESTS=ON", "-DRBNN_SANITIZE=address,undefined")
-    run("cmake", "-S", ".", "-B", BUILD, *options)
-    run("cmake", "--build", BUILD, "--target", "rbnn_kernel_tests")
-    output = run(
-        BUILD / "tests/native/rbnn_kernel_tests",
-        ASAN_OPTIONS="detect_leaks=1",
-        UBSAN_OPTIONS="print_stacktrace=1",
-    )
-    assert "kernel portable: tested" in output
-    assert "0 failures" in output
+@pytest.mark.parametrize("sanitizers", BUILDS)
+def test_native_code_under_sanitizers(sanitizers: str) -> None:
+    build = BUILDS[sanitizers]
+    options = ("-G", "Ninja", "-DRBNN_BUILD_TESTS=ON", f"-DRBNN_SANITIZE={sanitizers}")
+    run("cmake", "-S", ".", "-B", build, *options)
+    run("cmake", "--build", build, "--target", *PROGRAMS)
+    for program in PROGRAMS:
+        output = run(
+            build / "tests/native" / program,
+            ASAN_OPTIONS="detect_leaks=1",
+            UBSAN_OPTIONS="print_stacktrace=1",
+            TSAN_OPTIONS="halt_on_error=1",
+        )
+        assert "kernel portable: tested" in output
+        assert "0 failures" in output

@@ -14,7 +14,7 @@ extern "C" {
 // members:
 //
 //   version       string   version of rbnn-deploy that the library was built from
-//   kernel        string   the instruction set that a BinaryConv2d created now would use, RBNN_KERNEL included; null
+//   kernel        string   the instruction set that a session made now would use, RBNN_KERNEL included; null
 //                          where RBNN_KERNEL names one that there is not, and then
 //   error         string   is the sentence that says so; else null
 //   kernels       array    {"name", "available"}: the instruction sets that the library was built for, best first;

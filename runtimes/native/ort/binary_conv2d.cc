@@ -21,27 +21,27 @@ enum Input : std::size_t { kX, kW, kScale, kBias, kR };
 
 class BinaryConv2dKernel {
  public:
-  BinaryConv2dKernel(const OrtApi& api, const char* name, const OrtKernelInfo* info)
-      : api_(api), name_(name), isa_(select_isa()), attributes_(read_attributes(api, info)) {
-    int constant = 0;
-    const OrtValue* weights = nullptr;
-    check(api.KernelInfoGetConstantInput_tensor(info, kW, &constant, &weights));
-    if (constant && weights != nullptr) {
-      const Tensor w = read_tensor(api, weights, "W", kUint8);
-      layer_ = make_layer(w);
-      weight_dims_ = w.dims;
-    }
+  BinaryConv2dKernel(const OrtApi& api, const OrtCustomOp* op, const OrtKernelInfo* info)
+      : api_(api),
+        tensors_(api, borrow_shape_of(op)),
+        name_(name_of(op)),
+        isa_(select_isa()),
+        attributes_(read_attributes(api, info)) {
+    if (tensors_.read_constant(info, kW, "W", kUint8, weights_)) layer_ = make_layer(weights_);
+    tensors_.read_constant(info, kScale, "scale", kFloat, scale_);
+    tensors_.read_constant(info, kBias, "bias", kFloat, bias_);
   }
 
   void compute(OrtKernelContext* context) const {
-    const Tensor x = required(context, kX, "X", kFloat), w = required(context, kW, "W", kUint8);
-    const Tensor scale = required(context, kScale, "scale", kFloat), bias = required(context, kBias, "bias", kFloat);
-    Tensor residual;
-    const bool has_residual = read_input(api_, context, kR, "R", kFloat, residual);
+    Tensor x, own_w, own_scale, own_bias, residual;
+    read_required(context, kX, "X", kFloat, x);
+    const Tensor& w = constant_or_read(weights_, context, kW, "W", kUint8, own_w);
+    const Tensor& scale = constant_or_read(scale_, context, kScale, "scale", kFloat, own_scale);
+    const Tensor& bias = constant_or_read(bias_, context, kBias, "bias", kFloat, own_bias);
+    const bool has_residual = tensors_.read_input(context, kR, "R", kFloat, residual);
 
     const std::unique_ptr<const BinaryConv2d> own = layer_ == nullptr ? make_layer(w) : nullptr;
     const BinaryConv2d& layer = layer_ == nullptr ? *own : *layer_;
-    if (layer_ != nullptr) check_dims("W", w.dims, weight_dims_, "the weights that the session was made with");
     if (x.dims.size() != 4 || x.dims[3] != attributes_.channels) {
       throw std::invalid_argument("X must be [N, H, W, C] with C = " + std::to_string(attributes_.channels) +
                                   " (attribute 'channels'), but is " + to_string(x.dims));
@@ -97,12 +97,18 @@ class BinaryConv2dKernel {
     return product;
   }
 
-  Tensor required(const OrtKernelContext* context, Input index, const char* name, ElementType type) const {
-    Tensor tensor;
-    if (!read_input(api_, context, index, name, type, tensor)) {
+  void read_required(const OrtKernelContext* context, Input index, const char* name, ElementType type,
+                     Tensor& tensor) const {
+    if (!tensors_.read_input(context, index, name, type, tensor)) {
       throw std::invalid_argument("input " + std::string(name) + " is missing");
     }
-    return tensor;
+  }
+
+  const Tensor& constant_or_read(const Tensor& constant, const OrtKernelContext* context, Input index, const char* name,
+                                 ElementType type, Tensor& own) const {
+    if (constant.known) return constant;
+    read_required(context, index, name, type, own);
+    return own;
   }
 
   std::unique_ptr<const BinaryConv2d> make_layer(const Tensor& w) const {
@@ -117,11 +123,13 @@ class BinaryConv2dKernel {
   }
 
   const OrtApi& api_;
+  const TensorReader tensors_;
   const char* const name_;
   const Isa isa_;
   const Attributes attributes_;
+  // Inputs that are constants of the model. The session owns their memory as long as it lives.
+  Tensor weights_, scale_, bias_;
   std::unique_ptr<const BinaryConv2d> layer_;  // of constant weights, packed once; else they are packed at each run
-  Dims weight_dims_;
 };
 
 }  // namespace
@@ -138,7 +146,7 @@ Operator make_binary_conv2d(const OrtApi& api) {
   op.GetOutputType = [](const OrtCustomOp*, std::size_t) -> int { return kFloat; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) { return std::size_t{1}; };
   op.CreateKernelV2 = [](const OrtCustomOp* self, const OrtApi* table, const OrtKernelInfo* info, void** kernel) {
-    return guard(*table, name_of(self), [&] { *kernel = new BinaryConv2dKernel(*table, name_of(self), info); });
+    return guard(*table, name_of(self), [&] { *kernel = new BinaryConv2dKernel(*table, self, info); });
   };
   op.KernelComputeV2 = [](void* kernel, OrtKernelContext* context) {
     const auto& self = *static_cast<const BinaryConv2dKernel*>(kernel);

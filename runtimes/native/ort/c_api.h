@@ -2,7 +2,8 @@
 //
 // ONNX Runtime hands a custom-operator library a table of function pointers, so neither its headers nor its library is
 // needed to build this one. The table is append-only: an entry's index never changes, and indices are what the
-// assertions below check. Version 18 of the table is the oldest with everything that is used here (ONNX Runtime 1.18).
+// assertions below check. Version 18 of the table is the oldest with everything that must be there (ONNX Runtime 1.18);
+// one function of version 24 is used where there is one.
 
 #pragma once
 
@@ -26,6 +27,11 @@ struct OrtCustomOp;
 namespace rbnn::ort {
 
 constexpr std::uint32_t kApiVersion = 18;
+constexpr std::uint32_t kBorrowShapeVersion = 24;
+
+// Lends a tensor's type and shape, which belong to the value. All that version 18 has is an object to make, to copy
+// from and to release: memory from the heap for each input of each run.
+using BorrowShape = OrtStatus* (*)(const OrtValue* value, int* type, const std::int64_t** dims, std::size_t* count);
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
 enum ElementType : int { kFloat = 1, kUint8 = 2 };
@@ -90,6 +96,12 @@ struct OrtApi {
                                           std::size_t total, std::size_t batches, void* data);  // 274
 };
 
+// The same table, of version 24 and later.
+struct OrtApi24 {
+  rbnn::ort::Unused unused_0[414];
+  rbnn::ort::BorrowShape GetTensorElementTypeAndShapeDataReference;  // 414
+};
+
 struct OrtApiBase {
   const OrtApi* (*GetApi)(std::uint32_t version);
   const char* (*GetVersionString)();
@@ -147,6 +159,7 @@ RBNN_AT(ShapeInferContext_GetInputTypeShape, 268);
 RBNN_AT(ReadOpAttr, 272);
 RBNN_AT(KernelContext_ParallelFor, 274);
 #undef RBNN_AT
+static_assert(offsetof(OrtApi24, GetTensorElementTypeAndShapeDataReference) == 414 * sizeof(void*));
 static_assert(sizeof(OrtCustomOp) == 26 * sizeof(void*), "OrtCustomOp of API version 18");
 static_assert(offsetof(OrtCustomOp, CreateKernelV2) == 17 * sizeof(void*), "OrtCustomOp of API version 18");
 static_assert(offsetof(OrtCustomOp, GetMayInplace) == 22 * sizeof(void*), "OrtCustomOp of API version 18");

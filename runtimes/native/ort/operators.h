@@ -12,10 +12,13 @@ namespace rbnn::ort {
 // An OrtCustomOp that remembers its name and its owner: shape inference is not handed the function table.
 struct Operator : OrtCustomOp {
   const OrtApi* api;
+  BorrowShape borrow_shape;  // null where the runtime has none
   const char* name;
 };
 
 inline const OrtApi& api_of(const OrtCustomOp* op) { return *static_cast<const Operator*>(op)->api; }
+
+inline BorrowShape borrow_shape_of(const OrtCustomOp* op) { return static_cast<const Operator*>(op)->borrow_shape; }
 
 inline const char* name_of(const OrtCustomOp* op) { return static_cast<const Operator*>(op)->name; }
 

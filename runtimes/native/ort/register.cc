@@ -1,5 +1,6 @@
 // ONNX Runtime calls this first, by its name: registers every operator of operators.inc.
 
+#include <cstdio>
 #include <exception>
 #include <list>
 #include <mutex>
@@ -53,7 +54,7 @@ struct Registered {
 
 // Sessions refer to their operators for as long as they live, so these are never freed; there is one set per ONNX
 // Runtime in the process, which is nearly always one.
-const std::vector<Operator>& operators_for(const OrtApi& api) {
+const std::vector<Operator>& operators_for(const OrtApi& api, BorrowShape borrow_shape) {
   static std::mutex mutex;
   static std::list<Registered>* const all = new std::list<Registered>;
   const std::lock_guard<std::mutex> lock(mutex);
@@ -64,8 +65,19 @@ const std::vector<Operator>& operators_for(const OrtApi& api) {
   for (const OperatorEntry& entry : all_operators()) {
     operators.push_back(entry.make(api));
     operators.back().name = entry.name;
+    operators.back().borrow_shape = borrow_shape;
   }
   return all->emplace_back(Registered{&api, std::move(operators)}).operators;
+}
+
+// The function of version 24, or null. Asking for a version that is not there writes an error to stderr, so ONNX
+// Runtime's own version is read first: 1.N brings version N of the table.
+BorrowShape find_borrow_shape(const OrtApiBase& base) {
+  unsigned minor = 0;
+  if (std::sscanf(base.GetVersionString(), "1.%u", &minor) != 1 || minor < kBorrowShapeVersion) return nullptr;
+  // GetApi's result has the type of the first version; it is one table of all functions.
+  const auto* const api = reinterpret_cast<const OrtApi24*>(base.GetApi(kBorrowShapeVersion));
+  return api == nullptr ? nullptr : api->GetTensorElementTypeAndShapeDataReference;
 }
 
 // An ONNX Runtime without the functions that are used here. Success, with nothing registered, would let the model's own
@@ -74,7 +86,6 @@ OrtStatus* refuse_old_runtime(const OrtApiBase& base) noexcept {
   const OrtApi* const oldest = base.GetApi(1);
   if (oldest == nullptr) return nullptr;  // no ONNX Runtime is like this
   try {
-    // Version 1.N of ONNX Runtime brings version N of its function table.
     const std::string sentence = "rbnn: ONNX Runtime " + std::string(base.GetVersionString()) +
                                  " is too old for the operator library, which needs 1." + std::to_string(kApiVersion) +
                                  " or newer; upgrade onnxruntime";
@@ -93,7 +104,8 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
   const OrtApi* const api = base->GetApi(rbnn::ort::kApiVersion);
   if (api == nullptr) return rbnn::ort::refuse_old_runtime(*base);
   return rbnn::ort::guard(*api, "rbnn", [&] {
-    const std::vector<rbnn::ort::Operator>& operators = rbnn::ort::operators_for(*api);
+    const std::vector<rbnn::ort::Operator>& operators =
+        rbnn::ort::operators_for(*api, rbnn::ort::find_borrow_shape(*base));
     OrtCustomOpDomain* domain = nullptr;
     rbnn::ort::check(api->CreateCustomOpDomain("ai.rbnn", &domain));  // the session options own it from here on
     rbnn::ort::check(api->AddCustomOpDomain(options, domain));

@@ -1,11 +1,20 @@
 #include "ort/tensor.h"
 
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 
 #include "ort/status.h"
 
 namespace rbnn::ort {
+
+Dims::Dims(std::size_t size) : size_(size) {
+  if (size > kFew) many_.resize(size);
+}
+
+Dims::Dims(const std::int64_t* dims, std::size_t size) : Dims(size) { std::copy_n(dims, size, data()); }
+
+bool operator==(const Dims& a, const Dims& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
 std::string to_string(const Dims& dims) {
   std::string text = "[";
@@ -21,30 +30,51 @@ Dims dims_of(const OrtApi& api, const OrtTensorTypeAndShapeInfo* info) {
   return dims;
 }
 
-Tensor read_tensor(const OrtApi& api, const OrtValue* value, const char* name, ElementType type) {
-  OrtTensorTypeAndShapeInfo* raw = nullptr;
-  check(api.GetTensorTypeAndShape(value, &raw));
-  const std::unique_ptr<OrtTensorTypeAndShapeInfo, void (*)(OrtTensorTypeAndShapeInfo*)> info(
-      raw, api.ReleaseTensorTypeAndShapeInfo);
+Tensor TensorReader::read(const OrtValue* value, const char* name, ElementType type) const {
   int actual = 0;
-  check(api.GetTensorElementType(info.get(), &actual));
+  Tensor tensor;
+  if (borrow_shape_ != nullptr) {
+    const std::int64_t* dims = nullptr;
+    std::size_t count = 0;
+    check(borrow_shape_(value, &actual, &dims, &count));
+    tensor.dims = Dims(dims, count);
+  } else {
+    OrtTensorTypeAndShapeInfo* raw = nullptr;
+    check(api_.GetTensorTypeAndShape(value, &raw));
+    const std::unique_ptr<OrtTensorTypeAndShapeInfo, void (*)(OrtTensorTypeAndShapeInfo*)> info(
+        raw, api_.ReleaseTensorTypeAndShapeInfo);
+    check(api_.GetTensorElementType(info.get(), &actual));
+    tensor.dims = dims_of(api_, info.get());
+  }
   if (actual != type) {
     throw std::invalid_argument(std::string(name) + " must be " + (type == kFloat ? "float32" : "uint8") +
                                 ", but is of ONNX element type " + std::to_string(actual));
   }
   void* data = nullptr;
-  check(api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
-  return {data, dims_of(api, info.get())};
+  check(api_.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
+  tensor.data = data;
+  tensor.known = true;
+  return tensor;
 }
 
-bool read_input(const OrtApi& api, const OrtKernelContext* context, std::size_t index, const char* name,
-                ElementType type, Tensor& tensor) {
-  std::size_t count = 0;
-  check(api.KernelContext_GetInputCount(context, &count));
+bool TensorReader::read_constant(const OrtKernelInfo* info, std::size_t index, const char* name, ElementType type,
+                                 Tensor& tensor) const {
+  int constant = 0;
   const OrtValue* value = nullptr;
-  if (index < count) check(api.KernelContext_GetInput(context, index, &value));
+  check(api_.KernelInfoGetConstantInput_tensor(info, index, &constant, &value));
+  if (!constant || value == nullptr) return false;
+  tensor = read(value, name, type);
+  return true;
+}
+
+bool TensorReader::read_input(const OrtKernelContext* context, std::size_t index, const char* name, ElementType type,
+                              Tensor& tensor) const {
+  std::size_t count = 0;
+  check(api_.KernelContext_GetInputCount(context, &count));
+  const OrtValue* value = nullptr;
+  if (index < count) check(api_.KernelContext_GetInput(context, index, &value));
   if (value == nullptr) return false;
-  tensor = read_tensor(api, value, name, type);
+  tensor = read(value, name, type);
   return true;
 }
 
