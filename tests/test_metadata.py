@@ -26,7 +26,7 @@ WHOLE = ModelMetadata(
         WHOLE,
         ModelMetadata("net", (1, 1, 1)),
         ModelMetadata("net", (3, 224, 224), class_names=("a",)),
-        ModelMetadata("net", (1, 16384, 16384), num_classes=1000),
+        ModelMetadata("net", (1, 8192, 8192), num_classes=1000),
     ],
 )
 def test_metadata_comes_back(metadata: ModelMetadata) -> None:

@@ -108,7 +108,7 @@ def test_runtimes_and_torch_agree(
 def test_json_has_the_keys_of_the_contract(tmp_path: Path) -> None:
     report = compare(write_small_model(tmp_path), None, images(3), labels=[0, 1, 2])
     found = json.loads(json.dumps(report.to_json(), allow_nan=False))
-    assert set(found) == {"samples", "pairs", "accuracy", "ok", "failed_gates", "notes"}
+    assert set(found) == {"schema", "samples", "pairs", "accuracy", "ok", "failed_gates", "notes"}
     assert found["samples"] == 3
     assert len(found["pairs"]) == 3
     for entry in found["pairs"]:

@@ -189,6 +189,6 @@ def test_the_command_under_torchrun(tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("epoch   1/1") == 1
+    assert done.stderr.count("epoch   1/1") == 1
     assert done.stdout.count("rbnn-deploy export") == 1
     assert list((tmp_path / "run").glob("*.pt"))
