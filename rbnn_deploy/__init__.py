@@ -12,12 +12,14 @@ from rbnn_deploy.version import __version__
 if TYPE_CHECKING:
     from rbnn_deploy.api import export, load_checkpoint, load_model
     from rbnn_deploy.comparing.compare import compare
+    from rbnn_deploy.metadata import ModelMetadata
     from rbnn_deploy.pytorch.folding import fold
     from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d, begin_epoch
     from rbnn_deploy.pytorch.training import train
     from rbnn_deploy.runtimes.library import get_library_path
 
 __all__ = [
+    "ModelMetadata",
     "RotatedBinaryConv2d",
     "__version__",
     "begin_epoch",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ModelMetadata": "rbnn_deploy.metadata",
     "RotatedBinaryConv2d": "rbnn_deploy.pytorch.layers",
     "begin_epoch": "rbnn_deploy.pytorch.layers",
     "compare": "rbnn_deploy.comparing",

@@ -6,6 +6,7 @@ Names are re-exported by `rbnn_deploy`; torch is imported only by the functions 
 from __future__ import annotations
 
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,7 +108,9 @@ def export(
         path: The file to write; it appears whole or not at all.
         arch: Architecture of the checkpoint; None reads it off the state dict.
         input_shape: (C, H, W) of a module's input; a checkpoint brings its own.
-        metadata: The metadata of a module's model; None holds its class and input shape only.
+        metadata: Facts that the file holds: normalisation, class names. Each that is given replaces the
+            checkpoint's. Without it, the file of a module holds its class and input shape only, and a warning
+            says so.
         opset: Version of ONNX's default domain, at least 18.
         simplify: Simplify, change to channels-last layout and fuse; False leaves torch's own graph.
         float_layers: "float32", or "int8" to quantise the float layers that get faster by it.
@@ -133,7 +136,7 @@ def export(
             raise UserError(f"{path} is the checkpoint itself; name another file for the model")
         source = load_checkpoint(source, arch)
     if isinstance(source, LoadedNetwork):
-        module, metadata = source.module, checkpoint_metadata(source)
+        module, metadata = source.module, _merged(checkpoint_metadata(source), metadata)
     else:
         from rbnn_deploy.pytorch.folding.fold import unwrapped  # noqa: PLC0415 - imports torch
 
@@ -141,6 +144,11 @@ def export(
         if metadata is None:
             if input_shape is None:
                 raise UserError("a module does not tell its input's shape; pass input_shape=(C, H, W)")
+            warnings.warn(
+                f"{type(module).__name__} is exported without mean and std, so images will be scaled to "
+                "[0, 1] and not normalised; pass metadata=rbnn_deploy.ModelMetadata(...) as it was trained",
+                stacklevel=2,
+            )
             metadata = ModelMetadata(architecture=type(module).__name__, input_shape=input_shape)
     batches = None
     if calibration is not None:
@@ -157,6 +165,13 @@ def export(
         check_export(unchecked, module, metadata.input_shape)
         atomic_write_bytes(Path(path), unchecked.read_bytes())
     return replace(result, path=Path(path))
+
+
+def _merged(known: ModelMetadata, given: ModelMetadata | None) -> ModelMetadata:
+    """Returns metadata in which each value that is given replaces the one that is known."""
+    if given is None:
+        return known
+    return replace(known, **{k: v for k, v in vars(given).items() if v is not None})
 
 
 def _calibration_images(source: str | Path) -> LabelledImages:

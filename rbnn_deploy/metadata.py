@@ -2,11 +2,14 @@
 
 import json
 import math
+import numbers
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import InputImage
+from rbnn_deploy.text import printable
 
 PREFIX = "rbnn_deploy."
 
@@ -63,21 +66,80 @@ class ModelMetadata:
             metadata = cls(**arguments)
         except (TypeError, ValueError, RecursionError):  # of JSON in thousands of brackets
             return None
-        return metadata if _is_whole(metadata) else None
+        return None if _problem(metadata) else metadata
+
+    def checked(self) -> Self:
+        """Returns metadata that can be written: lists and arrays as tuples, numbers as floats.
+
+        Raises:
+            UserError: A value is not what it must be, or two contradict each other.
+        """
+        metadata = replace(
+            self,
+            input_shape=_sequence(self.input_shape),
+            class_names=_sequence(self.class_names),
+            mean=_floats(self.mean),
+            std=_floats(self.std),
+        )
+        names = metadata.class_names or ()
+        problem = _problem(metadata)
+        if not problem and any(printable(name) != name or not name for name in names):
+            problem = "class_names must be names that a terminal can show"
+        if not problem and printable(str(self.architecture)) != self.architecture:
+            problem = "architecture must be a name that a terminal can show"
+        if problem:
+            raise UserError(f"the model's metadata cannot be written: {problem}; pass other ModelMetadata")
+        return metadata
 
 
-def _is_whole(m: ModelMetadata) -> bool:
-    """Tells whether values from somebody else's file are of the types and in the ranges that they must be."""
+def _sequence(values: Any) -> Any:
+    """Returns a list or an array as a tuple, and anything else as it is."""
+    values = values.tolist() if hasattr(values, "tolist") else values
+    return tuple(values) if isinstance(values, list) else values
+
+
+def _floats(values: Any) -> Any:
+    values = _sequence(values)
+    return tuple(float(v) if _is_real(v) else v for v in values) if isinstance(values, tuple) else values
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _problem(m: ModelMetadata) -> str:
+    """Says in a clause which value is not of the type or in the range that it must be; empty if none."""
     if not (_is_tuple(m.input_shape, 3) and all(_is_size(size) for size in m.input_shape)):
-        return False
-    return (
-        math.prod(m.input_shape) <= LARGEST_INPUT
-        and (m.num_classes is None or (_is_int(m.num_classes) and m.num_classes >= 1))
-        and (m.resize is None or _is_size(m.resize))
-        and (m.mean is None or _is_numbers(m.mean, m.input_shape[0]))
-        and (m.std is None or (_is_numbers(m.std, m.input_shape[0]) and min(m.std) > 0))
-        and (m.class_names is None or _is_names(m.class_names, m.num_classes))
+        return f"input_shape must be three integers (C, H, W) from 1 to {LARGEST_SIZE}"
+    channels = m.input_shape[0]
+    count = "" if m.num_classes is None else f"{m.num_classes} "
+    rules = (
+        (math.prod(m.input_shape) <= LARGEST_INPUT, f"input_shape has more than {LARGEST_INPUT} elements"),
+        (
+            m.num_classes is None or (_is_int(m.num_classes) and m.num_classes >= 1),
+            "num_classes must be an integer from 1 up",
+        ),
+        (
+            m.resize is None or _is_size(m.resize),
+            f"resize must be an integer from 1 to {LARGEST_SIZE}",
+        ),
+        *(
+            (
+                values is None or _is_numbers(values, channels),
+                f"{name} must be finite numbers, one for each of the {channels} channels",
+            )
+            for name, values in (("mean", m.mean), ("std", m.std))
+        ),
+        (
+            not _is_numbers(m.std, channels) or all(v > 0 for v in m.std or ()),
+            "std must be above 0, because images are divided by it",
+        ),
+        (
+            m.class_names is None or _is_names(m.class_names, m.num_classes),
+            f"class_names must be {count}strings, one for each class",
+        ),
     )
+    return next((clause for holds, clause in rules if not holds), "")
 
 
 def _is_tuple(value: Any, length: int | None) -> bool:

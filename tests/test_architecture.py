@@ -94,6 +94,7 @@ def test_a_device_loads_no_training_package(statement: str) -> None:
 
 def test_public_names() -> None:
     assert sorted(rbnn_deploy.__all__) == [
+        "ModelMetadata",
         "RotatedBinaryConv2d",
         "__version__",
         "begin_epoch",

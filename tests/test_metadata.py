@@ -1,10 +1,13 @@
 """What a model says about itself comes back whole, or, from a damaged file, not at all."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import PREFIX, ModelMetadata
 
 WHOLE = ModelMetadata(
@@ -86,3 +89,39 @@ def test_text_that_is_no_json_is_none(text: str) -> None:
 
 def test_a_model_of_others_has_none() -> None:
     assert ModelMetadata.from_properties({"author": "somebody"}) is None
+
+
+def test_lists_arrays_and_integers_are_taken() -> None:
+    given = replace(
+        WHOLE,
+        input_shape=[3, 32, 32],
+        mean=np.float32([0.5, 0, -0.25]),
+        std=[0.25, 1, 2],
+        class_names=["cat", "dog"],
+    )
+    assert given.checked() == WHOLE.checked() == WHOLE
+    assert type(given.checked().std[1]) is float
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("mean", (float("nan"), 0.5, 0.5), "mean must be finite numbers, one for each of the 3 channels"),
+        ("mean", (0.5,), "mean must be finite numbers, one for each of the 3 channels"),
+        ("mean", "abc", "mean must be finite numbers"),
+        ("std", (0.5, 0, 0.5), "std must be above 0"),
+        ("std", (0.5, -0.5, 0.5), "std must be above 0"),
+        ("std", np.array([0.5, 0.5]), "std must be finite numbers"),
+        ("resize", 10**9, "resize must be an integer from 1 to 65536"),
+        ("num_classes", 3, "class_names must be 3 strings"),
+        ("class_names", ("cat",), "class_names must be 2 strings"),
+        ("class_names", "ab", "class_names must be 2 strings"),
+        ("class_names", ("cat", "\x1b[2Jdog"), "names that a terminal can show"),
+        ("class_names", ("cat", ""), "names that a terminal can show"),
+        ("input_shape", (3, 65536, 65536), "input_shape has more than"),
+        ("architecture", None, "architecture must be a name"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_in_one_sentence(name: str, value: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        replace(WHOLE, **{name: value}).checked()

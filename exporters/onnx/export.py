@@ -88,11 +88,12 @@ def build_model(
             `export_onnx` quantises it.
 
     Raises:
-        UserError: No binary layers, an opset or input shape that cannot be written, or a module that cannot
-            be captured.
+        UserError: No binary layers, an opset, input shape or metadata that cannot be written, or a module
+            that cannot be captured.
     """
     check_opset(opset)
     _check_input_shape(metadata.input_shape)
+    metadata = metadata.checked()
     _check_parameters(module)
     folded = fold(module)
     plain = export_graph(folded.module, metadata.input_shape, opset)
@@ -100,12 +101,32 @@ def build_model(
         raise UserError(
             f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
         )
+    metadata = _with_classes(metadata, plain.graph)
     with _explained(metadata.architecture, optimize=optimize):
         topology = describe_topology(plain)
         lean = optimize_graph(plain, int8=int8) if optimize else _as_it_is(plain)
         tidy(lean.model)
         model = finalize(lean.model, metadata, opset, topology)
     return BuiltModel(model, folded, lean.int8_layers, lean.notes)
+
+
+def _with_classes(metadata: ModelMetadata, graph: ir.Graph) -> ModelMetadata:
+    """Adds the number of logits, where each sample has one row of them.
+
+    Raises:
+        UserError: The metadata have another number of classes.
+    """
+    shape = graph.outputs[0].shape
+    if len(graph.outputs) != 1 or shape is None or len(shape) != 2 or not isinstance(shape[1], int):
+        return metadata
+    logits = shape[1]
+    given = metadata.num_classes if metadata.class_names is None else len(metadata.class_names)
+    if given not in (None, logits):
+        raise UserError(
+            f"{metadata.architecture} returns {logits} logits, but its metadata have {given} classes; "
+            "name each logit once"
+        )
+    return replace(metadata, num_classes=logits)
 
 
 def _as_it_is(plain: ir.Model) -> LeanGraph:

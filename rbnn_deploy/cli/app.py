@@ -4,8 +4,9 @@ import errno
 import os
 import sys
 import traceback
+import warnings
 from contextlib import suppress
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -57,7 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         # These two are accepted in front of and behind the command's name.
         set_quiet("--quiet" in arguments)
-        app(args=[a for a in arguments if a not in ("--debug", "--quiet")])
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.showwarning = _show_warning
+            app(args=[a for a in arguments if a not in ("--debug", "--quiet")])
     except UserError as error:
         _fail(str(error), debug)
     except SystemExit as stop:
@@ -71,6 +75,11 @@ def main(arguments: list[str] | None = None) -> None:
         _fail_internally(error, debug)
     except Exception as error:
         _fail_internally(error, debug)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Shows a warning as a sentence, without the line of code that Python adds."""
+    typer.echo(f"warning: {message}", err=True)
 
 
 def _fail_output(error: OSError, debug: bool) -> NoReturn:

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from rbnn_deploy.cli.output import note
 from rbnn_deploy.data import load_test_images, preprocessing_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32, batch_size, random_batch
 from rbnn_deploy.inspecting import read_metadata
+from rbnn_deploy.metadata import ModelMetadata
 
 BATCH = 50
 
@@ -68,12 +70,22 @@ def test_samples(model: Path, source: str, limit: int | None) -> Samples:
             f"{metadata.num_classes}, and it does not name them",
             err=True,
         )
+    note_normalisation(model, metadata)
     prepare = preprocessing_of(metadata)
     return Samples(
         len(images),
         labels,
         lambda: (x for x, _ in images.batches(batch_size(metadata.input_shape, BATCH), prepare)),
     )
+
+
+def note_normalisation(model: Path, metadata: ModelMetadata) -> None:
+    """Says that a model's images are not normalised, because its file says nothing of it."""
+    if metadata.mean is None and metadata.std is None:
+        note(
+            f"note: {model} has no mean and std, so images are scaled to [0, 1] and not normalised; export "
+            "it with its metadata if it was trained otherwise"
+        )
 
 
 def random_samples(model: Path, count: int, seed: int) -> Samples:

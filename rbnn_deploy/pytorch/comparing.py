@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from rbnn_deploy.comparing.traces import TORCH, Binarised, Float32, Replay, Trace
 from rbnn_deploy.errors import UserError
@@ -32,11 +33,7 @@ class TorchSubject:
         """See `Subject`."""
         with torch.no_grad():
             logits = self._module(torch.from_numpy(np.ascontiguousarray(x)))
-        if not isinstance(logits, torch.Tensor):
-            raise UserError(
-                f"the module returns {type(logits).__name__}; compare one that returns its logits"
-            )
-        result: Float32 = logits.numpy()
+        result: Float32 = only_tensor(logits).numpy()
         return result
 
     def trace(self, x: Float32) -> Trace:
@@ -78,6 +75,22 @@ class TorchSubject:
         finally:
             for handle in hooks:
                 handle.remove()
+
+
+def only_tensor(returned: Any) -> Tensor:
+    """Returns the one tensor in what a module returned, which may be a list or a dict around it.
+
+    Raises:
+        UserError: It holds another number of tensors.
+    """
+    leaves = tree_leaves(returned)
+    if len(leaves) != 1 or not isinstance(leaves[0], Tensor):
+        kinds = ", ".join(type(leaf).__name__ for leaf in leaves[:3]) + (", ..." if len(leaves) > 3 else "")
+        raise UserError(
+            f"the module returns {type(returned).__name__} of {kinds or 'nothing'}; "
+            "compare one that returns its logits"
+        )
+    return leaves[0]
 
 
 def _binarise(x: Tensor, rule: str) -> Binarised:

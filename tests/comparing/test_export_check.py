@@ -12,6 +12,8 @@ import rbnn_deploy
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.layers import begin_epoch
 
+METADATA = rbnn_deploy.ModelMetadata("network", (3, 8, 8), mean=(0, 0, 0), std=(1, 1, 1))
+
 
 class Network(nn.Module):
     def __init__(self) -> None:
@@ -48,13 +50,13 @@ def test_a_model_that_computes_something_else_is_not_written(kind, said, tmp_pat
     path = tmp_path / "model.onnx"
     path.write_bytes(b"an older model")
     with pytest.raises(UserError, match=said):
-        rbnn_deploy.export(kind(), path, input_shape=(3, 8, 8))
+        rbnn_deploy.export(kind(), path, metadata=METADATA)
     assert path.read_bytes() == b"an older model"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_check_can_be_switched_off(tmp_path: Path) -> None:
-    result = rbnn_deploy.export(Counting(), tmp_path / "model.onnx", input_shape=(3, 8, 8), check=False)
+    result = rbnn_deploy.export(Counting(), tmp_path / "model.onnx", metadata=METADATA, check=False)
     assert result.path.stat().st_size == result.size
 
 
@@ -62,6 +64,6 @@ def test_the_file_is_the_same_with_and_without_a_check(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         for name, check in (("a", True), ("b", False)):
-            result = rbnn_deploy.export(Network(), tmp_path / name, input_shape=(3, 8, 8), check=check)
+            result = rbnn_deploy.export(Network(), tmp_path / name, metadata=METADATA, check=check)
             assert result.path == tmp_path / name
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
