@@ -43,17 +43,30 @@ def require(extra: str, *modules: str) -> None:
         raise UserError(f"not installed: {', '.join(missing)}; run: pip install 'rbnn-deploy[{extra}]'")
 
 
-def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
-    """Loads a checkpoint of the reference implementation or of `rbnn-deploy train`.
+def load_checkpoint(
+    path: str | Path,
+    arch: str | None = None,
+    *,
+    module: nn.Module | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+) -> LoadedNetwork:
+    """Loads a checkpoint of a known network, as the reference or `train` wrote it, or of your own.
 
     Args:
         path: The file.
         arch: Name of the architecture; None reads it off the state dict.
+        module: A network of your own, whose tensors the file holds; it is copied.
+        input_shape: (C, H, W) of its input; None takes the checkpoint's, if it has it.
 
     Raises:
-        UserError: See `rbnn_deploy.pytorch.checkpoints.checkpoint.load_checkpoint`.
+        UserError: See `rbnn_deploy.pytorch.checkpoints.checkpoint.load_checkpoint` and, with a module,
+            `rbnn_deploy.pytorch.checkpoints.own_network.load_own_checkpoint`.
     """
     require("export", "torch")
+    if module is not None:
+        from rbnn_deploy.pytorch.checkpoints import own_network  # noqa: PLC0415 - imports torch
+
+        return own_network.load_own_checkpoint(path, module, input_shape)
     from rbnn_deploy.pytorch.checkpoints import checkpoint  # noqa: PLC0415 - imports torch
 
     return checkpoint.load_checkpoint(Path(path), arch)
@@ -144,12 +157,14 @@ def export(
         if metadata is None:
             if input_shape is None:
                 raise UserError("a module does not tell its input's shape; pass input_shape=(C, H, W)")
-            warnings.warn(
-                f"{type(module).__name__} is exported without mean and std, so images will be scaled to "
-                "[0, 1] and not normalised; pass metadata=rbnn_deploy.ModelMetadata(...) as it was trained",
-                stacklevel=2,
-            )
             metadata = ModelMetadata(architecture=type(module).__name__, input_shape=input_shape)
+    if metadata.mean is None and metadata.std is None:
+        warnings.warn(
+            f"{metadata.architecture} is exported without mean and std, so images will be scaled to [0, 1] "
+            "and not normalised; pass metadata=rbnn_deploy.ModelMetadata(...), or --mean and --std, as it "
+            "was trained",
+            stacklevel=2,
+        )
     batches = None
     if calibration is not None:
         images = _calibration_images(calibration)

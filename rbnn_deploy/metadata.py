@@ -92,6 +92,11 @@ class ModelMetadata:
         return metadata
 
 
+def is_input_shape(value: Any) -> bool:
+    """Tells whether a value is (C, H, W), each size in the range that it must be in."""
+    return _is_tuple(value, 3) and all(_is_size(size) for size in value)
+
+
 def _sequence(values: Any) -> Any:
     """Returns a list or an array as a tuple, and anything else as it is."""
     values = values.tolist() if hasattr(values, "tolist") else values
@@ -109,7 +114,7 @@ def _is_real(value: Any) -> bool:
 
 def _problem(m: ModelMetadata) -> str:
     """Says in a clause which value is not of the type or in the range that it must be; empty if none."""
-    if not (_is_tuple(m.input_shape, 3) and all(_is_size(size) for size in m.input_shape)):
+    if not is_input_shape(m.input_shape):
         return f"input_shape must be three integers (C, H, W) from 1 to {LARGEST_SIZE}"
     channels = m.input_shape[0]
     count = "" if m.num_classes is None else f"{m.num_classes} "

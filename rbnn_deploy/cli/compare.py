@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.network import load_network
+from rbnn_deploy.cli.network import ModuleOption, load_network
 from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, progress_bar
 from rbnn_deploy.errors import UserError
 
@@ -34,6 +34,7 @@ def compare(
         bool, typer.Option("--layers", help="Also compare the binary layers one by one, bit for bit.")
     ] = False,
     arch: Annotated[str | None, typer.Option(help="Architecture; read off the checkpoint if absent.")] = None,
+    module: ModuleOption = None,
     min_agreement: Annotated[
         float | None,
         typer.Option(
@@ -69,14 +70,15 @@ def compare(
     if json is not None:
         check_writable(json, model, *([] if checkpoint is None else [checkpoint]))
     names = tuple(name.strip() for name in runtimes.split(",") if name.strip())
-    module = None
+    torch_module = None
     if "torch" in names:
         if checkpoint is None:
             names = tuple(name for name in names if name != "torch")
         else:
-            network = load_network(checkpoint, arch)
+            shape = None if module is None else _input_shape(model)
+            network = load_network(checkpoint, arch, module, shape)
             api.check_same_checkpoint(model, network)
-            module = network.module
+            torch_module = network.module
     if len(names) < 2:
         raise UserError("comparing takes two: name more --runtimes, or a --checkpoint for torch")
     source = (
@@ -87,7 +89,7 @@ def compare(
     with progress_bar(source.count, "comparing") as advance:
         report = compare_runtimes(
             model,
-            module,
+            torch_module,
             source.batches(advance),
             labels=source.labels,
             runtimes=names,
@@ -99,3 +101,11 @@ def compare(
     give_result(report.to_text(), report.to_json(), json)
     if not report.ok:
         raise typer.Exit(EXIT_DIFFERENCE)
+
+
+def _input_shape(model: Path) -> str | None:
+    """Returns the shape of a model's input, as `load_network` takes it; None where the file does not tell."""
+    from rbnn_deploy.inspecting import read_metadata
+
+    metadata = read_metadata(model)
+    return None if metadata is None else ",".join(map(str, metadata.input_shape))

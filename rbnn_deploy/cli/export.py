@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.network import load_network
+from rbnn_deploy.cli.network import (
+    InputShapeOption,
+    MeanOption,
+    ModuleOption,
+    StdOption,
+    load_network,
+    parse_numbers,
+)
 from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, note
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.json_schema import with_schema
@@ -20,6 +27,14 @@ def export(
     arch: Annotated[
         str | None,
         typer.Option(help="Architecture, e.g. cifar10/resnet20_1w1a; read off the file if absent."),
+    ] = None,
+    module: ModuleOption = None,
+    input_shape: InputShapeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Text file with the names of the classes, one per line, in logit order."),
     ] = None,
     simplify: Annotated[
         bool,
@@ -44,16 +59,27 @@ def export(
 ) -> None:
     """Fold a checkpoint into one-bit weights and write one .onnx file."""
     from rbnn_deploy import api
+    from rbnn_deploy.classifying import read_class_names
     from rbnn_deploy.exporters.onnx.passes.result import render_notes
     from rbnn_deploy.inspecting import format_bytes
+    from rbnn_deploy.metadata import ModelMetadata
 
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UserError(f"{output} is the checkpoint itself; name another file for the model")
     if json is not None:
         check_writable(json, checkpoint, output)
+    network = load_network(checkpoint, arch, module, input_shape)
+    metadata = ModelMetadata(
+        network.architecture,
+        network.input_shape,
+        mean=parse_numbers(mean, "--mean"),
+        std=parse_numbers(std, "--std"),
+        class_names=None if labels is None else tuple(read_class_names(labels)),
+    )
     result = api.export(
-        load_network(checkpoint, arch),
+        network,
         output,
+        metadata=metadata,
         opset=opset,
         simplify=simplify,
         float_layers=float_layers,

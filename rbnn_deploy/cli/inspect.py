@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.network import load_network
+from rbnn_deploy.cli.network import InputShapeOption, ModuleOption, load_network
 from rbnn_deploy.cli.output import JsonFile, check_writable, give_result
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
@@ -16,6 +16,8 @@ def inspect(
     arch: Annotated[
         str | None, typer.Option(help="Architecture of a checkpoint; read off the file if absent.")
     ] = None,
+    module: ModuleOption = None,
+    input_shape: InputShapeOption = None,
     json: JsonFile = None,
 ) -> None:
     """Show each layer: binary or float, shapes, bytes, MACs."""
@@ -26,7 +28,7 @@ def inspect(
     if not _is_checkpoint(file):
         summary = inspect_onnx(file)
     else:
-        network = load_network(file, arch)
+        network = load_network(file, arch, module, input_shape)
         from rbnn_deploy.pytorch.inspecting import inspect_network
 
         summary = inspect_network(network, file)

@@ -52,9 +52,9 @@ def run(
     if json is not None:
         check_writable(json, model, *map(Path, images), *([] if labels is None else [labels]))
     from rbnn_deploy import api
-    from rbnn_deploy.cli.samples import note_normalisation
     from rbnn_deploy.classifying import class_names, prepared, read_class_names, top_classes
     from rbnn_deploy.classifying.classes import check_scores
+    from rbnn_deploy.cli.samples import note_normalisation
     from rbnn_deploy.data.sources import image_sources
 
     given = None if labels is None else read_class_names(labels)

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from rbnn_deploy.comparing.traces import TORCH, Binarised, Float32, Replay, Trace
-from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.folding.user_code import copied
 from rbnn_deploy.pytorch.layers import binary_layers
 from rbnn_deploy.pytorch.layers.signs import sample_mean
+from rbnn_deploy.pytorch.outputs import only_tensor
 
 
 class TorchSubject:
@@ -75,22 +74,6 @@ class TorchSubject:
         finally:
             for handle in hooks:
                 handle.remove()
-
-
-def only_tensor(returned: Any) -> Tensor:
-    """Returns the one tensor in what a module returned, which may be a list or a dict around it.
-
-    Raises:
-        UserError: It holds another number of tensors.
-    """
-    leaves = tree_leaves(returned)
-    if len(leaves) != 1 or not isinstance(leaves[0], Tensor):
-        kinds = ", ".join(type(leaf).__name__ for leaf in leaves[:3]) + (", ..." if len(leaves) > 3 else "")
-        raise UserError(
-            f"the module returns {type(returned).__name__} of {kinds or 'nothing'}; "
-            "compare one that returns its logits"
-        )
-    return leaves[0]
 
 
 def _binarise(x: Tensor, rule: str) -> Binarised:

@@ -69,7 +69,7 @@ def inspect_network(network: LoadedNetwork, path: Path) -> NetworkSummary:
     zeros = sum(entry.zeros for entry in folded)
     facts = {
         "input": "N x " + " x ".join(map(str, network.input_shape)),
-        "classes": str(network.num_classes),
+        **({} if network.num_classes is None else {"classes": str(network.num_classes)}),
         "checkpoint SHA-256": network.sha256,
         "weights that are exactly zero": str(zeros),
     }

@@ -116,5 +116,5 @@ def test_a_network_that_wraps_its_logits_is_exported_and_compared(wrap: Callable
 
 @pytest.mark.parametrize("wrap", [lambda y: [y, y], lambda y: {"logits": y, "loss": 0.0}, lambda y: None])
 def test_torch_has_one_tensor_to_compare(wrap: Callable) -> None:
-    with pytest.raises(UserError, match=r"the module returns .*; compare one that returns its logits"):
+    with pytest.raises(UserError, match=r"the module returns .*; let it return its logits alone"):
         TorchSubject(Wrapped(wrap)).run(torch.randn(2, *SHAPE).numpy())

@@ -53,8 +53,8 @@ class LoadedNetwork(InputImage):
 
     Attributes:
         module: The network in evaluation mode.
-        architecture: Its full name in `rbnn_deploy.pytorch.networks`.
-        num_classes: Number of logits.
+        architecture: Its full name in `rbnn_deploy.pytorch.networks`, or the class of a user's own.
+        num_classes: Number of logits; None where a user's own network has no row of them per sample.
         class_names: Names in logit order, if known.
         sha256: Digest of the file.
         epoch: Epochs trained, if known.
@@ -64,7 +64,7 @@ class LoadedNetwork(InputImage):
 
     module: nn.Module
     architecture: str
-    num_classes: int
+    num_classes: int | None
     class_names: tuple[str, ...] | None
     sha256: str
     epoch: int | None
@@ -87,52 +87,71 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
     file = read_checkpoint_file(path)
     try:
         state = find_state(file.content)
-        _check_kinds(state.tensors)
+        check_kinds(state.tensors)
         hint = text(state.entries, "architecture", "model", "arch")
         state, (architecture, classes) = fit_state(state, lambda shapes: identify(shapes, arch, hint))
         check_total(state.tensors, len(file.data))
         with torch.device("meta"):
             module = architecture.builder(classes)
-        tensors = _load(module, state, file)
+        tensors = read_state(module, state, file)
+        module.to_empty(device="cpu").load_state_dict(tensors)
         family = architecture.family
-        entries = {**state.entries, **file.read(_tensors(state.entries, "mean", "std"))}
+        entries = read_entries(state, file)
         widened = describe_widened([value.dtype for value in tensors.values()])
         return LoadedNetwork(
             module=module.eval(),
             architecture=architecture.name,
             num_classes=classes,
             input_shape=family.input_shape,
-            mean=numbers(entries, "mean", family.mean),
-            std=numbers(entries, "std", family.std),
+            mean=numbers(entries, "mean", len(family.mean)) or family.mean,
+            std=numbers(entries, "std", len(family.std)) or family.std,
             resize=family.resize,
             class_names=class_names(entries, classes),
             sha256=hashlib.sha256(file.data).hexdigest(),
             epoch=whole_number(entries, "epoch"),
             unused_keys=tuple(key for key in state.tensors if key not in tensors),
-            notes=(*state.notes, *_look_alikes(architecture), *widened, *_ignored(file)),
+            notes=(*state.notes, *_look_alikes(architecture), *widened, *describe_ignored(file)),
         )
     except UserError as error:
         raise UserError(f"cannot use checkpoint {path}: {error}") from None
 
 
-def _load(module: nn.Module, state: State, file: CheckpointFile) -> dict[str, Tensor]:
-    """Gives a module without values those of a state dict, and returns the tensors that it uses."""
-    shapes = {key: value.shape for key, value in module.state_dict().items()}
+def read_state(module: nn.Module, state: State, file: CheckpointFile) -> dict[str, Tensor]:
+    """Reads the tensors of a state dict that a network uses.
+
+    Args:
+        module: The network; it need not have values.
+        state: The state dict, with these names.
+        file: The file that it is in.
+
+    Raises:
+        UserError: One of them is not finite.
+    """
+    named = module.state_dict()
+    shapes = {key: value.shape for key, value in named.items() if isinstance(value, Tensor)}
     used = {key: value for key, value in state.tensors.items() if key in shapes}
     tensors = {**_tensors_here(used), **file.read(used)}
     tensors = {key: value.reshape(shapes[key]) for key, value in tensors.items()}
     _check_values(tensors)
-    module.to_empty(device="cpu")
-    module.load_state_dict(tensors)
     return tensors
 
 
-def _check_kinds(tensors: Mapping[str, AnyTensor]) -> None:
+def check_kinds(tensors: Mapping[str, AnyTensor]) -> None:
+    """Refuses tensors that a network cannot use.
+
+    Raises:
+        UserError: One of them is no plain tensor of real numbers.
+    """
     for key, value in tensors.items():
         if (kind := _unusual_kind(value)) is not None:
             raise UserError(
                 f"{printable(key)} is no plain tensor of real numbers (it is {kind}); save it as float32"
             )
+
+
+def read_entries(state: State, file: CheckpointFile) -> dict[Any, Any]:
+    """Returns what was saved around a state dict; mean and std also where they are tensors."""
+    return {**state.entries, **file.read(_tensors(state.entries, "mean", "std"))}
 
 
 def _tensors_here(tensors: Mapping[str, AnyTensor]) -> dict[str, Tensor]:
@@ -164,7 +183,8 @@ def _look_alikes(architecture: Architecture) -> tuple[str, ...]:
     return (f"it was taken as {architecture.name}, though {architecture.look_alikes}",)
 
 
-def _ignored(file: CheckpointFile) -> tuple[str, ...]:
+def describe_ignored(file: CheckpointFile) -> tuple[str, ...]:
+    """Says which objects in a file were not loaded."""
     if not file.ignored:
         return ()
     names = ", ".join(file.ignored[:_NAMED_CLASSES]) + (", ..." if len(file.ignored) > _NAMED_CLASSES else "")
@@ -181,6 +201,7 @@ def save_checkpoint(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     class_names: Sequence[str] | None = None,
+    input_shape: Sequence[int] | None = None,
     **extra: Any,
 ) -> None:
     """Writes a checkpoint that this module, and the reference implementation, can read.
@@ -195,6 +216,7 @@ def save_checkpoint(
         mean: Of the images that it was trained on, per channel; None where that is unknown.
         std: Likewise.
         class_names: Names in logit order; likewise.
+        input_shape: (C, H, W); likewise.
         **extra: More entries, of types that `weights_only` loads: numbers, strings, tensors, lists, dicts.
 
     Raises:
@@ -202,7 +224,7 @@ def save_checkpoint(
     """
     state = _on_cpu(module)
     content: dict[str, Any] = {
-        **_entries(architecture, epoch, best_accuracy, mean, std, class_names),
+        **_entries(architecture, epoch, best_accuracy, mean, std, class_names, input_shape),
         "state_dict": state,
         # The same tensors once more; torch.save writes them once.
         "parameters": [state[strip_compiled(name)] for name, _ in unwrapped(module).named_parameters()],
@@ -221,6 +243,7 @@ def save_safetensors(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     class_names: Sequence[str] | None = None,
+    input_shape: Sequence[int] | None = None,
     **extra: Any,
 ) -> None:
     """Writes the state dict as a .safetensors file, and the other entries of a checkpoint as its metadata.
@@ -234,12 +257,13 @@ def save_safetensors(
         mean: Per channel.
         std: Likewise.
         class_names: In logit order.
+        input_shape: (C, H, W).
         **extra: More entries, of types that JSON can hold.
 
     Raises:
         UserError: The file cannot be written.
     """
-    entries = extra | _entries(architecture, epoch, best_accuracy, mean, std, class_names)
+    entries = extra | _entries(architecture, epoch, best_accuracy, mean, std, class_names, input_shape)
     safetensors_file.save(path, _on_cpu(module), entries)
 
 
@@ -269,9 +293,10 @@ def _entries(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
     class_names: Sequence[str] | None,
+    input_shape: Sequence[int] | None,
 ) -> dict[str, Any]:
     """Returns the entries of a checkpoint beside its tensors, as far as they are known."""
-    lists = {"mean": mean, "std": std, "class_names": class_names}
+    lists = {"mean": mean, "std": std, "class_names": class_names, "input_shape": input_shape}
     return {
         "epoch": epoch,
         "model": architecture.rpartition("/")[2],

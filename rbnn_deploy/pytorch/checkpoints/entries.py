@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.metadata import LARGEST, SMALLEST
+from rbnn_deploy.metadata import LARGEST, SMALLEST, is_input_shape
 from rbnn_deploy.pytorch.checkpoints.numpy_objects import NumpyArray
 
 
@@ -21,33 +21,47 @@ def whole_number(entries: Mapping[Any, Any], key: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def numbers(entries: Mapping[Any, Any], key: str, default: tuple[float, ...]) -> tuple[float, ...]:
-    """Returns an entry that has one number per channel.
+def numbers(entries: Mapping[Any, Any], key: str, channels: int) -> tuple[float, ...] | None:
+    """Returns an entry that has one number per channel; None where it is missing.
 
     Args:
         entries: All.
         key: "mean" or "std".
-        default: What the network's images have, where the entry is missing.
+        channels: Of the network's images.
 
     Raises:
         UserError: It is of another length, its values are no finite numbers, or a deviation is not above 0.
     """
     value = entries.get(key)
     if value is None:
-        return default
+        return None
     if isinstance(value, NumpyArray):
         value = None if value.value is None else value.value.tolist()
     elif isinstance(value, Tensor):
         value = value.tolist()
     values = list(value) if isinstance(value, list | tuple) else []
-    if len(values) != len(default) or not all(_is_number(v) for v in values):
-        raise UserError(f"its entry {key!r} must be {len(default)} numbers, one per channel; train it again")
+    if len(values) != channels or not all(_is_number(v) for v in values):
+        raise UserError(f"its entry {key!r} must be {channels} numbers, one per channel; train it again")
     if key == "std" and min(values) < SMALLEST:
         raise UserError("its entry 'std' must be above 0, because images are divided by it; train it again")
     return tuple(float(v) for v in values)
 
 
-def class_names(entries: Mapping[Any, Any], classes: int) -> tuple[str, ...] | None:
+def input_shape_of(entries: Mapping[Any, Any]) -> tuple[int, int, int] | None:
+    """Returns the entry `input_shape`, (C, H, W); None where it is missing.
+
+    Raises:
+        UserError: It is no such shape.
+    """
+    value = entries.get("input_shape")
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not is_input_shape(tuple(value)):
+        raise UserError("its entry 'input_shape' must be three sizes, (C, H, W); give the shape yourself")
+    return (value[0], value[1], value[2])
+
+
+def class_names(entries: Mapping[Any, Any], classes: int | None) -> tuple[str, ...] | None:
     """Returns the names of the classes, if the checkpoint has them.
 
     Raises:
@@ -58,10 +72,12 @@ def class_names(entries: Mapping[Any, Any], classes: int) -> tuple[str, ...] | N
         return None
     if (
         not isinstance(names, list | tuple)
-        or len(names) != classes
+        or classes not in (None, len(names))
         or not all(isinstance(name, str) for name in names)
     ):
-        raise UserError(f"its entry 'class_names' must be {classes} strings, one per class; train it again")
+        raise UserError(
+            f"its entry 'class_names' must be {classes or 'all'} strings, one per class; train it again"
+        )
     return tuple(names)
 
 

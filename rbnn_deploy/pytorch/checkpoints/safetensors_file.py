@@ -16,7 +16,7 @@ from rbnn_deploy.files import atomic_write_bytes
 METADATA = "__metadata__"
 _LENGTH = 8  # bytes of the header's length, little-endian
 _STRINGS = ("architecture", "model")
-_JSON = ("epoch", "best_prec1", "best_prec5", "mean", "std", "class_names")
+_JSON = ("epoch", "best_prec1", "best_prec5", "mean", "std", "class_names", "input_shape")
 
 
 def save(path: Path, state: Mapping[str, Tensor], entries: Mapping[str, Any]) -> None:

@@ -49,6 +49,19 @@ _PROFILED = ("total_ops", "total_params")  # which thop adds to every module
 _TENSORS = (Tensor, StoredTensor, UnreadTensor)
 
 
+class MisfitError(UserError):
+    """The tensors are not a network's.
+
+    Args:
+        message: The sentence.
+        problems: How many names and shapes differ; the error with the fewest is the one that is shown.
+    """
+
+    def __init__(self, message: str, problems: int) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
 @dataclass(frozen=True)
 class State:
     """A state dict.
@@ -168,8 +181,9 @@ def _mended(state: State) -> State:
 def fit_state(state: State, fit: Callable[[Shapes], T]) -> tuple[State, T]:
     """Finds the names under which a state dict's tensors are those of a network.
 
-    1. The names as they are, without the prefixes that all of them share and that are known to wrap networks.
-    2. Else the tensors under one prefix, where a wrapper keeps others (a loss, an average) beside them.
+    1. The names as they are.
+    2. Else without the prefixes that all of them share and that are known to wrap networks.
+    3. Else the tensors under one prefix, where a wrapper keeps others (a loss, an average) beside them.
 
     Args:
         state: The state dict.
@@ -182,13 +196,16 @@ def fit_state(state: State, fit: Callable[[Shapes], T]) -> tuple[State, T]:
         UserError: The tensors fit under no prefix; or under several, none of which is an average's. Or `fit`
             raised it.
     """
-    state = _without_shared_prefixes(state)
-    try:
-        return state, fit(state.shapes)
-    except UserError as error:
-        fitting = list(_parts_that_fit(state, fit))
-        if not fitting:
-            raise error from None
+    errors: list[UserError] = []
+    for candidate in _unprefixed(state):
+        try:
+            return candidate, fit(candidate.shapes)
+        except UserError as error:
+            errors.insert(0, error)
+            state = candidate
+    fitting = list(_parts_that_fit(state, fit))
+    if not fitting:
+        raise min(errors, key=lambda error: getattr(error, "problems", 0)) from None
     chosen = [part for part in fitting if "ema" not in part[0].lower()] or fitting
     if len(chosen) > 1:
         names = ", ".join(printable(prefix) for prefix, _, _ in chosen)
@@ -204,22 +221,24 @@ def _parts_that_fit(state: State, fit: Callable[[Shapes], T]) -> Iterator[tuple[
         tensors = {key.removeprefix(prefix): v for key, v in state.tensors.items() if key.startswith(prefix)}
         others = len(state.tensors) - count
         note = f"the {count} tensors under {printable(prefix)!r} were taken, and {others} others left out"
-        part = _without_shared_prefixes(state.noting(tensors, note))
-        try:
-            yield prefix, part, fit(part.shapes)
-        except UserError:
-            continue
+        whole = state.noting(tensors, note)
+        for part in _unprefixed(whole):
+            try:
+                yield prefix, part, fit(part.shapes)
+                break
+            except UserError:
+                continue
 
 
-def _without_shared_prefixes(state: State) -> State:
+def _unprefixed(state: State) -> Iterator[State]:
+    """Yields a state dict as it is, and then with one prefix less each time; a network's own may have one."""
+    yield state
     removed = ""
     tensors = state.tensors
     while prefix := next((p for p in _PREFIXES if tensors and all(k.startswith(p) for k in tensors)), None):
         removed += prefix
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
-    if not removed:
-        return state
-    return state.noting(tensors, f"the prefix {removed!r} was taken off its names")
+        yield state.noting(tensors, f"the prefix {removed!r} was taken off its names")
 
 
 def _without_compiled(tensors: Mapping[str, AnyTensor]) -> dict[str, AnyTensor]:

@@ -57,7 +57,7 @@ def identify(shapes: Shapes, name: str | None = None, hint: str | None = None) -
         if not (named or hinted) and len(problems[closest.name]) > len(shapes) // 2:
             raise UserError(
                 f"its {len(shapes)} tensors are of none of the known networks ({', '.join(known)}); "
-                "convert it, or export your own module from Python with rbnn_deploy.export"
+                "for your own network add --module package.module:name, or use rbnn_deploy.export in Python"
             )
         raise UserError(_mismatch(closest, problems[closest.name]))
     if len({entry.builder for entry in fitting}) > 1:

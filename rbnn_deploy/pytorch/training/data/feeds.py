@@ -31,6 +31,7 @@ class Feed(Protocol):
         class_names: In label order, if known.
         mean: Of the images, per channel, if known.
         std: Likewise.
+        input_shape: (C, H, W) of an input, if known.
         generators: Its sources of random numbers, beside PyTorch's global generators.
     """
 
@@ -38,6 +39,7 @@ class Feed(Protocol):
     class_names: tuple[str, ...] | None
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
+    input_shape: tuple[int, int, int] | None
     generators: tuple[torch.Generator, ...]
 
     def digest(self) -> str:
@@ -100,6 +102,7 @@ class _Images:
         self.class_names: tuple[str, ...] | None = data.class_names
         self.mean: tuple[float, ...] | None = data.mean
         self.std: tuple[float, ...] | None = data.std
+        self.input_shape: tuple[int, int, int] | None = data.input_shape
         self.generators: tuple[torch.Generator, ...] = ()
         self._recipe, self._processes, self._device = recipe, processes, device
         self._layout = layout

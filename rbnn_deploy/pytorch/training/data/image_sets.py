@@ -13,7 +13,7 @@ from rbnn_deploy.data import LabelledImages, load_test_images, load_train_images
 from rbnn_deploy.data.preprocessing import fit
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import InputImage
-from rbnn_deploy.pytorch.networks import Family, get_architecture
+from rbnn_deploy.pytorch.networks import get_architecture
 
 MEMORY_SHARE = 0.5
 # Where a container finds its own limit: control groups of version 2 and 1.
@@ -45,6 +45,12 @@ class TrainingData:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        _, height, width, channels = self.train_pixels.shape
+        return channels, height, width
 
     def to(self, device: torch.device) -> "TrainingData":
         """Returns the data on a device."""
@@ -106,7 +112,7 @@ class StreamedData(InputImage):
 
 def load_training_data(
     source: str | Path,
-    architecture: str,
+    architecture: str | InputImage,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     device: torch.device | None = None,
@@ -119,7 +125,8 @@ def load_training_data(
 
     Args:
         source: See `rbnn_deploy.data.load_test_images`.
-        architecture: Full name of the network.
+        architecture: Full name of the network, or the images that a network of your own takes, with mean and
+            std.
         limit: Training and test images at most; None for all.
         progress: Called with the number of images decoded and the number in all.
         device: Where the images will be held; None for the machine's memory.
@@ -127,7 +134,9 @@ def load_training_data(
     Raises:
         UserError: The data set cannot be loaded, or is not for training: one class, or one without images.
     """
-    family = get_architecture(architecture).family
+    family = get_architecture(architecture).family if isinstance(architecture, str) else architecture
+    if family.mean is None or family.std is None:
+        raise UserError("the images of a training have a mean and a std; give both, one number per channel")
     train, test = load_train_images(source), load_test_images(source)
     _check_classes(source, train)
     train, test = train.subset(limit), test.subset(limit)
@@ -163,7 +172,7 @@ def _check_classes(source: str | Path, train: LabelledImages) -> None:
             )
 
 
-def _fits(images: int, family: Family, device: torch.device | None) -> bool:
+def _fits(images: int, family: InputImage, device: torch.device | None) -> bool:
     channels, height, width = family.input_shape
     size = images * channels * height * width
     # Every process of this machine that torchrun starts holds the images.

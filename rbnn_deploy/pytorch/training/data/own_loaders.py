@@ -36,6 +36,7 @@ class LoaderFeed:
         self.class_names: tuple[str, ...] | None = None
         self.mean: tuple[float, ...] | None = None
         self.std: tuple[float, ...] | None = None
+        self.input_shape: tuple[int, int, int] | None = None
         self._train, self._test = train, test
         self._processes, self._device, self._layout = processes, device, layout
         self.steps, self._tests = _length(train, "training"), _length(test, "test")

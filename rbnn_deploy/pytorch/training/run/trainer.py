@@ -194,6 +194,7 @@ class _Recorder:
             "mean": self._source.mean,
             "std": self._source.std,
             "class_names": self._source.class_names,
+            "input_shape": self._source.input_shape,
         }
         for file in (LAST, BEST) if is_best else (LAST,):
             path = self._folder.path / file
