@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rbnn_deploy.version import __version__
 
 if TYPE_CHECKING:
-    from rbnn_deploy.api import export, load_checkpoint, load_model
-    from rbnn_deploy.comparing.compare import compare
+    from rbnn_deploy.api import compare, export, inspect, load_checkpoint, load_model
+    from rbnn_deploy.benchmarking.bench import bench
+    from rbnn_deploy.classifying.evaluate import evaluate
     from rbnn_deploy.metadata import ModelMetadata
     from rbnn_deploy.pytorch.folding import fold
     from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d, begin_epoch
@@ -23,10 +24,13 @@ __all__ = [
     "RotatedBinaryConv2d",
     "__version__",
     "begin_epoch",
+    "bench",
     "compare",
+    "evaluate",
     "export",
     "fold",
     "get_library_path",
+    "inspect",
     "load_checkpoint",
     "load_model",
     "train",
@@ -36,10 +40,13 @@ _HOMES = {
     "ModelMetadata": "rbnn_deploy.metadata",
     "RotatedBinaryConv2d": "rbnn_deploy.pytorch.layers",
     "begin_epoch": "rbnn_deploy.pytorch.layers",
-    "compare": "rbnn_deploy.comparing",
+    "bench": "rbnn_deploy.benchmarking",
+    "compare": "rbnn_deploy.api",
+    "evaluate": "rbnn_deploy.classifying",
     "export": "rbnn_deploy.api",
     "fold": "rbnn_deploy.pytorch.folding",
     "get_library_path": "rbnn_deploy.runtimes.library",
+    "inspect": "rbnn_deploy.api",
     "load_checkpoint": "rbnn_deploy.api",
     "load_model": "rbnn_deploy.api",
     "train": "rbnn_deploy.pytorch.training",

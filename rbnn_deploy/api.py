@@ -14,17 +14,24 @@ from typing import TYPE_CHECKING
 from rbnn_deploy.data import LabelledImages, load_test_images, load_train_images, preprocessing_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
-from rbnn_deploy.input_image import batch_size
-from rbnn_deploy.inspecting import read_metadata
+from rbnn_deploy.input_image import Float32, batch_size
+from rbnn_deploy.inspecting import NetworkSummary, inspect_onnx, read_metadata
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
 
 FLOAT_LAYERS = ("float32", "int8")
 # Ranges settle with few images; more only take longer.
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 128, 16
+COMPARED_IMAGES = 50  # that are decoded at once, at most
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
     from torch import nn
 
+    from rbnn_deploy.comparing import ComparisonReport, Gates
     from rbnn_deploy.exporters.onnx import ExportResult
     from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork
     from rbnn_deploy.runtimes import Runtime
@@ -211,3 +218,104 @@ def load_model(path: str | Path, runtime: str = "ort", threads: int | None = Non
     from rbnn_deploy import runtimes  # noqa: PLC0415 - loads onnxruntime
 
     return runtimes.load_model(path, runtime=runtime, threads=threads)
+
+
+def is_checkpoint_file(file: str | Path) -> bool:
+    """Tells a checkpoint from an ONNX model by its first bytes, not by its name.
+
+    Raises:
+        UserError: The file cannot be read, or is empty.
+    """
+    file = Path(file)
+    if not file.is_file():
+        kind = "is a folder" if file.is_dir() else "is no file" if file.exists() else "does not exist"
+        raise UserError(f"{file} {kind}; name a checkpoint or an .onnx file")
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(START_LENGTH)
+        size = file.stat().st_size
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}; check its permissions") from None
+    if not start:
+        raise UserError(f"{file} is empty; train, export or copy it again")
+    return is_checkpoint(start, size)
+
+
+def inspect(path: str | Path, arch: str | None = None) -> NetworkSummary:
+    """Summarises a checkpoint or a deployed model, layer by layer.
+
+    Args:
+        path: The file; its content says which of the two it is.
+        arch: Architecture of a checkpoint; None reads it off the state dict.
+
+    Raises:
+        UserError: See `load_checkpoint` and `rbnn_deploy.inspecting.inspect_onnx`.
+    """
+    if not is_checkpoint_file(path):
+        return inspect_onnx(path)
+    network = load_checkpoint(path, arch)
+    from rbnn_deploy.pytorch.inspecting import inspect_network  # noqa: PLC0415 - imports torch
+
+    return inspect_network(network, Path(path))
+
+
+def compare(
+    model: str | Path,
+    module: nn.Module | LoadedNetwork | str | Path | None,
+    samples: Float32 | Iterable[Float32] | str | Path,
+    labels: Sequence[int] | npt.NDArray[np.integer] | None = None,
+    runtimes: Sequence[str] = ("torch", "ort", "ort-portable", "numpy"),
+    layers: bool = False,
+    *,
+    limit: int | None = None,
+    threads: int | None = None,
+    gates: Gates | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ComparisonReport:
+    """Compares a deployed model in several runtimes, and with PyTorch; see `rbnn_deploy.comparing.compare`.
+
+    Args:
+        model: The .onnx file.
+        module: The torch module that it was exported from, or its checkpoint; None leaves torch out.
+        samples: float32 [N, C, H, W], or an iterator of such arrays; or a data set (see
+            `rbnn_deploy.data.load_test_images`), whose images are prepared as the model's metadata say.
+        labels: The N classes, for accuracies; a data set brings its own.
+        runtimes: The runtimes to compare.
+        layers: Also compares the binary layers one by one, bit for bit.
+        limit: How many images of a data set, spread over its classes; None for all.
+        threads: Of ONNX Runtime; None leaves the choice to it.
+        gates: Bounds on agreement and accuracy; None for the defaults.
+        progress: Called with the number of samples done after each batch.
+
+    Raises:
+        UserError: See `rbnn_deploy.comparing.compare`, `load_checkpoint` and `load_test_images`; or the model
+            was exported from another checkpoint, or does not say how images become its input.
+    """
+    from rbnn_deploy.comparing import compare as compare_runtimes  # noqa: PLC0415 - loads onnxruntime
+
+    if module is not None:
+        from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork  # noqa: PLC0415 - imports torch
+
+        if isinstance(module, str | Path):
+            module = load_checkpoint(module)
+        if isinstance(module, LoadedNetwork):
+            check_same_checkpoint(model, module)
+            module = module.module
+    if isinstance(samples, str | Path):
+        from rbnn_deploy.classifying import images_for  # noqa: PLC0415 - loads onnxruntime
+
+        found = images_for(model, samples, limit)
+        labels, prepare = found.labels, preprocessing_of(found.metadata)
+        size = batch_size(found.metadata.input_shape, COMPARED_IMAGES)
+        samples = (x for x, _ in found.images.batches(size, prepare))
+    return compare_runtimes(
+        model,
+        module,
+        samples,
+        labels,
+        runtimes,
+        layers,
+        threads=threads,
+        gates=gates,
+        progress=progress,
+    )

@@ -32,6 +32,17 @@ class Runtime(ABC):
     input_dims: tuple[int | None, ...]
     output_name: str
 
+    def __repr__(self) -> str:
+        network = f"{self.metadata.architecture!r}, " if self.metadata is not None else ""
+        how = f", {self._how}" if self._how else ""
+        takes = describe_batch(self.input_dims)
+        return f"<{type(self).__name__} {self.name!r}: {network}{takes}{how}, from {str(self.path)!r}>"
+
+    @property
+    def _how(self) -> str:
+        """What computes the binary layers, in a few words; for `repr`."""
+        return ""
+
     @property
     def input_shape(self) -> tuple[int | None, ...]:
         """(C, H, W) of one image; None where the model leaves a dimension open."""

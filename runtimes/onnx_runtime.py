@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import producers
 from rbnn_deploy.operators.domain import DOMAIN
 from rbnn_deploy.runtimes.base import Runtime, check_inputs
-from rbnn_deploy.runtimes.library import get_library_path
+from rbnn_deploy.runtimes.library import get_library_path, library_info
 
 # ONNX Runtime's errors have no common base of their own.
 ERRORS = tuple(
@@ -107,6 +107,16 @@ class OrtRuntime(Runtime):
         check_inputs(self.path, [(i.name, i.type == "tensor(float)", i.shape) for i in inputs], len(outputs))
         self.input_name, self.output_name = inputs[0].name, outputs[0].name
         self.input_dims = tuple(n if isinstance(n, int) else None for n in inputs[0].shape)
+
+    @property
+    def _how(self) -> str:
+        threads = self._options["threads"]
+        by = "functions of the model"
+        if self._options["library"]:
+            by = "operator library"
+            with suppress(UserError):  # RBNN_KERNEL may have become one that is refused
+                by = f"kernel {library_info()['kernel']}"
+        return by + ("" if threads is None else f", {threads} thread{'s' if threads > 1 else ''}")
 
     def _run(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         with self._errors("run"):

@@ -18,6 +18,7 @@ PUBLIC = (
     "rbnn_deploy",
     "rbnn_deploy.benchmarking",
     "rbnn_deploy.bits",
+    "rbnn_deploy.classifying",
     "rbnn_deploy.comparing",
     "rbnn_deploy.data",
     "rbnn_deploy.errors",

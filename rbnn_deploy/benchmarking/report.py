@@ -8,6 +8,7 @@ from rbnn_deploy.benchmarking.host import Host
 from rbnn_deploy.benchmarking.layer_times import LayerTime, NodeTime
 from rbnn_deploy.inspecting import format_bytes
 from rbnn_deploy.json_schema import with_schema
+from rbnn_deploy.tables import Table, fragment
 from rbnn_deploy.text_layout import paragraph, table
 
 OURS = "ort"
@@ -103,6 +104,36 @@ class BenchReport:
         }
         return with_schema("bench", content)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns one row per candidate, for pandas.DataFrame and the like."""
+        setting = {
+            "model": self.model,
+            "processor": self.host.processor,
+            "kernel": self.host.kernel,
+            "threads": self.threads,
+            "batch": self.batch,
+        }
+        speedup = {result.name: self.speedup.get(result.name) for result in self.results}
+        return [{**setting, **asdict(r), "speedup": speedup[r.name]} for r in self.results]
+
+    def layer_rows(self) -> list[dict[str, Any]]:
+        """Returns one row per node, binary layers first, likewise."""
+        rows = [
+            *({"kind": "binary", **asdict(layer)} for layer in self.layers),
+            *({"kind": "other", **asdict(node)} for node in self.float_nodes),
+        ]
+        keys = dict.fromkeys(key for row in rows for key in row)
+        return [{key: row.get(key) for key in keys} for row in rows]
+
+    def to_text(self) -> str:
+        """Returns the report for people; see `render`."""
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        sentences = [*_host_lines(self.host), *(f"warning: {warning}" for warning in self.host.warnings)]
+        tables = [_candidates(self), _binary_layers(self), _other_nodes(self)]
+        return fragment(_title(self), tables, [_peak(self), *sentences])
+
 
 def _host_lines(host: Host) -> list[str]:
     states = []
@@ -151,8 +182,25 @@ def _share(value: float | None) -> str:
     return "?" if value is None else f"{value:.0%}"
 
 
-def render(report: BenchReport) -> str:
-    """Renders the report for a person."""
+def _title(report: BenchReport) -> str:
+    threads = f"{report.threads} thread{'s' if report.threads > 1 else ''}"
+    rounds = f"{report.results[0].runs} rounds"
+    return f"{report.model}: batch {report.batch}, {threads}, {rounds}; layers are means"
+
+
+def _peak(report: BenchReport) -> str:
+    return (
+        f"peak: {report.peak_gmacs:.0f} G MAC/s per thread, xor + popcount + add in registers, measured in "
+        "every round"
+    )
+
+
+def _candidates(report: BenchReport) -> Table:
+    header = ("", "p50 ms", "p90", "p99", "ours is", "images/s", "file", "memory MB")
+    return Table(header, _result_rows(report), text_columns=1)
+
+
+def _binary_layers(report: BenchReport) -> Table:
     ours = report.results[0]
     total = 1e3 * ours.mean_ms
     binary = sum(layer.mean_us for layer in report.layers)
@@ -176,6 +224,13 @@ def render(report: BenchReport) -> str:
         f"{macs / binary / 1e3:.0f}" if binary else "?",
         _share(report.peak_fraction),
     ]
+    header = ("binary layer", "M MACs", "us", "share", "G MAC/s", "of peak")
+    return Table(header, layers, text_columns=1, totals=[binary_total])
+
+
+def _other_nodes(report: BenchReport) -> Table:
+    total = 1e3 * report.results[0].mean_ms
+    binary = sum(layer.mean_us for layer in report.layers)
     rest = sorted(report.float_nodes, key=lambda node: -node.mean_us)
     nodes = [[n.name, n.operator, f"{n.mean_us:.1f}", f"{n.mean_us / total:.1%}"] for n in rest]
     rest_time = sum(node.mean_us for node in rest)
@@ -183,30 +238,22 @@ def render(report: BenchReport) -> str:
         [f"{len(nodes)} other nodes", "", f"{rest_time:.1f}", f"{rest_time / total:.1%}"],
         ["all nodes", "", f"{binary + rest_time:.1f}", f"{(binary + rest_time) / total:.1%}"],
     ]
+    return Table(("other node", "operator", "us", "share"), nodes, text_columns=2, totals=node_totals)
+
+
+def render(report: BenchReport) -> str:
+    """Renders the report for a person."""
     parts = [
-        f"{report.model}: batch {report.batch}, {report.threads} thread{'s' if report.threads > 1 else ''}, "
-        f"{ours.runs} rounds; layers are means",
+        _title(report),
         *_host_lines(report.host),
         "",
-        table(
-            ("", "p50 ms", "p90", "p99", "ours is", "images/s", "file", "memory MB"),
-            _result_rows(report),
-            text_columns=1,
-        ),
+        _candidates(report).to_text(),
         f"memory: added to a process by loading and running, on top of {report.imports_mb:.0f} MB before it",
         "",
-        table(
-            ("binary layer", "M MACs", "us", "share", "G MAC/s", "of peak"),
-            layers,
-            text_columns=1,
-            totals=[binary_total],
-        ),
-        paragraph(
-            f"peak: {report.peak_gmacs:.0f} G MAC/s per thread, xor + popcount + add in registers, measured "
-            "in every round"
-        ),
+        _binary_layers(report).to_text(),
+        paragraph(_peak(report)),
         "",
-        table(("other node", "operator", "us", "share"), nodes, text_columns=2, totals=node_totals),
+        _other_nodes(report).to_text(),
         *(paragraph(f"warning: {warning}", indent="  ") for warning in report.host.warnings),
     ]
     return "\n".join(parts)

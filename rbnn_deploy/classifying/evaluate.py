@@ -13,8 +13,8 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32
 from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.runtimes import Runtime
+from rbnn_deploy.tables import Table, fragment
 from rbnn_deploy.text import printable
-from rbnn_deploy.text_layout import table
 
 TOP = 5
 
@@ -73,20 +73,29 @@ class EvaluationReport:
 
     def to_text(self) -> str:
         """Returns the report for people."""
+        return f"{self._title()}\n\n{self._table().to_text()}\n{self._speed()}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns one row per class, for pandas.DataFrame and the like."""
+        return [{**asdict(entry), "accuracy": entry.correct / entry.images} for entry in self.classes]
+
+    def _repr_html_(self) -> str:
+        return fragment(self._title(), [self._table()], [self._speed()])
+
+    def _table(self) -> Table:
         rows = [
             (printable(entry.name), str(entry.images), f"{entry.correct / entry.images:.2%}")
             for entry in self.classes
         ]
         total = ("all", str(self.images), f"{self.accuracy:.2%}")
+        return Table(("class", "images", "correct"), rows, text_columns=1, totals=[total])
+
+    def _title(self) -> str:
         top5 = "" if self.top5 is None else f", top-5 {self.top5 / self.images:.2%}"
-        return "\n".join(
-            [
-                f"{self.model} in {self.runtime}: accuracy {self.accuracy:.2%}{top5}",
-                "",
-                table(("class", "images", "correct"), rows, text_columns=1, totals=[total]),
-                f"{self.images_per_second:,.0f} images/s in the model, without reading images",
-            ]
-        )
+        return f"{self.model} in {self.runtime}: accuracy {self.accuracy:.2%}{top5}"
+
+    def _speed(self) -> str:
+        return f"{self.images_per_second:,.0f} images/s in the model, without reading images"
 
 
 def evaluate(

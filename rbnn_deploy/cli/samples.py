@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from rbnn_deploy.classifying import images_for
 from rbnn_deploy.cli.output import note
-from rbnn_deploy.data import load_test_images, preprocessing_of
+from rbnn_deploy.data import preprocessing_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32, batch_size, random_batch
 from rbnn_deploy.inspecting import read_metadata
@@ -53,23 +54,10 @@ def test_samples(model: Path, source: str, limit: int | None) -> Samples:
     Raises:
         UserError: The model has no metadata, or the images cannot be loaded.
     """
-    metadata = read_metadata(model)
-    if metadata is None:
-        raise UserError(f"{model} does not say how images become its input; use --random")
-    images = load_test_images(source, limit, metadata.class_names)
-    if metadata.num_classes is not None and len(images.class_names) > metadata.num_classes:
-        raise UserError(
-            f"{source} has {len(images.class_names)} classes and the model {metadata.num_classes}; "
-            "use the data set that it was trained on"
-        )
-    labels: npt.NDArray[np.int64] | None = images.labels
-    if metadata.class_names is None and metadata.num_classes not in (None, len(images.class_names)):
-        labels = None
-        typer.echo(
-            f"warning: no accuracy, because {source} has {len(images.class_names)} classes, the model has "
-            f"{metadata.num_classes}, and it does not name them",
-            err=True,
-        )
+    found = images_for(model, source, limit)
+    metadata, images, labels = found.metadata, found.images, found.labels
+    if found.doubt is not None:
+        typer.echo(f"warning: no accuracy, because {found.doubt}", err=True)
     note_normalisation(model, metadata)
     prepare = preprocessing_of(metadata)
     return Samples(

@@ -7,7 +7,8 @@ from typing import Any
 from rbnn_deploy.comparing.explaining import Explanation
 from rbnn_deploy.comparing.gates import Gates
 from rbnn_deploy.json_schema import with_schema
-from rbnn_deploy.text_layout import paragraph, table
+from rbnn_deploy.tables import Table, fragment
+from rbnn_deploy.text_layout import paragraph
 
 SHOWN_SAMPLES = 5
 ROUNDING = 1e-9  # of a difference of two shares of samples in float64
@@ -164,6 +165,25 @@ class ComparisonReport:
             ]
         return with_schema("compare", result)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns one row per pair of runtimes, for pandas.DataFrame and the like."""
+        pairs: list[dict[str, Any]] = self.to_json()["pairs"]
+        return pairs
+
+    def layer_rows(self) -> list[dict[str, Any]]:
+        """Returns one row per binary layer and pair, likewise; none if layers were not compared."""
+        return [
+            {"layer": layer["name"], "bits": layer["bits"], "identical": layer["identical"], **pair}
+            for layer in self.to_json().get("layers", ())
+            for pair in layer["flipped"]
+        ]
+
+    def _repr_html_(self) -> str:
+        tables = [self._pairs(), *([] if self.layers is None else [self._flipped_bits()])]
+        accuracy = [f"accuracy of {name}: {value:.2%}" for name, value in self.accuracy.items()]
+        notes = [f"Note: {note}" for note in self.notes]
+        return fragment("Comparison", tables, [*accuracy, *notes, self._verdict()])
+
     def to_text(self) -> str:
         """Returns the report for people: tables, and the verdict as the last paragraph."""
         parts = [self._pair_table()]
@@ -177,6 +197,11 @@ class ComparisonReport:
         return "\n\n".join([*parts, self._verdict()])
 
     def _pair_table(self) -> str:
+        pairs = self._pairs()
+        explained = f"explained: of the samples whose logits are more than {self.tolerance:g} apart"
+        return f"{pairs.title}\n{pairs.to_text()}\n{paragraph(explained)}"
+
+    def _pairs(self) -> Table:
         header = ("", "pair", "max |diff|", "mean |diff|", "same top-1", "same bits", "explained")
         rows = [
             (
@@ -191,10 +216,13 @@ class ComparisonReport:
             for number, pair in enumerate(self.pairs, 1)
         ]
         title = f"Logits of {self.samples} {'sample' if self.samples == 1 else 'samples'}"
-        explained = f"explained: of the samples whose logits are more than {self.tolerance:g} apart"
-        return f"{title}\n{table(header, rows, text_columns=2)}\n{paragraph(explained)}"
+        return Table(header, rows, text_columns=2, title=title)
 
     def _layer_table(self) -> str:
+        bits = self._flipped_bits()
+        return f"{paragraph(bits.title)}\n{bits.to_text()}"
+
+    def _flipped_bits(self) -> Table:
         assert self.layers is not None
         header = (
             "layer",
@@ -211,11 +239,11 @@ class ComparisonReport:
             )
             for layer in self.layers
         ]
-        title = paragraph(
+        title = (
             "Bits that differ at each binary layer's input, per pair of the table above; and whether ort and "
             "numpy give the same bits for the same input"
         )
-        return f"{title}\n{table(header, rows, text_columns=1)}"
+        return Table(header, rows, text_columns=1, title=title)
 
     def _verdict(self) -> str:
         problems = [

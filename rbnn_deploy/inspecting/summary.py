@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rbnn_deploy.json_schema import with_schema
-from rbnn_deploy.text_layout import paragraph, table
+from rbnn_deploy.tables import Table, fragment
+from rbnn_deploy.text_layout import paragraph
 
 FLOAT_BYTES = 4
 
@@ -61,6 +62,18 @@ class NetworkSummary:
         totals = {"binary_macs": self.macs("binary"), "float_macs": self.macs("float")}
         return with_schema("inspect", {**asdict(self), **totals})
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns one row per layer, for pandas.DataFrame and the like."""
+        return [asdict(layer) for layer in self.layers]
+
+    def to_text(self) -> str:
+        """Returns the summary for people; see `render`."""
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        facts = [f"{name}: {value}" for name, value in self.facts.items()]
+        return fragment(self.title, [_table(self)], [*_totals(self), *facts])
+
 
 def format_bytes(count: int) -> str:
     """Writes a number of bytes for a person."""
@@ -74,8 +87,7 @@ def _count(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
 
 
-def render(summary: NetworkSummary) -> str:
-    """Renders the summary as an aligned table."""
+def _table(summary: NetworkSummary) -> Table:
     header = ("layer", "kind", "operator", "output", "weights", "bytes", "MACs")
     rows = [
         (
@@ -89,21 +101,30 @@ def render(summary: NetworkSummary) -> str:
         )
         for layer in summary.layers
     ]
+    return Table(header, rows, text_columns=4)
+
+
+def _totals(summary: NetworkSummary) -> list[str]:
     binary, real = summary.macs("binary"), summary.macs("float")
     share = f", {binary / (binary + real):.1%} of the MACs" if binary + real else ""
     count = sum(layer.kind == "binary" for layer in summary.layers)
+    return [
+        f"{count} binary layers: {binary:,} binary MACs{share}; {real:,} float MACs",
+        f"parameters: {format_bytes(summary.float_size)} in float32, "
+        f"{format_bytes(summary.deployed_size)} deployed, "
+        f"{summary.float_size / max(summary.deployed_size, 1):.1f} x smaller",
+        f"file: {format_bytes(summary.file_size)}",
+    ]
+
+
+def render(summary: NetworkSummary) -> str:
+    """Renders the summary as an aligned table."""
     parts = [
         summary.title,
         *(paragraph(f"  {name}: {value}", indent="    ") for name, value in summary.facts.items()),
         "",
-        table(header, rows, text_columns=4),
+        _table(summary).to_text(),
         "",
-        paragraph(f"{count} binary layers: {binary:,} binary MACs{share}; {real:,} float MACs"),
-        paragraph(
-            f"parameters: {format_bytes(summary.float_size)} in float32, "
-            f"{format_bytes(summary.deployed_size)} deployed, "
-            f"{summary.float_size / max(summary.deployed_size, 1):.1f} x smaller"
-        ),
-        f"file: {format_bytes(summary.file_size)}",
+        *map(paragraph, _totals(summary)),
     ]
     return "\n".join(parts)
