@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rbnn_deploy.api import export
 from rbnn_deploy.comparing import ComparisonReport, compare, same_input
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.model_files.digest import add_digest
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
 RUNTIMES = ("ort", "ort-portable", "numpy")
@@ -58,6 +59,7 @@ def edited(path: Path, folder: Path, edit: dict[str, object]) -> Path:
     for name, change in edit.items():
         tensor = tensors[name]
         tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor).copy()), name))
+    add_digest(model)  # the model is wrong, not damaged
     onnx.save(model, folder / "edited.onnx")
     return folder / "edited.onnx"
 
