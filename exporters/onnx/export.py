@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import torch
 from onnxscript import ir
 from torch import nn
 
@@ -28,6 +27,7 @@ from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files.digest import add_digest
 from rbnn_deploy.pytorch.folding import FoldedNetwork, fold
+from rbnn_deploy.pytorch.folding.user_code import check_float32
 from rbnn_deploy.version import __version__
 
 
@@ -94,7 +94,7 @@ def build_model(
     check_opset(opset)
     _check_input_shape(metadata.input_shape)
     metadata = metadata.checked()
-    _check_parameters(module)
+    check_float32(module)
     folded = fold(module)
     plain = export_graph(folded.module, metadata.input_shape, opset)
     if not any(is_plain_binary_conv(node) for graph in plain.graphs() for node in graph):
@@ -160,15 +160,6 @@ def _check_input_shape(shape: Any) -> None:
         or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in shape)
     ):
         raise UserError(f"the input shape cannot be {shape!r}; pass three integers (C, H, W) from 1 up")
-
-
-def _check_parameters(module: nn.Module) -> None:
-    for name, parameter in module.named_parameters():
-        if parameter.is_floating_point() and parameter.dtype != torch.float32:
-            kind = str(parameter.dtype).removeprefix("torch.")
-            raise UserError(
-                f"parameter {name} is {kind}, not float32; convert the network with .float() first"
-            )
 
 
 def export_onnx(

@@ -87,6 +87,20 @@ def check_initialised(module: nn.Module) -> None:
             )
 
 
+def check_float32(module: nn.Module) -> None:
+    """Refuses a network whose parameters are of another type.
+
+    Raises:
+        UserError: One is.
+    """
+    for name, parameter in module.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            kind = str(parameter.dtype).removeprefix("torch.")
+            raise UserError(
+                f"parameter {name} is {kind}, not float32; convert the network with .float() first"
+            )
+
+
 def copied(module: nn.Module) -> nn.Module:
     """Returns a deep copy, also of a module that keeps activations of its last run: those lose their graph.
 

@@ -78,7 +78,7 @@ class LoaderFeed:
 
     def _move(self, batch: Any) -> Batch:
         x, labels = _checked(batch)
-        x = x.to(self._device, non_blocking=True)
+        x = x.to(self._device, torch.float32, non_blocking=True)
         if x.ndim == 4:
             x = x.contiguous(memory_format=self._layout)
         return x, labels.to(self._device, torch.int64, non_blocking=True)

@@ -12,6 +12,7 @@ from torch import nn
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.checkpoints.checkpoint import save_checkpoint, save_safetensors
 from rbnn_deploy.pytorch.folding.fold import unwrapped
+from rbnn_deploy.pytorch.folding.user_code import check_float32, check_initialised
 from rbnn_deploy.pytorch.training.data.feeds import Data, Feed, open_feed
 from rbnn_deploy.pytorch.training.options import TrainingOptions
 from rbnn_deploy.pytorch.training.parallel import Processes, process_group, synchronised_batch_norm
@@ -66,10 +67,13 @@ def train(
         One result per epoch, those before an interruption included.
 
     Raises:
-        UserError: There are too few images, a loader yields something other than batches, training diverged,
+        UserError: The module has no weights yet, others than float32, or no logit for a class;
+            there are too few images, a loader yields something other than batches, training diverged,
             `out` holds another training or cannot be written, or the GPU's memory is too small. Files that
             were written before stay.
     """
+    check_initialised(module)
+    check_float32(module)
     recipe = recipe or TrainingRecipe()
     options = options or TrainingOptions()
     device = torch_device(options)

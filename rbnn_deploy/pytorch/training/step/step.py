@@ -8,11 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.layers import SignGradient
 from rbnn_deploy.pytorch.training.options import TrainingOptions
 from rbnn_deploy.pytorch.training.parallel import Processes
 from rbnn_deploy.pytorch.training.placement import amp_type
 from rbnn_deploy.pytorch.training.step.compiled import CompiledGradient
+
+IGNORED = -100  # the label of inputs that cross-entropy leaves out
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,14 @@ class Step:
 
         Returns:
             The loss, and the number of images classified rightly; both stay on the device.
+
+        Raises:
+            UserError: See `check_logits`.
         """
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.amp, enabled=self.amp is not None):
             logits = self.forward(x)
+            check_logits(logits, labels)
             loss = F.cross_entropy(logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), (logits.detach().argmax(1) == labels).sum()
@@ -80,3 +87,29 @@ class Step:
         result = self.backward(x, labels)
         self.optimizer.step()
         return result
+
+
+def check_logits(logits: Any, labels: Tensor) -> None:
+    """Checks that a network has a logit for every class; a GPU's labels would have to be waited for.
+
+    Args:
+        logits: What the network returned.
+        labels: int64 [N].
+
+    Raises:
+        UserError: It is no tensor [N, classes], or a label on the CPU is none of these classes.
+    """
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(labels):
+        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(
+            f"the network returns {found} for {len(labels)} inputs; return one row of logits for each, "
+            "[N, classes]"
+        )
+    classes = logits.shape[1]
+    if labels.device.type == "cpu":
+        wrong = labels[(labels >= classes) | ((labels < 0) & (labels != IGNORED))]
+        if len(wrong):
+            raise UserError(
+                f"a label is {int(wrong[0])}, but the network has {classes} logits, for classes 0 to "
+                f"{classes - 1}; number the classes from 0, or build it with more logits"
+            )
