@@ -1,13 +1,14 @@
-"""What BinaryConv2d refuses beside single attributes (docs/ops/BinaryConv2d.md).
+"""What binary convolutions refuse beside single attributes (docs/ops/).
 
 A model's file is checked by these rules before it is loaded, and the NumPy backend's arguments when it runs.
 The operator library has them in C++.
 """
 
+import math
 from collections.abc import Sequence
 
 from rbnn_deploy.bits import BITS_PER_BYTE
-from rbnn_deploy.operators import BinaryConv2dAttributes
+from rbnn_deploy.operators import ConvolutionAttributes, GeneralBinaryConv2dAttributes
 
 # Below it, every whole number is exact in float32.
 SUM_LIMIT = 1 << 24
@@ -15,7 +16,7 @@ SUM_LIMIT = 1 << 24
 MAP_PIXELS, MAP_GROWTH = 1 << 22, 4
 
 
-def check_weights(W: Sequence[int], attributes: BinaryConv2dAttributes) -> None:
+def check_weights(W: Sequence[int], attributes: ConvolutionAttributes) -> None:
     """Checks the shape of the packed weights.
 
     Args:
@@ -46,6 +47,35 @@ def check_per_channel(name: str, shape: Sequence[int], out_channels: int) -> Non
     """
     if tuple(shape) != (out_channels,):
         raise ValueError(f"{name} must have shape [{out_channels}], not {list(shape)}")
+
+
+def general_sizes(attributes: GeneralBinaryConv2dAttributes, out_channels: int) -> dict[str, int]:
+    """Returns the channels of each input that GeneralBinaryConv2d has beside BinaryConv2d's.
+
+    The number is 0 where no attribute reads the input: it is absent then, or of one element.
+    """
+    slopes = out_channels if attributes.activation == "prelu" else 0
+    return {
+        "T": attributes.channels if attributes.threshold == "per_channel" else 0,
+        "window_sum": out_channels,
+        "neg": slopes,
+        "pos": slopes,
+        "post": slopes,
+    }
+
+
+def check_general_input(name: str, shape: Sequence[int] | None, channels: int) -> None:
+    """Checks the shape of an input of `general_sizes`, with the channels from there; None is an absent one.
+
+    Raises:
+        ValueError: It is absent and needed, or neither of one element nor of one per channel.
+    """
+    if shape is None:
+        if channels and name in ("T", "neg"):
+            raise ValueError(f"{name} is missing, which the attributes need")
+    elif math.prod(shape) != 1 and (not channels or tuple(shape) != (channels,)):
+        wanted = f"shape [{channels}] or one element" if channels else "one element, as no attribute reads it"
+        raise ValueError(f"{name} must have {wanted}, not {list(shape)}")
 
 
 def check_map(size: tuple[int, int], output_size: tuple[int, int]) -> None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, BinaryConv2dAttributes
+from rbnn_deploy.operators import DOMAIN, OPERATORS, ConvolutionAttributes
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -16,17 +16,19 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def is_binary_conv(node: onnx.NodeProto) -> bool:
-    """Tells whether a node is a binary convolution."""
-    return node.domain == DOMAIN and node.op_type == BINARY_CONV2D
+    """Tells whether a node is a binary convolution: all operators of ours are."""
+    return node.domain == DOMAIN and node.op_type in OPERATORS
 
 
-def binary_conv_attributes(node: onnx.NodeProto) -> BinaryConv2dAttributes:
+def binary_conv_attributes(node: onnx.NodeProto) -> ConvolutionAttributes:
     """Reads the attributes of a binary convolution.
 
     Raises:
         ValueError: An attribute is missing or outside its domain.
     """
-    return BinaryConv2dAttributes.from_mapping(attributes(node))
+    found = OPERATORS[node.op_type].attributes.from_mapping(attributes(node))
+    assert isinstance(found, ConvolutionAttributes)
+    return found
 
 
 def constant_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:

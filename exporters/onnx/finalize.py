@@ -5,7 +5,8 @@ import onnx
 from onnxscript import ir
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function, function_opsets
+from rbnn_deploy.exporters.onnx.function_nodes import function_opsets
+from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR, DOMAIN, DOMAIN_VERSION
 from rbnn_deploy.topology import PROPERTY

@@ -8,62 +8,32 @@ step by step. Two things are not obvious:
 - All activations are one Clip, whose bounds are infinite where there is none.
 """
 
-import onnx
-from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, helper
+from onnx import FunctionProto, NodeProto, TensorProto, helper
 
 from rbnn_deploy.bits import BITS_PER_BYTE
-from rbnn_deploy.operators import BINARY_CONV2D_OPERATOR, BOUNDS, CONV_ATTRIBUTES, DOMAIN
-
-ML_DOMAIN = "ai.onnx.ml"
-ML_VERSION = 3
-_OPERATOR = BINARY_CONV2D_OPERATOR
-_KINDS = {field.name: getattr(AttributeProto, field.kind) for field in _OPERATOR.attributes.fields()}
-
-
-def _refer(node: NodeProto, name: str, source: str) -> None:
-    """Gives a node an attribute whose value is that of the calling node's attribute `source`."""
-    node.attribute.append(AttributeProto(name=name, ref_attr_name=source, type=_KINDS[source]))
-
-
-def _attribute(output: str, source: str) -> NodeProto:
-    """Makes a Constant whose value is the calling node's attribute, an integer or a string."""
-    node = helper.make_node("Constant", [], [output])
-    _refer(node, "value_int" if _KINDS[source] == AttributeProto.INT else "value_string", source)
-    return node
-
-
-def _integers(output: str, *values: int, scalar: bool = False) -> NodeProto:
-    tensor = helper.make_tensor(output, TensorProto.INT64, [] if scalar else [len(values)], values)
-    return helper.make_node("Constant", [], [output], value=tensor)
-
-
-def _floats(output: str, value: float, kind: int = TensorProto.FLOAT) -> NodeProto:
-    return helper.make_node("Constant", [], [output], value=helper.make_tensor(output, kind, [], [value]))
-
-
-def _lookup(key: str, output: str, table: dict[str, float]) -> NodeProto:
-    return helper.make_node(
-        "LabelEncoder",
-        [key],
-        [output],
-        domain=ML_DOMAIN,
-        keys_strings=list(table),
-        values_floats=list(table.values()),
-    )
+from rbnn_deploy.exporters.onnx.function_nodes import (
+    attribute,
+    floats,
+    integers,
+    lookup,
+    make_function,
+    refer,
+)
+from rbnn_deploy.operators import BINARY_CONV2D_OPERATOR, BOUNDS, CONV_ATTRIBUTES
 
 
 def _threshold() -> list[NodeProto]:
     """T per sample: the float64 mean, rounded to float32, or zero. t: [N, 1, 1, 1]."""
     node = helper.make_node
     return [
-        _integers("sample_axes", 1, 2, 3),
+        integers("sample_axes", 1, 2, 3),
         node("Cast", ["X"], ["x64"], to=TensorProto.DOUBLE),
         node("ReduceMean", ["x64", "sample_axes"], ["mean64"], keepdims=1),
         node("Cast", ["mean64"], ["mean"], to=TensorProto.FLOAT),
-        _attribute("threshold_name", "threshold"),
-        _lookup("threshold_name", "centred_float", {"sample_mean": 1.0, "zero": 0.0}),
+        attribute("threshold_name", "threshold"),
+        lookup("threshold_name", "centred_float", {"sample_mean": 1.0, "zero": 0.0}),
         node("Cast", ["centred_float"], ["centred"], to=TensorProto.BOOL),
-        _floats("zero", 0.0),
+        floats("zero", 0.0),
         node("Where", ["centred", "mean", "zero"], ["t"]),
     ]
 
@@ -73,38 +43,38 @@ def _signs() -> list[NodeProto]:
     node = helper.make_node
     return [
         node("GreaterOrEqual", ["X", "t"], ["bits"]),
-        _floats("plus", 1.0),
-        _floats("minus", -1.0),
+        floats("plus", 1.0),
+        floats("minus", -1.0),
         node("Where", ["bits", "plus", "minus"], ["signs_last"]),
         node("Transpose", ["signs_last"], ["signs"], perm=[0, 3, 1, 2]),
     ]
 
 
-def _weights() -> list[NodeProto]:
+def weights() -> list[NodeProto]:
     """Weights as +1 and -1. weights: [O, C / groups, KH, KW]."""
     node = helper.make_node
     shifts = helper.make_tensor("shifts", TensorProto.UINT8, [BITS_PER_BYTE], list(range(BITS_PER_BYTE)))
     one = helper.make_tensor("one_u8", TensorProto.UINT8, [], [1])
     return [
-        _integers("last", -1),
+        integers("last", -1),
         node("Unsqueeze", ["W", "last"], ["bytes"]),
         node("Constant", [], ["shifts"], value=shifts),
         node("BitShift", ["bytes", "shifts"], ["shifted"], direction="RIGHT"),
         node("Constant", [], ["one_u8"], value=one),
         node("BitwiseAnd", ["shifted", "one_u8"], ["weight_bits"]),
-        _integers("merge_last_two", 0, 0, 0, -1),
+        integers("merge_last_two", 0, 0, 0, -1),
         node("Reshape", ["weight_bits", "merge_last_two"], ["with_tail"]),
-        _attribute("channels_value", "channels"),
-        _attribute("groups_value", "groups"),
+        attribute("channels_value", "channels"),
+        attribute("groups_value", "groups"),
         node("Div", ["channels_value", "groups_value"], ["group_channels"]),
-        _integers("first_axis", 0),
+        integers("first_axis", 0),
         node("Unsqueeze", ["group_channels", "first_axis"], ["slice_end"]),
-        _integers("slice_start", 0),
-        _integers("slice_axis", 3),
+        integers("slice_start", 0),
+        integers("slice_axis", 3),
         node("Slice", ["with_tail", "slice_start", "slice_end", "slice_axis"], ["without_tail"]),
         node("Transpose", ["without_tail"], ["weights_first"], perm=[0, 3, 1, 2]),
         node("Cast", ["weights_first"], ["weights01"], to=TensorProto.FLOAT),
-        _floats("two", 2.0),
+        floats("two", 2.0),
         node("Mul", ["weights01", "two"], ["weights02"]),
         node("Sub", ["weights02", "plus"], ["weights"]),
     ]
@@ -114,7 +84,7 @@ def _convolution() -> list[NodeProto]:
     """The exact integer sums, channels last. acc: [N, OH, OW, O]."""
     conv = helper.make_node("Conv", ["signs", "weights"], ["acc_first"])
     for name, source in CONV_ATTRIBUTES.items():
-        _refer(conv, name, source)
+        refer(conv, name, source)
     return [conv, helper.make_node("Transpose", ["acc_first"], ["acc"], perm=[0, 2, 3, 1])]
 
 
@@ -124,9 +94,9 @@ def _epilogue() -> list[NodeProto]:
         node("Mul", ["acc", "scale"], ["scaled"]),
         node("Add", ["scaled", "bias"], ["biased"]),
         node("Add", ["biased", "R"], ["summed"]),
-        _attribute("activation_name", "activation"),
-        _lookup("activation_name", "low", {name: low for name, (low, _) in BOUNDS.items()}),
-        _lookup("activation_name", "high", {name: high for name, (_, high) in BOUNDS.items()}),
+        attribute("activation_name", "activation"),
+        lookup("activation_name", "low", {name: low for name, (low, _) in BOUNDS.items()}),
+        lookup("activation_name", "high", {name: high for name, (_, high) in BOUNDS.items()}),
         node("Clip", ["summed", "low", "high"], ["Y"]),
     ]
 
@@ -140,18 +110,8 @@ def binary_conv2d_function(opset: int = 18) -> FunctionProto:
     Returns:
         A function of exactly five inputs; a node without a residual passes one element 0 as R.
     """
-    return helper.make_function(
-        DOMAIN,
-        _OPERATOR.name,
-        list(_OPERATOR.input_names()),
-        ["Y"],
-        [*_threshold(), *_signs(), *_weights(), *_convolution(), *_epilogue()],
-        [helper.make_opsetid("", opset), helper.make_opsetid(ML_DOMAIN, ML_VERSION)],
-        attributes=list(_OPERATOR.attributes.names()),
-        doc_string="Binary convolution in standard operators; see docs/ops/BinaryConv2d.md of rbnn-deploy.",
+    return make_function(
+        BINARY_CONV2D_OPERATOR,
+        [*_threshold(), *_signs(), *weights(), *_convolution(), *_epilogue()],
+        opset,
     )
-
-
-def function_opsets() -> list[onnx.OperatorSetIdProto]:
-    """Returns the domains beside the default one that a model with this function imports."""
-    return [helper.make_opsetid(ML_DOMAIN, ML_VERSION)]

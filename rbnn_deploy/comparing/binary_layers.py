@@ -9,7 +9,7 @@ import onnx
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
+from rbnn_deploy.operators import BinaryConv2dAttributes
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
     for index, node in enumerate(model.graph.node):
         if not is_binary_conv(node):
             continue
-        name = node.name or f"{BINARY_CONV2D} {index}"
+        name = node.name or f"{node.op_type} {index}"
         x, *others = node.input
         given = [other for other in others if other]
         computed = [other for other in given if other not in stored]
@@ -60,6 +60,11 @@ def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
             attributes = binary_conv_attributes(node)
         except ValueError as error:
             raise UserError(f"{path}: layer {name}: {error}; export the model again") from error
+        if not isinstance(attributes, BinaryConv2dAttributes):
+            raise UserError(
+                f"{path}: layer {name} is of operator {node.op_type}, whose differences cannot be explained "
+                "yet; compare what `rbnn-deploy run` finds instead"
+            )
         arrays = tuple(stored[other] for other in given if other in stored)
         layers.append(
             BinaryLayer(name, attributes, x, node.output[0], computed[0] if computed else None, arrays)

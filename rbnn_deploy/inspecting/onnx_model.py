@@ -11,7 +11,6 @@ from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSum
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files import ModelFile, read_model
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D
 from rbnn_deploy.shape_inference import static_shapes
 
 FLOAT_LAYERS = ("Conv", "Gemm", "MatMul")
@@ -43,9 +42,9 @@ def _binary_layer(
     outputs, kh, kw, _ = parameters[node.input[1]].dims
     weights = int(outputs * kh * kw) * attributes.group_channels
     output = shapes.get(node.output[0])
-    size = sum(_bytes(parameters[name]) for name in node.input[1:4] if name in parameters)
+    size = sum(_bytes(parameters[name]) for name in [*node.input[1:4], *node.input[5:]] if name in parameters)
     macs = None if output is None else weights * output[0] * output[1]
-    layer = LayerSummary(node.name, "binary", f"{BINARY_CONV2D} {kh}x{kw}", output, weights, size, macs)
+    layer = LayerSummary(node.name, "binary", f"{node.op_type} {kh}x{kw}", output, weights, size, macs)
     return layer, FLOAT_BYTES * (weights + 2 * int(outputs))
 
 

@@ -1,21 +1,26 @@
-"""Whether the BinaryConv2d nodes of a model are as the operator's specification has them."""
+"""Whether the binary layers of a model are as the operator's specification has them."""
 
 from collections.abc import Mapping
 
 import onnx
 from onnx import TensorProto
 
-from rbnn_deploy.binary_conv2d_rules import check_per_channel, check_weights
+from rbnn_deploy.binary_conv2d_rules import (
+    check_general_input,
+    check_per_channel,
+    check_weights,
+    general_sizes,
+)
 from rbnn_deploy.model_files.errors import InvalidModelError, quoted
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR
+from rbnn_deploy.operators import OPERATORS, GeneralBinaryConv2dAttributes
 
 
 def check_binary_layers(graph: onnx.GraphProto) -> None:
     """Checks each binary layer's attributes, and its weights where they are stored in the model.
 
     Raises:
-        InvalidModelError: One is not as docs/ops/BinaryConv2d.md says.
+        InvalidModelError: One is not as its page in docs/ops/ says.
     """
     stored = constant_tensors(graph)
     for index, node in enumerate(graph.node):
@@ -23,13 +28,15 @@ def check_binary_layers(graph: onnx.GraphProto) -> None:
             try:
                 _check(node, stored)
             except ValueError as error:
-                name = quoted(node.name or f"{BINARY_CONV2D} {index}")
-                raise InvalidModelError(f"layer {name}: {BINARY_CONV2D}: {error}") from None
+                name = quoted(node.name or f"{node.op_type} {index}")
+                raise InvalidModelError(f"layer {name}: {node.op_type}: {error}") from None
 
 
 def _check(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None:
     attributes = binary_conv_attributes(node)
-    for wanted, value in zip(BINARY_CONV2D_OPERATOR.inputs, node.input, strict=False):  # R may be absent
+    for wanted, value in zip(
+        OPERATORS[node.op_type].inputs, node.input, strict=False
+    ):  # the last may be absent
         if value in stored and stored[value].data_type != TensorProto.DataType.Value(wanted.dtype.upper()):
             raise ValueError(f"{wanted.name} must be {wanted.dtype}")
     _, weights, scale, bias, *_ = node.input
@@ -39,3 +46,9 @@ def _check(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None
     for name, value in (("scale", scale), ("bias", bias)):
         if value in stored:
             check_per_channel(name, stored[value].dims, stored[weights].dims[0])
+    if isinstance(attributes, GeneralBinaryConv2dAttributes):
+        found = dict(zip(OPERATORS[node.op_type].input_names(), node.input, strict=False))
+        for name, channels in general_sizes(attributes, stored[weights].dims[0]).items():
+            value = found.get(name, "")
+            if not value or value in stored:
+                check_general_input(name, stored[value].dims if value else None, channels)

@@ -5,16 +5,18 @@ package but NumPy; `schema`, which onnx's tools ask for, needs onnx.
 """
 
 from rbnn_deploy.operators.activations import BOUNDS, Activation, activation_between
-from rbnn_deploy.operators.binary_conv2d import (
-    BINARY_CONV2D_OPERATOR,
-    CONV_ATTRIBUTES,
-    BinaryConv2dAttributes,
-    Threshold,
-)
-from rbnn_deploy.operators.domain import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION
+from rbnn_deploy.operators.binary_conv2d import BINARY_CONV2D_OPERATOR, BinaryConv2dAttributes, Threshold
+from rbnn_deploy.operators.convolution import CONV_ATTRIBUTES, ConvolutionAttributes
+from rbnn_deploy.operators.domain import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, GENERAL_BINARY_CONV2D
 from rbnn_deploy.operators.fields import Field, Input, Operator, OperatorAttributes
+from rbnn_deploy.operators.general_binary_conv2d import (
+    GENERAL_BINARY_CONV2D_OPERATOR,
+    GeneralActivation,
+    GeneralBinaryConv2dAttributes,
+    GeneralThreshold,
+)
 
-OPERATORS = {operator.name: operator for operator in (BINARY_CONV2D_OPERATOR,)}
+OPERATORS = {operator.name: operator for operator in (BINARY_CONV2D_OPERATOR, GENERAL_BINARY_CONV2D_OPERATOR)}
 
 __all__ = [
     "BINARY_CONV2D",
@@ -23,10 +25,16 @@ __all__ = [
     "CONV_ATTRIBUTES",
     "DOMAIN",
     "DOMAIN_VERSION",
+    "GENERAL_BINARY_CONV2D",
+    "GENERAL_BINARY_CONV2D_OPERATOR",
     "OPERATORS",
     "Activation",
     "BinaryConv2dAttributes",
+    "ConvolutionAttributes",
     "Field",
+    "GeneralActivation",
+    "GeneralBinaryConv2dAttributes",
+    "GeneralThreshold",
     "Input",
     "Operator",
     "OperatorAttributes",

@@ -1,87 +1,26 @@
 """`ai.rbnn::BinaryConv2d` (docs/ops/BinaryConv2d.md): the table of its attributes and inputs."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from rbnn_deploy.bits import packed_size
 from rbnn_deploy.operators.activations import Activation
+from rbnn_deploy.operators.convolution import CONVOLUTION_INPUTS, CONVOLUTION_OUTPUT, ConvolutionAttributes
 from rbnn_deploy.operators.domain import BINARY_CONV2D
-from rbnn_deploy.operators.fields import Input, Operator, OperatorAttributes, Within
+from rbnn_deploy.operators.fields import Operator, Within
 
 Threshold = Literal["sample_mean", "zero"]
 
-# The attributes of ONNX's Conv that say a geometry, and what they are called here.
-CONV_ATTRIBUTES = {"strides": "strides", "pads": "pads", "dilations": "dilations", "group": "groups"}
-
 
 @dataclass(frozen=True)
-class BinaryConv2dAttributes(OperatorAttributes):
+class BinaryConv2dAttributes(ConvolutionAttributes):
     """The attributes of one BinaryConv2d node; every one is written on the node."""
 
     operator: ClassVar[str] = BINARY_CONV2D
 
-    channels: Annotated[int, Within("input channels C", least=1)]
-    strides: Annotated[tuple[int, int], Within("(vertical, horizontal)", least=1)] = (1, 1)
-    pads: Annotated[tuple[int, int, int, int], Within("(top, left, bottom, right)")] = (0, 0, 0, 0)
-    dilations: Annotated[tuple[int, int], Within("(vertical, horizontal)", least=1)] = (1, 1)
-    groups: Annotated[int, Within("divides C and O", least=1)] = 1
     threshold: Annotated[Threshold, Within("what activations are compared with")] = "sample_mean"
     activation: Annotated[Activation, Within("applied last")] = "none"
 
-    def __post_init__(self) -> None:
-        """Checks every value.
-
-        Raises:
-            ValueError: A value is outside its domain.
-        """
-        super().__post_init__()
-        if self.channels % self.groups:
-            raise ValueError(f"groups ({self.groups}) must divide channels ({self.channels})")
-
-    @property
-    def group_channels(self) -> int:
-        """Input channels of one group."""
-        return self.channels // self.groups
-
-    @property
-    def packed_channels(self) -> int:
-        """Bytes that one tap's weights of one output channel take: ceil(C / groups / 8)."""
-        return packed_size(self.group_channels)
-
-    def conv_attributes(self) -> dict[str, Any]:
-        """Returns the attributes of the ONNX Conv that has this geometry."""
-        values = self.to_dict()
-        return {theirs: values[ours] for theirs, ours in CONV_ATTRIBUTES.items()}
-
-    def output_size(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
-        """Computes (OH, OW) for an input map of `size` (H, W) and a kernel (KH, KW).
-
-        Raises:
-            ValueError: The kernel does not fit into the padded map.
-        """
-        (top, left, bottom, right) = self.pads
-        out = []
-        for extent, pad, taps, stride, dilation in zip(
-            size, (top + bottom, left + right), kernel, self.strides, self.dilations, strict=True
-        ):
-            span = extent + pad - dilation * (taps - 1) - 1
-            if span < 0:
-                raise ValueError(
-                    f"a kernel of {kernel} dilated by {self.dilations} exceeds the padded map {size}"
-                )
-            out.append(span // stride + 1)
-        return (out[0], out[1])
-
 
 BINARY_CONV2D_OPERATOR = Operator(
-    BINARY_CONV2D,
-    (
-        Input("X", "float", "[N, H, W, C]"),
-        Input("W", "uint8", "[O, KH, KW, ceil(C / groups / 8)]"),
-        Input("scale", "float", "[O]"),
-        Input("bias", "float", "[O]"),
-        Input("R", "float", "[N, OH, OW, O] or one element", optional=True),
-    ),
-    "[N, OH, OW, O]",
-    BinaryConv2dAttributes,
+    BINARY_CONV2D, CONVOLUTION_INPUTS, CONVOLUTION_OUTPUT, BinaryConv2dAttributes
 )

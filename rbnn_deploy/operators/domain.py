@@ -4,3 +4,4 @@ DOMAIN = "ai.rbnn"
 DOMAIN_VERSION = 1
 
 BINARY_CONV2D = "BinaryConv2d"
+GENERAL_BINARY_CONV2D = "GeneralBinaryConv2d"

@@ -26,10 +26,12 @@ class Within:
     Attributes:
         meaning: A phrase for schemas and pages.
         least: The smallest integer that is allowed; of a list, for each of its members.
+        most: The largest one.
     """
 
     meaning: str
     least: int = 0
+    most: int = LARGEST
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Field:
         kind: Its type in ONNX.
         meaning: A phrase.
         count: How many integers a list has; 1 for other kinds.
-        least: The smallest allowed integer; the largest is `LARGEST`.
+        least: The smallest allowed integer.
+        most: The largest one.
         choices: The allowed strings; empty for other kinds.
         default: In Python, a tuple for a list; None where there is none. Nodes have no defaults.
     """
@@ -51,6 +54,7 @@ class Field:
     meaning: str
     count: int
     least: int
+    most: int
     choices: tuple[str, ...]
     default: Any
 
@@ -70,20 +74,21 @@ class Field:
         if (
             many != (self.kind == "INTS")
             or len(values) != self.count
-            or not all(isinstance(v, (int, np.integer)) and self.least <= v <= LARGEST for v in values)
+            or not all(isinstance(v, (int, np.integer)) and self.least <= v <= self.most for v in values)
         ):
             shown = list(values) if many else value
-            raise ValueError(f"{self.name} must be {wanted} from {self.least} to {LARGEST}, not {shown!r}")
+            raise ValueError(f"{self.name} must be {wanted} from {self.least} to {self.most}, not {shown!r}")
 
 
 def _field(name: str, annotation: Any, default: Any) -> Field:
     kind, within = get_args(annotation)
     default = None if default is MISSING else default
     if get_origin(kind) is Literal:
-        return Field(name, "STRING", within.meaning, 1, 0, get_args(kind), default)
+        return Field(name, "STRING", within.meaning, 1, 0, 0, get_args(kind), default)
     if kind is int:
-        return Field(name, "INT", within.meaning, 1, within.least, (), default)
-    return Field(name, "INTS", within.meaning, len(get_args(kind)), within.least, (), default)
+        return Field(name, "INT", within.meaning, 1, within.least, within.most, (), default)
+    count = len(get_args(kind))
+    return Field(name, "INTS", within.meaning, count, within.least, within.most, (), default)
 
 
 @cache

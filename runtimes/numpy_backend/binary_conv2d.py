@@ -11,6 +11,7 @@ While bits are counted, samples are the last axis: a tap's window cuts rows and 
 NumPy's inner loops stay long.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ import numpy.typing as npt
 
 from rbnn_deploy.binary_conv2d_rules import check_map, check_per_channel, check_weights
 from rbnn_deploy.bits import pack_signs, unpack_signs
-from rbnn_deploy.operators import BINARY_CONV2D_OPERATOR, BOUNDS, Activation, BinaryConv2dAttributes
+from rbnn_deploy.operators import (
+    BINARY_CONV2D_OPERATOR,
+    BOUNDS,
+    Activation,
+    BinaryConv2dAttributes,
+    ConvolutionAttributes,
+    Operator,
+)
 from rbnn_deploy.runtimes.numpy_backend.float_environment import check_float_environment
 from rbnn_deploy.runtimes.numpy_backend.threshold import binarise
 
@@ -57,7 +65,7 @@ def binary_conv2d(
     """
     check_float_environment()
     check_arguments(X, W, scale, bias, R, attributes=attributes)
-    weights = _weight_words(W, attributes)
+    weights = weight_words(W, attributes)
     out_channels, KH, KW, _ = W.shape
     OH, OW = attributes.output_size(X.shape[1:3], (KH, KW))
     residual = np.zeros(1, np.float32) if R is None else R
@@ -66,8 +74,8 @@ def binary_conv2d(
     block = max(1, BLOCK_SUMS // (OH * OW * out_channels))
     for start in range(0, len(X), block):
         part = slice(start, start + block)
-        words = _activation_words(binarise(X[part], attributes.threshold), attributes)
-        acc = _accumulate(words, weights, (OH, OW), attributes)
+        words = activation_words(binarise(X[part], attributes.threshold), attributes)
+        acc = accumulate(words, weights, (OH, OW), attributes)
         r = residual.ravel() if residual.size == 1 else residual[part]
         Y[part] = finish(acc, scale, bias, r, attributes.activation)
     return Y
@@ -92,6 +100,11 @@ def finish(
         y: Float32 = acc.astype(np.float32) * scale
         y = y + bias
         y = y + r
+    return activate(y, activation)
+
+
+def activate(y: Float32, activation: Activation) -> Float32:
+    """Step 5."""
     # Comparisons, not np.clip or np.maximum: a NaN and a -0.0 must pass as they are.
     for bound, outside in zip(BOUNDS[activation], (np.less, np.greater), strict=True):
         if np.isfinite(bound):
@@ -99,8 +112,12 @@ def finish(
     return y
 
 
-def _accumulate(
-    words: Words, weights: Words, output_size: tuple[int, int], attributes: BinaryConv2dAttributes
+def accumulate(
+    words: Words,
+    weights: Words,
+    output_size: tuple[int, int],
+    attributes: ConvolutionAttributes,
+    pad_value: int = 0,
 ) -> npt.NDArray[np.int32]:
     """Step 3, for one block of samples.
 
@@ -109,6 +126,7 @@ def _accumulate(
         weights: [KH, KW, words, G, O / G, 1, 1, 1].
         output_size: (OH, OW).
         attributes: The node's attributes.
+        pad_value: What a padded tap counts.
 
     Returns:
         int32 [N, OH, OW, O].
@@ -120,6 +138,7 @@ def _accumulate(
 
     mismatches = np.zeros((G, O_per_group, OH, OW, N), np.int32)
     taps_inside = np.zeros((OH, OW, 1), np.int32)
+    padding = np.zeros((G, O_per_group, OH, OW, 1), np.int32)
     for i in range(KH):
         out_rows, in_rows = _inside(i * attributes.dilations[0] - top, attributes.strides[0], H, OH)
         for j in range(KW):
@@ -129,8 +148,13 @@ def _accumulate(
             taps_inside[out_rows, out_columns] += 1
             for a, w in zip(words[:, :, :, in_rows, in_columns], weights[i, j], strict=True):
                 mismatches[:, :, out_rows, out_columns] += np.bitwise_count(a ^ w)
+            if pad_value:
+                ones = np.bitwise_count(weights[i, j]).sum(axis=0, dtype=np.int32)
+                total = pad_value * (2 * ones - attributes.group_channels)
+                padding += total
+                padding[:, :, out_rows, out_columns] -= total
 
-    acc = taps_inside * np.int32(attributes.channels // G) - 2 * mismatches
+    acc = taps_inside * np.int32(attributes.group_channels) - 2 * mismatches + padding
     return acc.reshape(G * O_per_group, OH, OW, N).transpose(3, 1, 2, 0)
 
 
@@ -147,7 +171,7 @@ def _inside(offset: int, stride: int, extent: int, out_extent: int) -> tuple[sli
     return slice(first, end), slice(first * stride + offset, (end - 1) * stride + offset + 1, stride)
 
 
-def _activation_words(bits: npt.NDArray[np.bool_], attributes: BinaryConv2dAttributes) -> Words:
+def activation_words(bits: npt.NDArray[np.bool_], attributes: ConvolutionAttributes) -> Words:
     """Packs bool [N, H, W, C] into words [words, G, 1, H, W, N]."""
     N, H, W, C = bits.shape
     grouped = bits.reshape(N, H, W, attributes.groups, C // attributes.groups)
@@ -155,7 +179,7 @@ def _activation_words(bits: npt.NDArray[np.bool_], attributes: BinaryConv2dAttri
     return np.ascontiguousarray(_widen(packed).transpose(4, 3, 1, 2, 0))[:, :, None]
 
 
-def _weight_words(W: npt.NDArray[np.uint8], attributes: BinaryConv2dAttributes) -> Words:
+def weight_words(W: npt.NDArray[np.uint8], attributes: ConvolutionAttributes) -> Words:
     """Rearranges uint8 [O, KH, KW, bytes] into words [KH, KW, words, G, O / G, 1, 1, 1]."""
     # Through signs and back: bits behind the last channel count for nothing, whatever a file has there.
     words = _widen(pack_signs(unpack_signs(W, attributes.group_channels)))
@@ -177,22 +201,19 @@ def _widen(packed: npt.NDArray[np.uint8]) -> Words:
 
 
 def check_arguments(
-    X: Any, W: Any, scale: Any, bias: Any, R: Any, *, attributes: BinaryConv2dAttributes
+    X: Any, W: Any, scale: Any, bias: Any, R: Any, *, attributes: ConvolutionAttributes
 ) -> None:
     """Checks types and sizes as the operator library does.
 
     Raises:
         ValueError: One sentence about the first argument that is not as the specification has it.
     """
-    for wanted, value in zip(BINARY_CONV2D_OPERATOR.inputs, (X, W, scale, bias, R), strict=True):
-        if value is not None and value.dtype != DTYPES[wanted.dtype]:
-            raise ValueError(f"BinaryConv2d: {wanted.name} must be {DTYPES[wanted.dtype]}, not {value.dtype}")
+    name = attributes.operator
+    check_types(BINARY_CONV2D_OPERATOR, (X, W, scale, bias, R), name)
     if X.ndim != 4 or X.shape[3] != attributes.channels:
-        raise ValueError(
-            f"BinaryConv2d: X must have shape [N, H, W, {attributes.channels}], not {list(X.shape)}"
-        )
+        raise ValueError(f"{name}: X must have shape [N, H, W, {attributes.channels}], not {list(X.shape)}")
     if 0 in X.shape[1:3]:
-        raise ValueError(f"BinaryConv2d: H and W of X must be at least 1, not {list(X.shape)}")
+        raise ValueError(f"{name}: H and W of X must be at least 1, not {list(X.shape)}")
     try:
         check_weights(W.shape, attributes)
         check_per_channel("scale", scale.shape, len(W))
@@ -200,7 +221,18 @@ def check_arguments(
         size, output_size = X.shape[1:3], attributes.output_size(X.shape[1:3], W.shape[1:3])
         check_map(size, output_size)
     except ValueError as error:
-        raise ValueError(f"BinaryConv2d: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
     shape = (len(X), *output_size, len(W))
     if R is not None and R.size != 1 and R.shape != shape:
-        raise ValueError(f"BinaryConv2d: R must have shape {list(shape)} or one element, not {list(R.shape)}")
+        raise ValueError(f"{name}: R must have shape {list(shape)} or one element, not {list(R.shape)}")
+
+
+def check_types(operator: Operator, inputs: Sequence[Any], name: str) -> None:
+    """Checks the types of an operator's inputs, of which absent ones are None.
+
+    Raises:
+        ValueError: One is of another type.
+    """
+    for wanted, value in zip(operator.inputs, inputs, strict=True):
+        if value is not None and value.dtype != DTYPES[wanted.dtype]:
+            raise ValueError(f"{name}: {wanted.name} must be {DTYPES[wanted.dtype]}, not {value.dtype}")

@@ -56,6 +56,20 @@ void fill(Case& c, Random& random) {
   }
 }
 
+void fill_general(Case& c, Random& random) {
+  const auto draw = [&](std::vector<float>& values, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) values.push_back(std::round(4 * normal(random)) / 4);
+  };
+  const auto some = [&](std::int64_t count) { return random() % 3 == 0 ? 1 : count; };
+  const std::int64_t outputs = c.filter.outputs;
+  if (c.attributes.threshold == Threshold::kPerChannel) draw(c.thresholds, some(c.attributes.channels));
+  if (random() % 2) draw(c.window_sum, some(outputs));
+  if (c.attributes.activation != Activation::kPrelu) return;
+  draw(c.neg, some(outputs));
+  if (random() % 2) draw(c.pos, some(outputs));
+  if (random() % 2) draw(c.post, some(outputs));
+}
+
 std::string describe(Isa isa, const Case& c) {
   const Attributes& a = c.attributes;
   const auto pair = [](const auto& values) { return std::to_string(values[0]) + "," + std::to_string(values[1]); };
@@ -64,7 +78,7 @@ std::string describe(Isa isa, const Case& c) {
          std::to_string(c.filter.outputs) + " K " + std::to_string(c.filter.height) + "x" +
          std::to_string(c.filter.width) + " strides " + pair(a.strides) + " pads " + pair(a.pads) + "," +
          std::to_string(a.pads[2]) + "," + std::to_string(a.pads[3]) + " dilations " + pair(a.dilations) + " groups " +
-         std::to_string(a.groups);
+         std::to_string(a.groups) + " pad value " + std::to_string(a.pad_value);
 }
 
 std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel, std::size_t window_budget) {
@@ -78,12 +92,19 @@ std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel, std::si
   std::vector<float> memory(outputs + 2 * kGuard, guard);
   float* const y = memory.data() + kGuard;
   const float* r = c.residual == Case::Residual::kAbsent ? nullptr : c.r.data();
-  if (c.residual == Case::Residual::kFull) {
+  // Where it is added before the activation, that is.
+  if (c.residual == Case::Residual::kFull && c.attributes.residual == ResidualPlace::kBeforeActivation) {
     std::copy(c.r.begin(), c.r.end(), y);
     r = y;
   }
-  layer.run(*plan, static_cast<std::size_t>(c.samples),
-            {c.x.data(), c.scale.data(), c.bias.data(), r, c.residual == Case::Residual::kOne, y}, parallel);
+  const auto per_channel = [](const std::vector<float>& values) {
+    return BinaryConv2d::PerChannel{values.empty() ? nullptr : values.data(), values.size() == 1};
+  };
+  layer.run(
+      *plan, static_cast<std::size_t>(c.samples),
+      {c.x.data(), c.scale.data(), c.bias.data(), r, c.residual == Case::Residual::kOne, y, per_channel(c.thresholds),
+       per_channel(c.window_sum), per_channel(c.neg), per_channel(c.pos), per_channel(c.post)},
+      parallel);
   for (std::size_t i = 0; i < kGuard; ++i) {
     RBNN_CHECK(memory[i] == guard && memory[memory.size() - 1 - i] == guard, describe(isa, c));
   }

@@ -29,6 +29,9 @@ Case make_case(std::int64_t channels, std::int64_t outputs, std::int64_t kernel,
 // Draws the case's tensors: nearly normal numbers.
 void fill(Case& c, Random& random);
 
+// Draws what GeneralBinaryConv2d has besides: one value or one per channel, some of them absent.
+void fill_general(Case& c, Random& random);
+
 std::string describe(Isa isa, const Case& c);
 
 // Three threads, each new; they inherit the floating-point environment of the one that starts them.

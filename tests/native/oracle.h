@@ -1,5 +1,5 @@
-// docs/ops/BinaryConv2d.md once more, as loops over numbers. It shares nothing with the kernels but the attributes'
-// struct, so an error there cannot hide here.
+// docs/ops/BinaryConv2d.md and GeneralBinaryConv2d.md once more, as loops over numbers. It shares nothing with the
+// kernels but the attributes' struct, so an error there cannot hide here.
 
 #pragma once
 
@@ -17,6 +17,8 @@ struct Case {
   enum class Residual { kAbsent, kOne, kFull } residual;
 
   std::vector<float> x, scale, bias, r;
+  // Of GeneralBinaryConv2d: empty for an absent input, of one element, or one per channel.
+  std::vector<float> thresholds, window_sum, neg, pos, post;
   std::vector<std::uint8_t> w;
 
   std::int64_t output_height() const;  // below 1 where the kernel does not fit

@@ -5,6 +5,7 @@
 
 #include "harness.h"
 #include "kernels/binary_conv2d/binary_conv2d.h"
+#include "kernels/epilogue/epilogue.h"
 #include "kernels/popcount_peak/popcount_peak.h"
 #include "kernels/row_sums/row_sums.h"
 #include "kernels/sign_packing/sign_packing.h"
@@ -54,6 +55,7 @@ RBNN_TEST(tables_of_kernels) {
   check_table(popcount_peak_kernels(), "popcount_peak");
   check_table(row_sums_kernels(), "row_sums");
   check_table(sign_packing_kernels(), "sign_packing");
+  check_table(epilogue_kernels(), "epilogue");
 }
 
 // An instruction set without a kernel of an operation takes the next best one, and never a better one.

@@ -1,9 +1,10 @@
 """BinaryConv2d nodes as they come in somebody else's file: any attribute, any tensor, none checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
@@ -54,3 +55,64 @@ def run_node(
     session = create_session(model, library=True, threads=threads)
     y: np.ndarray = session.run(None, {name: v for name, v in values.items() if name not in constants})[0]
     return y
+
+
+def run_operator(
+    operator: str,
+    values: Mapping[str, np.ndarray | None],
+    attributes: Mapping[str, Any],
+    *,
+    threads: int = 1,
+    library: bool = True,
+    functions: Sequence[onnx.FunctionProto] = (),
+) -> np.ndarray:
+    """Runs the model of `operator_model_of`.
+
+    Args:
+        operator: See there.
+        values: See there.
+        attributes: See there.
+        threads: Of the session.
+        library: Whether the operator library is registered.
+        functions: Model-local functions.
+
+    Returns:
+        Y.
+    """
+    model = operator_model_of(operator, values, attributes, functions=functions)
+    session = create_session(model.SerializeToString(), library=library, threads=threads)
+    feeds = {name: value for name, value in values.items() if value is not None and name != "W"}
+    y: np.ndarray = session.run(None, feeds)[0]
+    return y
+
+
+def operator_model_of(
+    operator: str,
+    values: Mapping[str, np.ndarray | None],
+    attributes: Mapping[str, Any],
+    functions: Sequence[onnx.FunctionProto] = (),
+) -> onnx.ModelProto:
+    """Builds a model of one node of any operator of ours, which stores W and is fed all other inputs.
+
+    Args:
+        operator: Its name.
+        values: The inputs by name, in their order; None stands for an absent one.
+        attributes: The node's.
+        functions: Model-local functions.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    names = [name if name in given else "" for name in values]
+    while names[-1] == "":
+        names.pop()
+    inputs = [
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(value.dtype), [f"{name}{i}" for i in range(value.ndim)]
+        )
+        for name, value in given.items()
+        if name != "W"
+    ]
+    node = helper.make_node(operator, names, ["Y"], domain=DOMAIN, **attributes)
+    output = helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)
+    graph = helper.make_graph([node], "node", inputs, [output], [numpy_helper.from_array(given["W"], "W")])
+    opsets = [helper.make_opsetid(*pair) for pair in (("", 18), ("ai.onnx.ml", 3), (DOMAIN, DOMAIN_VERSION))]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8, functions=functions)

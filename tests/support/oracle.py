@@ -51,6 +51,70 @@ def binary_conv2d(
     return y
 
 
+def general_binary_conv2d(
+    X: np.ndarray,
+    W: np.ndarray,
+    scale: np.ndarray,
+    bias: np.ndarray,
+    R: np.ndarray | None,
+    T: np.ndarray | None,
+    window_sum: np.ndarray | None,
+    neg: np.ndarray | None,
+    pos: np.ndarray | None,
+    post: np.ndarray | None,
+    *,
+    channels: int,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+    threshold: str,
+    activation: str,
+    residual: str,
+    pad_value: int,
+) -> np.ndarray:
+    """Computes Y as docs/ops/GeneralBinaryConv2d.md says; shapes and types as there."""
+    sums = {"channels": channels, "strides": strides, "pads": pads, "dilations": dilations, "groups": groups}
+    sums |= {"threshold": threshold, "T": T, "pad_value": pad_value}
+    outputs = len(W)
+    with np.errstate(all="ignore"):
+        y = rounded_product(accumulate(X, W, **sums), scale)
+        y = rounded_sum(y, bias)
+        before = residual == "before_activation"
+        r = np.float32([0]) if R is None else R.ravel() if R.size == 1 else R
+        y = rounded_sum(y, r if before else np.float32([0]))
+        if window_sum is not None and not (window_sum.size == 1 and window_sum.item() == 0):
+            ones = np.full_like(W, 255)
+            y = rounded_sum(y, rounded_product(accumulate(X, ones, **sums), each(window_sum, outputs, 0)))
+        if activation == "hardtanh":
+            y[y < -1] = -1
+            y[y > 1] = 1
+        if activation == "relu":
+            y[y < 0] = 0
+        if activation == "prelu":
+            below = rounded_product(y, each(neg, outputs, 0))
+            above = rounded_product(y, each(pos, outputs, 1))
+            y = rounded_sum(np.where(y < 0, below, above), each(post, outputs, 0))
+        return y if before else rounded_sum(y, r)
+
+
+def rounded_product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Multiplies; a product of two float32 is exact in float64, so it is rounded once."""
+    return (left.astype(np.float64) * right.astype(np.float64)).astype(np.float32)
+
+
+def rounded_sum(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Adds as float32 does; see `binary_conv2d`."""
+    return (left.astype(np.float64) + right.astype(np.float64)).astype(np.float32)
+
+
+def each(values: np.ndarray | None, count: int, absent: float) -> np.ndarray:
+    """Returns one value per channel."""
+    if values is None:
+        return np.full(count, absent, np.float32)
+    return np.full(count, values.item(), np.float32) if values.size == 1 else values
+
+
 def accumulate(
     X: np.ndarray,
     W: np.ndarray,
@@ -61,13 +125,17 @@ def accumulate(
     dilations: Sequence[int],
     groups: int,
     threshold: str,
+    T: np.ndarray | None = None,
+    pad_value: int = 0,
 ) -> np.ndarray:
     """Returns the sums of step 3, int64 [N, OH, OW, O]."""
     N, H, width, _ = X.shape
     outputs, KH, KW, _ = W.shape
     top, left, bottom, right = pads
     limits = [mean(sample) if threshold == "sample_mean" else np.float32(0) for sample in X]
-    padded = np.zeros((N, H + top + bottom, width + left + right, channels), np.int64)
+    if threshold == "per_channel":
+        limits = [each(T, channels, 0)] * N
+    padded = np.full((N, H + top + bottom, width + left + right, channels), pad_value, np.int64)
     for n, limit in enumerate(limits):
         padded[n, top : top + H, left : left + width] = np.where(X[n] >= limit, 1, -1)
 

@@ -8,7 +8,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript import ir
 
-from rbnn_deploy.exporters.onnx.functions import ML_DOMAIN, ML_VERSION, binary_conv2d_function
+from rbnn_deploy.exporters.onnx.function_nodes import ML_DOMAIN, ML_VERSION
+from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function
 from rbnn_deploy.exporters.onnx.names import name_all
 from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, lower_in_place
 from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes

@@ -18,30 +18,54 @@ struct Choice {
   T value;
 };
 
-constexpr std::array<Choice<Threshold>, 2> kThresholds = {{
+// The strings that an attribute of one operator may have.
+template <typename T>
+struct Choices {
+  const Choice<T>* first;
+  std::size_t count;
+
+  const Choice<T>* begin() const { return first; }
+  const Choice<T>* end() const { return first + count; }
+};
+
+// BinaryConv2d has the first ones, GeneralBinaryConv2d all.
+constexpr std::size_t kBasicThresholds = 2, kBasicActivations = 3;
+constexpr std::array<Choice<Threshold>, 3> kThresholds = {{
     {"sample_mean", Threshold::kSampleMean},
     {"zero", Threshold::kZero},
+    {"per_channel", Threshold::kPerChannel},
 }};
-constexpr std::array<Choice<Activation>, 3> kActivations = {{
+constexpr std::array<Choice<Activation>, 4> kActivations = {{
     {"none", Activation::kNone},
     {"hardtanh", Activation::kHardtanh},
     {"relu", Activation::kRelu},
+    {"prelu", Activation::kPrelu},
+}};
+constexpr std::array<Choice<ResidualPlace>, 2> kResidualPlaces = {{
+    {"before_activation", ResidualPlace::kBeforeActivation},
+    {"after_activation", ResidualPlace::kAfterActivation},
 }};
 
-constexpr const auto& choices(Threshold) { return kThresholds; }
-constexpr const auto& choices(Activation) { return kActivations; }
+template <typename T, std::size_t N>
+constexpr Choices<T> first_of(const std::array<Choice<T>, N>& all, std::size_t count = N) {
+  return {all.data(), count};
+}
 
-// The attributes: calls `visit(name, member)` for each. All that reads or describes them walks through this list, and a
-// test compares it with Python's (rbnn_deploy/operators/).
+// The attributes of an operator: calls `visit(name, member)` for each, or `visit(name, member, choices)`. All that
+// reads or describes them walks through this list, and a test compares it with Python's (rbnn_deploy/operators/).
 template <typename Visitor>
-void for_each_attribute(Attributes& a, Visitor&& visit) {
+void for_each_attribute(Convolution which, Attributes& a, Visitor&& visit) {
+  const bool general = which == Convolution::kGeneral;
   visit("channels", a.channels);
   visit("strides", a.strides);
   visit("pads", a.pads);
   visit("dilations", a.dilations);
   visit("groups", a.groups);
-  visit("threshold", a.threshold);
-  visit("activation", a.activation);
+  visit("threshold", a.threshold, first_of(kThresholds, general ? kThresholds.size() : kBasicThresholds));
+  visit("activation", a.activation, first_of(kActivations, general ? kActivations.size() : kBasicActivations));
+  if (!general) return;
+  visit("residual", a.residual, first_of(kResidualPlaces));
+  visit("pad_value", a.pad_value);
 }
 
 [[noreturn]] void refuse(const char* name, const std::string& what) {
@@ -72,7 +96,7 @@ struct Reader {
   }
 
   template <typename T>
-  void operator()(const char* name, T& value) const {
+  void operator()(const char* name, T& value, const Choices<T>& choices) const {
     std::size_t size = 0;
     if (!succeeded(api, api.KernelInfoGetAttribute_string(info, name, nullptr, &size)))
       refuse_missing(name, "a string");
@@ -80,7 +104,7 @@ struct Reader {
     check(api.KernelInfoGetAttribute_string(info, name, text.data(), &size));
     if (!text.empty()) text.pop_back();  // ONNX Runtime's terminating 0; a 0 inside is the file's
     std::string names;
-    for (const auto& choice : choices(value)) {
+    for (const Choice<T>& choice : choices) {
       if (text == choice.name) {
         value = choice.value;
         return;
@@ -108,8 +132,10 @@ struct GeometryReader {
                bytes == sizeof(values);
   }
 
+  void operator()(const char*, std::int64_t&) {}
+
   template <typename T>
-  void operator()(const char*, T&) {}
+  void operator()(const char*, T&, const Choices<T>&) {}
 };
 
 struct Describer {
@@ -123,9 +149,9 @@ struct Describer {
   }
 
   template <typename T>
-  void operator()(const char* name, T& value) {
+  void operator()(const char* name, T&, const Choices<T>& choices) {
     std::vector<std::string> names;
-    for (const auto& choice : choices(value)) names.push_back(json::quoted(choice.name));
+    for (const Choice<T>& choice : choices) names.push_back(json::quoted(choice.name));
     add(name, "STRING", {json::member("choices", json::array(names))});
   }
 
@@ -139,9 +165,9 @@ struct Describer {
 
 }  // namespace
 
-Attributes read_attributes(const OrtApi& api, const OrtKernelInfo* info) {
+Attributes read_attributes(Convolution which, const OrtApi& api, const OrtKernelInfo* info) {
   Attributes attributes;
-  for_each_attribute(attributes, Reader{api, info});
+  for_each_attribute(which, attributes, Reader{api, info});
   validate(attributes);
   return attributes;
 }
@@ -150,7 +176,7 @@ std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferCo
   Attributes attributes;
   attributes.channels = 1;
   GeometryReader reader{api, context};
-  for_each_attribute(attributes, reader);
+  for_each_attribute(Convolution::kBasic, attributes, reader);
   if (!reader.complete) return std::nullopt;
   try {
     validate(attributes);
@@ -160,10 +186,10 @@ std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferCo
   return attributes;
 }
 
-std::string describe_attributes() {
+std::string describe_attributes(Convolution which) {
   Attributes attributes;
   Describer describer;
-  for_each_attribute(attributes, describer);
+  for_each_attribute(which, attributes, describer);
   return json::array(describer.attributes);
 }
 

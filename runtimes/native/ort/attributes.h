@@ -1,4 +1,4 @@
-// The attributes of a BinaryConv2d node, from ONNX Runtime's two places to ask for them.
+// The attributes of a binary convolution's node, from ONNX Runtime's two places to ask for them.
 
 #pragma once
 
@@ -10,14 +10,16 @@
 
 namespace rbnn::ort {
 
-// Reads and validates them all. Throws std::invalid_argument that names the attribute that is missing or wrong.
-Attributes read_attributes(const OrtApi& api, const OrtKernelInfo* info);
+enum class Convolution { kBasic, kGeneral };  // BinaryConv2d, GeneralBinaryConv2d
 
-// The attributes that decide the output's shape: strides, pads and dilations. Nothing where one is missing or wrong:
-// shape inference stays silent, and read_attributes names the fault when the session is made.
+// Reads and validates them all. Throws std::invalid_argument that names the attribute that is missing or wrong.
+Attributes read_attributes(Convolution which, const OrtApi& api, const OrtKernelInfo* info);
+
+// The attributes that decide the output's shape, of either operator: strides, pads and dilations. Nothing where one is
+// missing or wrong: shape inference stays silent, and read_attributes names the fault when the session is made.
 std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferContext* context);
 
 // Names, types and values of the attributes, as JSON (info/info.h).
-std::string describe_attributes();
+std::string describe_attributes(Convolution which);
 
 }  // namespace rbnn::ort

@@ -1,7 +1,8 @@
-// ai.rbnn::BinaryConv2d (docs/ops/BinaryConv2d.md) for ONNX Runtime: reads, checks, and calls the kernels.
+// ai.rbnn::BinaryConv2d and GeneralBinaryConv2d (docs/ops/) for ONNX Runtime: reads, checks, and calls the kernels.
 
 #include "kernels/binary_conv2d/binary_conv2d.h"
 
+#include <array>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -17,19 +18,30 @@
 namespace rbnn::ort {
 namespace {
 
-enum Input : std::size_t { kX, kW, kScale, kBias, kR };
+// BinaryConv2d has the first ones, up to kR.
+enum Input : std::size_t { kX, kW, kScale, kBias, kR, kT, kWindowSum, kNeg, kPos, kPost };
+
+constexpr std::size_t input_count(Convolution which) { return which == Convolution::kGeneral ? kPost + 1 : kR + 1; }
+
+// The inputs that only GeneralBinaryConv2d has, from kT on.
+constexpr std::array<const char*, 5> kGeneralNames = {"T", "window_sum", "neg", "pos", "post"};
 
 class BinaryConv2dKernel {
  public:
-  BinaryConv2dKernel(const OrtApi& api, const OrtCustomOp* op, const OrtKernelInfo* info)
+  BinaryConv2dKernel(Convolution which, const OrtApi& api, const OrtCustomOp* op, const OrtKernelInfo* info)
       : api_(api),
         tensors_(api, borrow_shape_of(op)),
         name_(name_of(op)),
+        which_(which),
         isa_(select_isa()),
-        attributes_(read_attributes(api, info)) {
+        attributes_(read_attributes(which, api, info)) {
     if (tensors_.read_constant(info, kW, "W", kUint8, weights_)) layer_ = make_layer(weights_);
     tensors_.read_constant(info, kScale, "scale", kFloat, scale_);
     tensors_.read_constant(info, kBias, "bias", kFloat, bias_);
+    if (which != Convolution::kGeneral) return;
+    for (std::size_t i = 0; i < kGeneralNames.size(); ++i) {
+      tensors_.read_constant(info, kT + i, kGeneralNames[i], kFloat, general_[i]);
+    }
   }
 
   void compute(OrtKernelContext* context) const {
@@ -52,6 +64,8 @@ class BinaryConv2dKernel {
     const auto size = output_size(attributes_, FilterShape{outputs, w.dims[1], w.dims[2]}, x.dims[1], x.dims[2]);
     const Dims y_dims = {x.dims[0], size[0], size[1], outputs};
     checked_product({y_dims[0], y_dims[1], y_dims[2], y_dims[3], sizeof(float)});
+    BinaryConv2d::Tensors tensors{};
+    if (which_ == Convolution::kGeneral) read_general(context, outputs, tensors);
     const bool scalar = has_residual && checked_product_of(residual.dims) == 1;
     if (has_residual && !scalar) check_dims("R", residual.dims, y_dims, "[N, OH, OW, O]");
 
@@ -60,12 +74,12 @@ class BinaryConv2dKernel {
     check(api_.KernelContext_GetOutput(context, 0, y_dims.data(), y_dims.size(), &output));
     if (x.dims[0] == 0) return;
     check(api_.GetTensorMutableData(output, &y));
-    const BinaryConv2d::Tensors tensors{static_cast<const float*>(x.data),
-                                        static_cast<const float*>(scale.data),
-                                        static_cast<const float*>(bias.data),
-                                        static_cast<const float*>(residual.data),
-                                        scalar,
-                                        static_cast<float*>(y)};
+    tensors.x = static_cast<const float*>(x.data);
+    tensors.scale = static_cast<const float*>(scale.data);
+    tensors.bias = static_cast<const float*>(bias.data);
+    tensors.residual = static_cast<const float*>(residual.data);
+    tensors.residual_is_scalar = scalar;
+    tensors.y = static_cast<float*>(y);
     Pool pool{api_, context, nullptr};
     layer.run(*layer.plan(x.dims[1], x.dims[2]), static_cast<std::size_t>(x.dims[0]), tensors, {Pool::run, &pool});
     check(pool.failure);
@@ -111,6 +125,38 @@ class BinaryConv2dKernel {
     return own;
   }
 
+  void read_general(const OrtKernelContext* context, std::int64_t outputs, BinaryConv2d::Tensors& tensors) const {
+    const bool slopes = attributes_.activation == Activation::kPrelu;
+    const std::int64_t of_slopes = slopes ? outputs : 0;
+    const std::int64_t of_t = attributes_.threshold == Threshold::kPerChannel ? attributes_.channels : 0;
+    tensors.thresholds = per_channel(context, kT, "[C]", of_t, of_t != 0);
+    tensors.window_sum = per_channel(context, kWindowSum, "[O]", outputs, false);
+    if (tensors.window_sum.one && *tensors.window_sum.values == 0.0f) tensors.window_sum = {};
+    tensors.neg = per_channel(context, kNeg, "[O]", of_slopes, slopes);
+    tensors.pos = per_channel(context, kPos, "[O]", of_slopes, false);
+    tensors.post = per_channel(context, kPost, "[O]", of_slopes, false);
+  }
+
+  // An input of one value per channel, or of one element. No attribute reads it where `channels` is 0.
+  BinaryConv2d::PerChannel per_channel(const OrtKernelContext* context, Input index, const char* meaning,
+                                       std::int64_t channels, bool needed) const {
+    const char* const name = kGeneralNames[index - kT];
+    const Tensor& constant = general_[index - kT];
+    Tensor own;
+    if (!constant.known && !tensors_.read_input(context, index, name, kFloat, own)) {
+      if (needed) throw std::invalid_argument("input " + std::string(name) + " is missing, which the attributes need");
+      return {};
+    }
+    const Tensor& tensor = constant.known ? constant : own;
+    const bool one = checked_product_of(tensor.dims) == 1;
+    if (!one && channels == 0) {
+      throw std::invalid_argument(std::string(name) + " must be of one element, as no attribute reads it, but is " +
+                                  to_string(tensor.dims));
+    }
+    if (!one) check_dims(name, tensor.dims, {channels}, meaning);
+    return {static_cast<const float*>(tensor.data), one};
+  }
+
   std::unique_ptr<const BinaryConv2d> make_layer(const Tensor& w) const {
     const std::int64_t group_channels = attributes_.channels / attributes_.groups;
     const auto bytes = static_cast<std::int64_t>(bytes_for_bits(static_cast<std::size_t>(group_channels)));
@@ -125,28 +171,27 @@ class BinaryConv2dKernel {
   const OrtApi& api_;
   const TensorReader tensors_;
   const char* const name_;
+  const Convolution which_;
   const Isa isa_;
   const Attributes attributes_;
   // Inputs that are constants of the model. The session owns their memory as long as it lives.
   Tensor weights_, scale_, bias_;
+  std::array<Tensor, kGeneralNames.size()> general_;
   std::unique_ptr<const BinaryConv2d> layer_;  // of constant weights, packed once; else they are packed at each run
 };
 
-}  // namespace
-
-std::string describe_binary_conv2d() { return describe_attributes(); }
-
-Operator make_binary_conv2d(const OrtApi& api) {
+template <Convolution kWhich>
+Operator make_operator(const OrtApi& api) {
   Operator op = basic_operator(api);
   op.GetInputType = [](const OrtCustomOp*, std::size_t index) -> int { return index == kW ? kUint8 : kFloat; };
-  op.GetInputTypeCount = [](const OrtCustomOp*) { return std::size_t{kR + 1}; };
+  op.GetInputTypeCount = [](const OrtCustomOp*) { return input_count(kWhich); };
   op.GetInputCharacteristic = [](const OrtCustomOp*, std::size_t index) -> int {
-    return index == kR ? kOptional : kRequired;
+    return index >= kR ? kOptional : kRequired;
   };
   op.GetOutputType = [](const OrtCustomOp*, std::size_t) -> int { return kFloat; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) { return std::size_t{1}; };
   op.CreateKernelV2 = [](const OrtCustomOp* self, const OrtApi* table, const OrtKernelInfo* info, void** kernel) {
-    return guard(*table, name_of(self), [&] { *kernel = new BinaryConv2dKernel(*table, self, info); });
+    return guard(*table, name_of(self), [&] { *kernel = new BinaryConv2dKernel(kWhich, *table, self, info); });
   };
   op.KernelComputeV2 = [](void* kernel, OrtKernelContext* context) {
     const auto& self = *static_cast<const BinaryConv2dKernel*>(kernel);
@@ -154,6 +199,16 @@ Operator make_binary_conv2d(const OrtApi& api) {
   };
   op.KernelDestroy = [](void* kernel) { delete static_cast<BinaryConv2dKernel*>(kernel); };
   op.InferOutputShapeFn = infer_binary_conv2d;
+  return op;
+}
+
+}  // namespace
+
+std::string describe_binary_conv2d() { return describe_attributes(Convolution::kBasic); }
+std::string describe_general_binary_conv2d() { return describe_attributes(Convolution::kGeneral); }
+
+Operator make_binary_conv2d(const OrtApi& api) {
+  Operator op = make_operator<Convolution::kBasic>(api);
   // Y may take R's memory where nobody else reads R: each element of R is read before the one of Y is written, and a
   // residual of one element is copied first.
   op.GetMayInplace = [](int** inputs, int** outputs) {
@@ -164,5 +219,8 @@ Operator make_binary_conv2d(const OrtApi& api) {
   };
   return op;
 }
+
+// Y must not take R's memory: a residual behind the activation is read after Y was written.
+Operator make_general_binary_conv2d(const OrtApi& api) { return make_operator<Convolution::kGeneral>(api); }
 
 }  // namespace rbnn::ort

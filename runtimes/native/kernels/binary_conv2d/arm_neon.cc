@@ -5,6 +5,8 @@
 
 #include "kernels/binary_conv2d/arm_neon.h"
 
+#include "kernels/binary_conv2d/window_sums.h"
+
 namespace rbnn {
 namespace {
 
@@ -29,6 +31,6 @@ void gather_runs(const Runs& runs) {
 
 }  // namespace
 
-const ConvKernel conv_neon = {neon::kLanes, /*triples=*/true, gather_runs, neon::multiply};
+const ConvKernel conv_neon = {neon::kLanes, /*triples=*/true, gather_runs, neon::multiply, sum_windows<true>};
 
 }  // namespace rbnn

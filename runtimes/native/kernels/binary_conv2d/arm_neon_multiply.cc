@@ -46,9 +46,9 @@ inline float32x4_t clamp(float32x4_t value, float32x4_t lower, float32x4_t upper
 
 inline float32x4_t finish(uint32x4_t different, float32x4_t inside, float32x4_t scale, float32x4_t bias,
                           float32x4_t residual) {
-  // inside - 2 * different is an integer below 2^24, so this fused multiply-add rounds nothing. (`different` is a
-  // popcount less the border's part in it, and so not negative.)
-  float32x4_t y = vfmsq_f32(inside, vcvtq_f32_u32(different), vdupq_n_f32(2));
+  // inside - 2 * different is an integer below 2^24, so this fused multiply-add rounds nothing. (`different` is
+  // signed: where padding counts +1, more is taken from the popcount than the border's part in it.)
+  float32x4_t y = vfmsq_f32(inside, vcvtq_f32_s32(vreinterpretq_s32_u32(different)), vdupq_n_f32(2));
   y = vmulq_f32(y, scale);
   y = vaddq_f32(y, bias);
   return vaddq_f32(y, residual);

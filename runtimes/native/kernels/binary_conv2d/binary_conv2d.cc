@@ -5,6 +5,7 @@
 
 #include "kernels/binary_conv2d/gather.h"
 #include "kernels/checked.h"
+#include "kernels/epilogue/epilogue.h"
 #include "kernels/float_environment.h"
 #include "kernels/memory.h"
 #include "kernels/row_sums/row_sums.h"
@@ -42,6 +43,19 @@ constexpr std::size_t part_begin(std::size_t total, std::size_t part, std::size_
   return part == parts ? total : total * part / parts / unit * unit;
 }
 
+struct Bounds {
+  float lower, upper;
+};
+
+// What clamps the outputs; slopes have none.
+Bounds bounds_of(Activation activation) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  return {activation == Activation::kHardtanh ? -1.0f
+          : activation == Activation::kRelu   ? 0.0f
+                                              : -kInfinity,
+          activation == Activation::kHardtanh ? 1.0f : kInfinity};
+}
+
 FilterShape validated(const FilterShape& shape, const Attributes& attributes) {
   validate(attributes);
   validate(shape, attributes);
@@ -70,6 +84,9 @@ class Carver {
 
 // A few samples on their way through the layer.
 struct BinaryConv2d::Round {
+  Round(const Plan& the_plan, const Tensors& the_tensors, std::size_t count)
+      : plan(the_plan), tensors(the_tensors), samples(count) {}
+
   const Plan& plan;
   Tensors tensors;  // of the round's first sample
   std::size_t samples;
@@ -80,13 +97,59 @@ struct BinaryConv2d::Round {
   Word* windows;      // [samples, band_words]
   float* residual;    // [O], for a residual of one element
 
-  void carve(Carver& carver, std::size_t outputs) {
+  // Of GeneralBinaryConv2d; of no size where the layer has no use for them.
+  float* limits;                         // [W, C], a threshold for each value of a row
+  float* sums;                           // [groups][samples, pixels of a band]
+  float *window_sum, *neg, *pos, *post;  // [O]
+  float* zeros;                          // [O], what the product adds where the residual comes later
+
+  void carve(Carver& carver, const Attributes& attributes, std::size_t outputs) {
     const auto rows = samples * static_cast<std::size_t>(plan.height);
     row_sums = carver.take<double>(rows);
     thresholds = carver.take<float>(samples);
     bits = carver.take<Word>(rows * plan.bit_row_words);
     windows = carver.take<Word>(samples * plan.band_words);
     residual = carver.take<float>(outputs);
+
+    const bool slopes = attributes.activation == Activation::kPrelu, summed = tensors.window_sum.values != nullptr;
+    const auto row = static_cast<std::size_t>(plan.width * attributes.channels);
+    limits = carver.take<float>(attributes.threshold == Threshold::kPerChannel ? row : 0);
+    const std::size_t pixels = samples * plan.band_rows * plan.band_columns;
+    sums = carver.take<float>(summed ? static_cast<std::size_t>(attributes.groups) * pixels : 0);
+    window_sum = carver.take<float>(summed ? outputs : 0);
+    for (float** const values : {&neg, &pos, &post}) *values = carver.take<float>(slopes ? outputs : 0);
+    zeros = carver.take<float>(attributes.residual == ResidualPlace::kAfterActivation ? outputs : 0);
+  }
+
+  // Writes what is the same for all rounds.
+  void fill(const Attributes& attributes, std::size_t outputs) {
+    if (tensors.residual == nullptr || tensors.residual_is_scalar) {
+      std::fill_n(residual, outputs, tensors.residual == nullptr ? 0.0f : *tensors.residual);
+      tensors.residual = residual;
+      tensors.residual_is_scalar = true;
+    }
+    if (attributes.threshold == Threshold::kPerChannel) {
+      const auto channels = static_cast<std::size_t>(attributes.channels);
+      for (std::size_t w = 0; w < static_cast<std::size_t>(plan.width); ++w) {
+        spread(tensors.thresholds, 0.0f, channels, limits + w * channels);
+      }
+    }
+    if (tensors.window_sum.values != nullptr) spread(tensors.window_sum, 0.0f, outputs, window_sum);
+    if (attributes.activation == Activation::kPrelu) {
+      spread(tensors.neg, 0.0f, outputs, neg);
+      spread(tensors.pos, 1.0f, outputs, pos);
+      spread(tensors.post, 0.0f, outputs, post);
+    }
+    if (attributes.residual == ResidualPlace::kAfterActivation) std::fill_n(zeros, outputs, 0.0f);
+  }
+
+ private:
+  static void spread(const PerChannel& from, float absent, std::size_t count, float* to) {
+    if (from.values == nullptr || from.one) {
+      std::fill_n(to, count, from.values == nullptr ? absent : *from.values);
+    } else {
+      std::copy_n(from.values, count, to);
+    }
   }
 };
 
@@ -102,6 +165,7 @@ BinaryConv2d::BinaryConv2d(Isa isa, const Attributes& attributes, const FilterSh
                            std::size_t window_budget)
     : sum_rows_(kernel_for(row_sums_kernels(), isa)),
       pack_signs_(kernel_for(sign_packing_kernels(), isa)),
+      finish_outputs_(kernel_for(epilogue_kernels(), isa)),
       kernel_(*kernel_for(conv_kernels(), isa)),
       attributes_(attributes),
       filter_(kernel_, attributes, validated(shape, attributes), weights),
@@ -136,17 +200,13 @@ void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& ten
   // Outputs of one band lie next to each other in one sample alone.
   const std::size_t together = plan.bands == 1 ? std::clamp(kRoundBytes / sample_bytes, std::size_t{1}, samples) : 1;
 
-  Round round{plan, tensors, together, nullptr, nullptr, nullptr, nullptr, nullptr};
+  Round round(plan, tensors, together);
   Carver measure(nullptr);
-  round.carve(measure, outputs);
+  round.carve(measure, attributes_, outputs);
   Scratch scratch(measure.bytes());
   Carver carver(scratch.data());
-  round.carve(carver, outputs);
-  if (tensors.residual == nullptr || tensors.residual_is_scalar) {
-    std::fill_n(round.residual, outputs, tensors.residual == nullptr ? 0.0f : *tensors.residual);
-    round.tensors.residual = round.residual;
-    round.tensors.residual_is_scalar = true;
-  }
+  round.carve(carver, attributes_, outputs);
+  round.fill(attributes_, outputs);
 
   for (std::size_t done = 0; done < samples; done += round.samples) {
     round.samples = std::min(round.samples, samples - done);
@@ -154,6 +214,7 @@ void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& ten
     if (!plan.packs_while_gathering()) compute_bits(round, parallel);
     for (std::size_t band = 0; band < plan.bands; ++band) {
       compute_windows(round, plan.band(band), parallel);
+      if (tensors.window_sum.values != nullptr) compute_sums(round, plan.band(band), parallel);
       compute_outputs(round, plan.band(band), parallel);
     }
     round.tensors.x += round.samples * sample_inputs;
@@ -163,6 +224,7 @@ void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& ten
 }
 
 void BinaryConv2d::compute_thresholds(const Round& round, const Parallel& parallel) const {
+  if (attributes_.threshold == Threshold::kPerChannel) return;
   if (attributes_.threshold == Threshold::kZero) {
     std::fill_n(round.thresholds, round.samples, 0.0f);
     return;
@@ -199,8 +261,13 @@ void BinaryConv2d::for_rows(const Round& round, std::size_t rows_per_sample, con
 void BinaryConv2d::pack_row(const Round& round, std::size_t sample, std::size_t row) const noexcept {
   const auto length = static_cast<std::size_t>(round.plan.width * attributes_.channels);
   const std::size_t index = sample * static_cast<std::size_t>(round.plan.height) + row;
-  pack_signs_(round.tensors.x + index * length, length, round.thresholds[sample],
-              round.bits + index * round.plan.bit_row_words);
+  const float* const x = round.tensors.x + index * length;
+  Word* const bits = round.bits + index * round.plan.bit_row_words;
+  if (attributes_.threshold == Threshold::kPerChannel) {
+    pack_signs_.each(x, length, round.limits, bits);
+  } else {
+    pack_signs_.one(x, length, round.thresholds[sample], bits);
+  }
 }
 
 void BinaryConv2d::compute_bits(const Round& round, const Parallel& parallel) const {
@@ -226,30 +293,92 @@ void BinaryConv2d::compute_windows(const Round& round, const Band& band, const P
            });
 }
 
+// What the groups and tasks of a band have in common.
+Product BinaryConv2d::product_of(const Round& round, const Band& band) const {
+  const Plan& plan = round.plan;
+  const WindowLayout& layout = filter_.layout();
+  const auto outputs = static_cast<std::size_t>(filter_.shape().outputs);
+  Product product{};
+  product.sample_stride = plan.band_words;
+  product.pixels =
+      plan.pixels.data() + band.row_begin * static_cast<std::size_t>(plan.output_width) + band.column_begin;
+  product.pixels_per_sample = band.pixels();
+  product.runs = layout.runs;
+  product.run_stride = plan.run_stride;
+  product.run_words = layout.run_words;
+  product.channels = outputs / static_cast<std::size_t>(attributes_.groups);
+  product.border_stride = outputs;
+  product.inside = plan.inside.data();
+  product.output_stride = outputs;
+  return product;
+}
+
+void BinaryConv2d::compute_sums(const Round& round, const Band& band, const Parallel& parallel) const {
+  const Product product = product_of(round, band);
+  const auto groups = static_cast<std::size_t>(attributes_.groups);
+  const std::size_t pixels = round.samples * band.pixels();
+  const std::size_t tasks = std::min(pixels, count_tasks(pixels * filter_.layout().words(), kFloatsPerTask));
+  parallel_for(parallel, groups * tasks, [&](std::size_t task) noexcept {
+    const std::size_t group = task / tasks;
+    Product part = product;
+    part.input = round.windows + group * round.plan.group_words;
+    part.pixel_begin = part_begin(pixels, task % tasks, tasks, 1);
+    part.pixel_end = part_begin(pixels, task % tasks + 1, tasks, 1);
+    kernel_.sum_windows(part, round.sums + group * pixels);
+  });
+}
+
+bool BinaryConv2d::has_epilogue(const Round& round) const {
+  return round.tensors.window_sum.values != nullptr || attributes_.activation == Activation::kPrelu ||
+         attributes_.residual == ResidualPlace::kAfterActivation;
+}
+
+// Takes the steps behind the product, on the outputs that `part` has just written.
+void BinaryConv2d::finish(const Round& round, const Product& part, std::size_t first_pixel, std::size_t channel,
+                          const float* sums) const noexcept {
+  const std::size_t begin = part.panel_begin * kernel_.lanes,
+                    end = std::min(part.panel_end * kernel_.lanes, part.channels);
+  if (begin >= end || part.pixel_begin == part.pixel_end) return;
+  const std::size_t o = channel + begin;
+  Outputs outputs{};
+  outputs.y = part.output + part.pixel_begin * part.output_stride + begin;
+  outputs.pixels = part.pixel_end - part.pixel_begin;
+  outputs.stride = part.output_stride;
+  outputs.channels = end - begin;
+  if (sums != nullptr) {
+    outputs.sums = sums + part.pixel_begin;
+    outputs.window_sum = round.window_sum + o;
+  }
+  if (attributes_.activation == Activation::kPrelu) {
+    outputs.neg = round.neg + o;
+    outputs.pos = round.pos + o;
+    outputs.post = round.post + o;
+  }
+  const Bounds bounds = bounds_of(attributes_.activation);
+  outputs.lower = bounds.lower;
+  outputs.upper = bounds.upper;
+  if (attributes_.residual == ResidualPlace::kAfterActivation) {
+    outputs.residual_stride = round.tensors.residual_is_scalar ? 0 : part.output_stride;
+    outputs.residual = round.tensors.residual + (first_pixel + part.pixel_begin) * outputs.residual_stride + o;
+  }
+  finish_outputs_(outputs);
+}
+
 void BinaryConv2d::compute_outputs(const Round& round, const Band& band, const Parallel& parallel) const {
   const Plan& plan = round.plan;
   const WindowLayout& layout = filter_.layout();
   const auto groups = static_cast<std::size_t>(attributes_.groups);
   const auto outputs = static_cast<std::size_t>(filter_.shape().outputs), group_outputs = outputs / groups;
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const bool summed = round.tensors.window_sum.values != nullptr;
 
-  Product product{};
+  Product product = product_of(round, band);
   const std::size_t first = band.row_begin * static_cast<std::size_t>(plan.output_width) + band.column_begin;
-  product.sample_stride = plan.band_words;
-  product.pixels = plan.pixels.data() + first;
-  product.pixels_per_sample = band.pixels();
-  product.runs = layout.runs;
-  product.run_stride = plan.run_stride;
-  product.run_words = layout.run_words;
-  product.channels = group_outputs;
-  product.border_stride = outputs;
-  product.inside = plan.inside.data();
-  product.residual_stride = round.tensors.residual_is_scalar ? 0 : outputs;
-  product.output_stride = outputs;
-  product.lower = attributes_.activation == Activation::kNone   ? -kInfinity
-                  : attributes_.activation == Activation::kRelu ? 0.0f
-                                                                : -1.0f;
-  product.upper = attributes_.activation == Activation::kHardtanh ? 1.0f : kInfinity;
+  const bool later = attributes_.residual == ResidualPlace::kAfterActivation, finishes = has_epilogue(round);
+  const float* const residual = later ? round.zeros : round.tensors.residual;
+  product.residual_stride = later || round.tensors.residual_is_scalar ? 0 : outputs;
+  const Bounds bounds = bounds_of(finishes ? Activation::kNone : attributes_.activation);
+  product.lower = bounds.lower;
+  product.upper = bounds.upper;
 
   const std::size_t pixels = round.samples * band.pixels(), panels = filter_.panels_per_group();
   const std::size_t macs = pixels * outputs * layout.words() * kWordBits;
@@ -269,9 +398,10 @@ void BinaryConv2d::compute_outputs(const Round& round, const Band& band, const P
     part.border_weights = plan.border_weights.data() + channel;
     part.scale = round.tensors.scale + channel;
     part.bias = round.tensors.bias + channel;
-    part.residual = round.tensors.residual + first * part.residual_stride + channel;
+    part.residual = residual + first * part.residual_stride + channel;
     part.output = round.tensors.y + first * part.output_stride + channel;
     kernel_.multiply(part);
+    if (finishes) finish(round, part, first, channel, summed ? round.sums + group * pixels : nullptr);
   });
 }
 

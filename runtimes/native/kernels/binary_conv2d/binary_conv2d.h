@@ -1,4 +1,4 @@
-// ai.rbnn::BinaryConv2d (docs/ops/BinaryConv2d.md) on raw pointers: one layer's weights, and running them.
+// ai.rbnn::BinaryConv2d and GeneralBinaryConv2d (docs/ops/) on raw pointers: one layer's weights, and running them.
 
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "kernels/binary_conv2d/geometry.h"
 #include "kernels/binary_conv2d/kernel.h"
 #include "kernels/binary_conv2d/plan.h"
+#include "kernels/epilogue/kernel.h"
 #include "kernels/isa.h"
 #include "kernels/parallel.h"
 #include "kernels/row_sums/kernel.h"
@@ -34,13 +35,25 @@ class BinaryConv2d {
   // Throws std::invalid_argument where the kernel exceeds the padded map.
   std::shared_ptr<const Plan> plan(std::int64_t height, std::int64_t width) const;
 
+  // A value for each channel, or one element that stands for all; null where the layer has none.
+  struct PerChannel {
+    const float* values = nullptr;
+    bool one = false;
+  };
+
   struct Tensors {
     const float* x;         // [samples, H, W, C]
     const float* scale;     // [O]
     const float* bias;      // [O]
     const float* residual;  // [samples, OH, OW, O], or one element, or null for a 0
     bool residual_is_scalar;
-    float* y;  // [samples, OH, OW, O]; may be `residual`, may not overlap anything else
+    // [samples, OH, OW, O]; may not overlap anything else, but may be `residual` if that is added before the activation
+    float* y;
+
+    // Of GeneralBinaryConv2d.
+    PerChannel thresholds;      // T, of Threshold::kPerChannel
+    PerChannel window_sum;      // null: no such step
+    PerChannel neg, pos, post;  // of Activation::kPrelu; pos may be null for 1, post for 0
   };
 
   // Runs the layer. Safe to call from several threads at once; the result depends on nothing but the arguments.
@@ -48,16 +61,22 @@ class BinaryConv2d {
 
  private:
   struct Round;
+  Product product_of(const Round& round, const Band& band) const;
+  bool has_epilogue(const Round& round) const;
+  void finish(const Round& round, const Product& part, std::size_t first_pixel, std::size_t channel,
+              const float* sums) const noexcept;
   void compute_thresholds(const Round& round, const Parallel& parallel) const;
   template <typename Function>
   void for_rows(const Round& round, std::size_t rows_per_sample, const Parallel& parallel, Function function) const;
   void pack_row(const Round& round, std::size_t sample, std::size_t row) const noexcept;
   void compute_bits(const Round& round, const Parallel& parallel) const;
+  void compute_sums(const Round& round, const Band& band, const Parallel& parallel) const;
   void compute_windows(const Round& round, const Band& band, const Parallel& parallel) const;
   void compute_outputs(const Round& round, const Band& band, const Parallel& parallel) const;
 
   const RowSums sum_rows_;
-  const PackSigns pack_signs_;
+  const SignPacking pack_signs_;
+  const FinishOutputs finish_outputs_;
   const ConvKernel& kernel_;
   const Attributes attributes_;
   const Filter filter_;

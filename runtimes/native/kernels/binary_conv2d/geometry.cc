@@ -16,11 +16,12 @@ constexpr std::int64_t kLargest = std::numeric_limits<std::int32_t>::max();
 [[noreturn]] void refuse(const std::string& sentence) { throw std::invalid_argument(sentence); }
 
 template <std::size_t N>
-void check_range(const char* name, const std::array<std::int64_t, N>& values, std::int64_t lowest) {
+void check_range(const char* name, const std::array<std::int64_t, N>& values, std::int64_t lowest,
+                 std::int64_t highest = kLargest) {
   for (const std::int64_t value : values) {
-    if (value < lowest || value > kLargest) {
+    if (value < lowest || value > highest) {
       refuse("attribute '" + std::string(name) + "' must hold integers from " + std::to_string(lowest) + " to " +
-             std::to_string(kLargest) + ", but holds " + std::to_string(value));
+             std::to_string(highest) + ", but holds " + std::to_string(value));
     }
   }
 }
@@ -33,6 +34,7 @@ void validate(const Attributes& a) {
   check_range("strides", a.strides, 1);
   check_range("pads", a.pads, 0);
   check_range("dilations", a.dilations, 1);
+  check_range<1>("pad_value", {a.pad_value}, -1, 1);
   if (a.channels % a.groups != 0) {
     refuse("attribute 'groups' (" + std::to_string(a.groups) + ") must divide 'channels' (" +
            std::to_string(a.channels) + ")");

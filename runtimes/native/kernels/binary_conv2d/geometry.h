@@ -1,4 +1,4 @@
-// Attributes of the operator, and where its taps fall. docs/ops/BinaryConv2d.md is the specification.
+// Attributes of BinaryConv2d and GeneralBinaryConv2d, and where their taps fall. docs/ops/ is the specification.
 
 #pragma once
 
@@ -7,8 +7,10 @@
 
 namespace rbnn {
 
-enum class Threshold { kSampleMean, kZero };
-enum class Activation { kNone, kHardtanh, kRelu };
+// The last ones of these are GeneralBinaryConv2d's alone.
+enum class Threshold { kSampleMean, kZero, kPerChannel };
+enum class Activation { kNone, kHardtanh, kRelu, kPrelu };
+enum class ResidualPlace { kBeforeActivation, kAfterActivation };
 
 struct Attributes {
   std::int64_t channels = 0;
@@ -18,6 +20,9 @@ struct Attributes {
   std::int64_t groups = 1;
   Threshold threshold = Threshold::kSampleMean;
   Activation activation = Activation::kNone;
+  // Of GeneralBinaryConv2d; the defaults are what BinaryConv2d does.
+  ResidualPlace residual = ResidualPlace::kBeforeActivation;
+  std::int64_t pad_value = 0;
 };
 
 struct FilterShape {

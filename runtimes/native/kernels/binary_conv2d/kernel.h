@@ -30,6 +30,7 @@ struct Pixel {
 //    adds its popcount(w) to the sum of popcount(x ^ w) = popcount(w), whatever the activations. border_weights holds
 //    minus that sum, an integer, so with K = inside, the number of true bits inside the image,
 //        acc = inside - 2 * (border_weights + popcount(x ^ w)),   exactly, and a tap outside contributes 0.
+//    Where padding counts -1 or +1, `inside` and border_weights hold other numbers, and the equation stays (plan.cc).
 //    Bits behind the last channel, up to a run's end, are 0 in w as well, and count nowhere.
 // 4. y = clamp(acc * scale + bias + residual), each step rounded to float32 on its own; clamp as in clamp's comment.
 //
@@ -82,6 +83,10 @@ struct ConvKernel {
   void (*gather_runs)(const Runs& runs);
 
   void (*multiply)(const Product& product);
+
+  // sums[p], counted from pixel 0, = acc with every weight +1, of the pixels [pixel_begin, pixel_end): with bits that
+  // are 0 outside the image, 2 popcount(x) - inside. Reads neither weights nor what the epilogue is made of.
+  void (*sum_windows)(const Product& product, float* sums);
 };
 
 // const objects are internal without a declaration

@@ -55,7 +55,7 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   const auto first = std::find_if(column_taps.begin(), column_taps.end(), whole);
   whole_begin = static_cast<std::size_t>(first - column_taps.begin());
   whole_end = static_cast<std::size_t>(std::find_if_not(first, column_taps.end(), whole) - column_taps.begin());
-  add_borders(filter, attributes.channels / attributes.groups);
+  add_borders(filter, attributes);
   std::size_t index = 0;
   for (std::size_t p = 0; p < row_taps.size(); ++p) {
     for (std::size_t q = 0; q < column_taps.size(); ++q) {
@@ -121,7 +121,9 @@ std::size_t Plan::bytes() const {
          (row_taps.size() + column_taps.size()) * sizeof(Axis::Taps);
 }
 
-void Plan::add_borders(const Filter& filter, std::int64_t group_channels) {
+// A tap outside the image whose bits are 0 in the window counts as -1 where nothing corrects it: K - 2 popcount(w),
+// over its K bits. One more popcount(w) and K less make it 0, and twice that +1 (kernel.h, 3).
+void Plan::add_borders(const Filter& filter, const Attributes& attributes) {
   std::vector<Axis::Taps> rows, columns;
   const std::vector<std::uint32_t> row_numbers = number(row_taps, rows), column_numbers = number(column_taps, columns);
   for (const std::uint32_t row : row_numbers) {
@@ -130,11 +132,17 @@ void Plan::add_borders(const Filter& filter, std::int64_t group_channels) {
     }
   }
   const auto outputs = static_cast<std::size_t>(filter.shape().outputs);
+  const std::int64_t taps = filter.shape().height * filter.shape().width;
+  const std::int64_t group_channels = attributes.channels / attributes.groups;
+  const auto corrections = static_cast<std::int32_t>(attributes.pad_value + 1);
   border_weights.reserve(rows.size() * columns.size() * outputs);
   for (const Axis::Taps& row : rows) {
     for (const Axis::Taps& column : columns) {
-      inside.push_back(static_cast<std::int32_t>((row.end - row.begin) * (column.end - column.begin) * group_channels));
-      for (std::size_t o = 0; o < outputs; ++o) border_weights.push_back(-filter.ones_outside(o, row, column));
+      const std::int64_t outside = taps - (row.end - row.begin) * (column.end - column.begin);
+      inside.push_back(static_cast<std::int32_t>((taps - corrections * outside) * group_channels));
+      for (std::size_t o = 0; o < outputs; ++o) {
+        border_weights.push_back(-corrections * filter.ones_outside(o, row, column));
+      }
     }
   }
 }

@@ -58,7 +58,7 @@ struct Plan {
 
  private:
   void choose_bands(const Axis& vertical, const WindowLayout& layout, std::int64_t groups, std::int64_t budget);
-  void add_borders(const Filter& filter, std::int64_t group_channels);
+  void add_borders(const Filter& filter, const Attributes& attributes);
 
   std::size_t row_step_, row_span_;  // rows of windows from one output row to the next, and under one of them
 };

@@ -5,6 +5,7 @@
 // Tail: panels are padded with zero weights; the epilogue stops at the last channel.
 
 #include "kernels/binary_conv2d/kernel.h"
+#include "kernels/binary_conv2d/window_sums.h"
 
 namespace rbnn {
 namespace {
@@ -69,6 +70,6 @@ void multiply(const Product& p) {
 
 }  // namespace
 
-const ConvKernel conv_portable = {kLanes, /*triples=*/false, gather_runs_portable, multiply};
+const ConvKernel conv_portable = {kLanes, /*triples=*/false, gather_runs_portable, multiply, sum_windows<false>};
 
 }  // namespace rbnn

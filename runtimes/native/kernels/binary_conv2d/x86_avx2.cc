@@ -20,6 +20,7 @@
 
 #include "kernels/binary_conv2d/kernel.h"
 #include "kernels/binary_conv2d/tile.h"
+#include "kernels/binary_conv2d/window_sums.h"
 #include "kernels/unroll.h"
 
 namespace rbnn {
@@ -207,6 +208,6 @@ void multiply(const Product& p) {
 
 }  // namespace
 
-const ConvKernel conv_avx2 = {kLanes, /*triples=*/true, gather_runs_portable, multiply};
+const ConvKernel conv_avx2 = {kLanes, /*triples=*/true, gather_runs_portable, multiply, sum_windows<true>};
 
 }  // namespace rbnn

@@ -2,6 +2,8 @@
 
 #include "kernels/binary_conv2d/x86_avx512.h"
 
+#include "kernels/binary_conv2d/window_sums.h"
+
 namespace rbnn {
 namespace {
 
@@ -49,6 +51,7 @@ void gather_runs(const Runs& r) {
 
 }  // namespace
 
-const ConvKernel conv_avx512_vpopcntdq = {avx512::kLanes, /*triples=*/true, gather_runs, avx512::multiply};
+const ConvKernel conv_avx512_vpopcntdq = {avx512::kLanes, /*triples=*/true, gather_runs, avx512::multiply,
+                                          sum_windows<true>};
 
 }  // namespace rbnn

@@ -5,28 +5,47 @@
 #include "kernels/sign_packing/kernel.h"
 
 namespace rbnn {
+namespace {
 
-void pack_signs_neon(const float* x, std::size_t count, float threshold, Word* bits) {
-  const float32x4_t limit = vdupq_n_f32(threshold);
+struct OneVector : OneLimit {
+  float32x4_t vector = vdupq_n_f32(limit);
+  float32x4_t at(std::size_t) const { return vector; }
+};
+struct EachVector : EachLimit {
+  float32x4_t at(std::size_t i) const { return vld1q_f32(limits + i); }
+};
+
+template <typename Limits>
+inline void pack(const float* x, std::size_t count, const Limits& limits, Word* bits) {
+  // All ones where x[i] is +1. (A comparison with a NaN is false, -1.)
+  const auto above = [&](std::size_t i) { return vcgeq_f32(vld1q_f32(x + i), limits.at(i)); };
   const uint32x4_t own_bit = {0x11111111u, 0x22222222u, 0x44444444u, 0x88888888u};
   std::size_t i = 0;
   for (; i + kWordBits <= count; i += kWordBits) {
-    // Nibble n of lane l: all ones where x[4n + l] is +1. (A comparison with a NaN is false, -1.)
-    uint32x4_t nibbles = vcgeq_f32(vld1q_f32(x + i), limit);
-    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 4), limit), 4);
-    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 8), limit), 8);
-    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 12), limit), 12);
-    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 16), limit), 16);
-    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 20), limit), 20);
-    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 24), limit), 24);
-    nibbles = vsliq_n_u32(nibbles, vcgeq_f32(vld1q_f32(x + i + 28), limit), 28);
+    // Nibble n of lane l: all ones where x[4n + l] is +1.
+    uint32x4_t nibbles = above(i);
+    nibbles = vsliq_n_u32(nibbles, above(i + 4), 4);
+    nibbles = vsliq_n_u32(nibbles, above(i + 8), 8);
+    nibbles = vsliq_n_u32(nibbles, above(i + 12), 12);
+    nibbles = vsliq_n_u32(nibbles, above(i + 16), 16);
+    nibbles = vsliq_n_u32(nibbles, above(i + 20), 20);
+    nibbles = vsliq_n_u32(nibbles, above(i + 24), 24);
+    nibbles = vsliq_n_u32(nibbles, above(i + 28), 28);
     *bits++ = vaddvq_u32(vandq_u32(nibbles, own_bit));
   }
-  if (i < count) {
-    Word word = 0;
-    for (std::size_t b = 0; i + b < count; ++b) word |= sign_bit(x[i + b], threshold) << b;
-    *bits = word;
-  }
+  if (i < count) *bits = pack_rest(x, limits, i, count);
 }
+
+void pack_one(const float* x, std::size_t count, float threshold, Word* bits) {
+  pack(x, count, OneVector{{threshold}}, bits);
+}
+
+void pack_each(const float* x, std::size_t count, const float* thresholds, Word* bits) {
+  pack(x, count, EachVector{{thresholds}}, bits);
+}
+
+}  // namespace
+
+const SignPacking sign_packing_neon = {pack_one, pack_each};
 
 }  // namespace rbnn

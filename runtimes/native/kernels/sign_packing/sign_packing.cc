@@ -2,9 +2,9 @@
 
 namespace rbnn {
 
-const KernelTable<PackSigns>& sign_packing_kernels() {
-  static const KernelTable<PackSigns> kernels = {
-#define RBNN_KERNEL(isa) {Isa::isa, pack_signs_##isa},
+const KernelTable<SignPacking>& sign_packing_kernels() {
+  static const KernelTable<SignPacking> kernels = {
+#define RBNN_KERNEL(isa) {Isa::isa, sign_packing_##isa},
 #include "kernels/sign_packing/kernels.inc"
   };
   return kernels;

@@ -5,6 +5,6 @@
 
 namespace rbnn {
 
-const KernelTable<PackSigns>& sign_packing_kernels();
+const KernelTable<SignPacking>& sign_packing_kernels();
 
 }  // namespace rbnn
