@@ -40,7 +40,9 @@ ELSEWHERE = {
     "torchrun": "needs several GPUs or machines; tests/pytorch/training starts several processes",
     "qemu-aarch64-static": "needs an Arm64 root; tests/aarch64 has one where it can",
 }
-PAGES = [page for page in pages() if commands(page)]
+# Pages that a test of their own follows from beginning to end.
+FOLLOWED = ["own_networks.md"]  # test_own_networks_page.py
+PAGES = [page for page in pages() if commands(page) and page.name not in FOLLOWED]
 
 
 @pytest.fixture(scope="module")

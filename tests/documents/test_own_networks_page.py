@@ -1,0 +1,47 @@
+"""docs/own_networks.md, as a new user follows it: the network learns, is exported, compared and measured."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.documents import blocks, commands
+from support.paths import ROOT
+
+PAGE = ROOT / "docs" / "own_networks.md"
+
+
+def run(words: list[str], folder: Path) -> str:
+    command = [sys.executable, *(["-m", "rbnn_deploy"] if words[0] == "rbnn-deploy" else []), *words[1:]]
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | {"COLUMNS": "200"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_page_trains_exports_compares_and_measures(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("sklearn")
+    network, loop = (block.text for block in blocks(PAGE) if block.language == "python")
+    (tmp_path / "nets.py").write_text(network)
+    (tmp_path / "loop.py").write_text(loop)
+    train, export, inspect, compare, bench = commands(PAGE)
+    trained = run(train, tmp_path)
+    losses = [float(loss) for loss in re.findall(r"loss (\d+\.\d+)", trained)]
+    assert len(losses) == 6
+    assert losses[-1] < losses[0] / 4
+    changed = [float(share) for share in re.findall(r"(\d+\.\d+)%", trained)]
+    assert len(changed) == 2
+    assert min(changed) > 1
+    assert "folded 2 rotated binary layers, 13,824 one-bit weights" in run(export, tmp_path)
+    assert len(re.findall(r"^\S+ +binary +BinaryConv2d", run(inspect, tmp_path), re.MULTILINE)) == 2
+    compared = run(compare, tmp_path)
+    (accuracy,) = re.findall(r"accuracy of torch: (\d+\.\d+)%", compared)
+    assert float(accuracy) > 80
+    assert "All runtimes agree" in compared
+    measured = run([*bench, "--runs", "2"], tmp_path)
+    assert "ort (this model)" in measured
+    assert "fp32 (same net)" in measured
