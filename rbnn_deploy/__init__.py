@@ -14,17 +14,22 @@ if TYPE_CHECKING:
     from rbnn_deploy.benchmarking.bench import bench
     from rbnn_deploy.classifying.evaluate import evaluate
     from rbnn_deploy.metadata import ModelMetadata
+    from rbnn_deploy.pytorch.adapting import BinaryConvolution, adapt
+    from rbnn_deploy.pytorch.binarizing import binarize
     from rbnn_deploy.pytorch.folding import fold
     from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d, begin_epoch
     from rbnn_deploy.pytorch.training import train
     from rbnn_deploy.runtimes.library import get_library_path
 
 __all__ = [
+    "BinaryConvolution",
     "ModelMetadata",
     "RotatedBinaryConv2d",
     "__version__",
+    "adapt",
     "begin_epoch",
     "bench",
+    "binarize",
     "compare",
     "evaluate",
     "export",
@@ -37,10 +42,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BinaryConvolution": "rbnn_deploy.pytorch.adapting",
     "ModelMetadata": "rbnn_deploy.metadata",
     "RotatedBinaryConv2d": "rbnn_deploy.pytorch.layers",
+    "adapt": "rbnn_deploy.pytorch.adapting",
     "begin_epoch": "rbnn_deploy.pytorch.layers",
     "bench": "rbnn_deploy.benchmarking",
+    "binarize": "rbnn_deploy.pytorch.binarizing",
     "compare": "rbnn_deploy.api",
     "evaluate": "rbnn_deploy.classifying",
     "export": "rbnn_deploy.api",

@@ -94,11 +94,14 @@ def test_a_device_loads_no_training_package(statement: str) -> None:
 
 def test_public_names() -> None:
     assert sorted(rbnn_deploy.__all__) == [
+        "BinaryConvolution",
         "ModelMetadata",
         "RotatedBinaryConv2d",
         "__version__",
+        "adapt",
         "begin_epoch",
         "bench",
+        "binarize",
         "compare",
         "evaluate",
         "export",

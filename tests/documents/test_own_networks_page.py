@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 from support.documents import blocks, commands
 from support.paths import ROOT
+
+import rbnn_deploy
+from rbnn_deploy.pytorch.layers import binary_layers
 
 PAGE = ROOT / "docs" / "own_networks.md"
 
@@ -25,7 +29,7 @@ def run(words: list[str], folder: Path) -> str:
 def test_the_page_trains_exports_compares_and_measures(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("sklearn")
-    network, loop = (block.text for block in blocks(PAGE) if block.language == "python")
+    network, loop, *_ = (block.text for block in blocks(PAGE) if block.language == "python")
     (tmp_path / "nets.py").write_text(network)
     (tmp_path / "loop.py").write_text(loop)
     train, export, inspect, compare, bench = commands(PAGE)
@@ -45,3 +49,26 @@ def test_the_page_trains_exports_compares_and_measures(tmp_path: Path) -> None:
     measured = run([*bench, "--runs", "2"], tmp_path)
     assert "ort (this model)" in measured
     assert "fp32 (same net)" in measured
+
+
+def test_the_examples_make_layers_binary_and_describe_others(tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("onnxscript")
+    _, _, binarized, adapted = (block.text for block in blocks(PAGE) if block.language == "python")
+    monkeypatch.chdir(tmp_path)
+    found = []
+    binarize = rbnn_deploy.binarize
+
+    def recorded(*arguments, **keywords):
+        found.append(binarize(*arguments, **keywords))
+        return found[-1]
+
+    monkeypatch.setattr(rbnn_deploy, "binarize", recorded, raising=False)
+    namespace = {}
+    exec(binarized, namespace)
+    assert [[name for name, _ in binary_layers(network)] for network in found] == [
+        ["2", "4"],
+        ["2"],
+        ["0", "2"],
+    ]
+    exec(adapted, namespace)
+    assert "BinaryConv2d" in {node.op_type for node in onnx.load("theirs.onnx").graph.node}

@@ -1,0 +1,160 @@
+"""Makes a network of floats into a binary one, to be trained: its convolutions become binary layers."""
+
+from collections.abc import Callable, Collection
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.pytorch.folding.fold import unwrapped
+from rbnn_deploy.pytorch.folding.user_code import check_initialised, code_around, copied
+from rbnn_deploy.pytorch.layers import BinaryLayer, RotatedBinaryConv2d
+from rbnn_deploy.pytorch.replacing import replace_modules
+
+Choice = Collection[str] | Callable[[str, nn.Conv2d], bool]
+
+_WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
+
+
+def binarize(
+    model: nn.Module,
+    *,
+    include: Choice | None = None,
+    exclude: Choice = (),
+    keep_ends: bool | None = None,
+    example: Tensor | None = None,
+    make: Callable[[nn.Conv2d], BinaryLayer] | None = None,
+) -> nn.Module:
+    """Replaces convolutions of a network by binary ones, which then have to be trained.
+
+    Only the signs of weights and inputs are left, so the result computes something else than the network, and
+    learns from there. Other layers stay: torch.nn.Linear, transposed convolutions, subclasses of Conv2d.
+
+    Args:
+        model: The network; it is not changed.
+        include: Names of convolutions, which may have the wildcards * and ?, or a function that takes a name
+            and a convolution and chooses it. None chooses all.
+        exclude: Likewise, those that stay.
+        keep_ends: Whether the first and the last layer with weights stay; None keeps them unless `include`
+            chooses.
+        example: One input. With it the first and the last layer are those that run first and last, otherwise
+            those that are defined first and last.
+        make: Builds the binary layer for a convolution; None is `binary_convolution`.
+
+    Returns:
+        A copy with binary layers, whose weights are those of the convolutions.
+
+    Raises:
+        UserError: No convolution is left to replace; a name fits none, or one that cannot be replaced: it has
+            hooks, or pads by other values than zeros.
+    """
+    check_initialised(model)
+    network = copied(unwrapped(model))
+    layers: dict[str, nn.Module] = {
+        name: layer
+        for name, layer in network.named_modules(remove_duplicate=False)
+        if isinstance(layer, _WEIGHTED)
+    }
+    ends: list[nn.Module] = []
+    if keep_ends or (keep_ends is None and include is None):
+        order = list(layers.values()) if example is None else _run_order(network, layers, example)
+        ends = [order[0], order[-1]] if order else []
+    chosen: dict[nn.Module, str] = {}
+    for name, layer in layers.items():
+        if type(layer) is not nn.Conv2d or layer in ends or _is_chosen(exclude, name, layer):
+            continue
+        if include is not None and not _is_chosen(include, name, layer):
+            continue
+        chosen.setdefault(layer, name)
+    _check_names(include, layers, "include")
+    _check_names(exclude, layers, "exclude")
+    for convolution, name in chosen.items():
+        if reason := _refusal(convolution):
+            raise UserError(f"cannot make {name or 'the layer'} binary: {reason}; change it, or exclude it")
+    if not chosen:
+        raise UserError(
+            f"{type(model).__name__} has no torch.nn.Conv2d to make binary, its first and last layers and "
+            "those excluded aside; choose others with include, or pass keep_ends=False"
+        )
+    build = make or binary_convolution
+    return replace_modules(network, lambda _, m: build(m) if m in chosen else None)  # type: ignore[arg-type]
+
+
+def binary_convolution(layer: nn.Conv2d) -> RotatedBinaryConv2d:
+    """Builds the rotated binary convolution that starts from a convolution.
+
+    Its weights are copied, its scale is the mean of their magnitudes, and its bias, which is scaled too, adds
+    what the convolution's added.
+
+    Args:
+        layer: The convolution.
+    """
+    binary = RotatedBinaryConv2d(
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,  # type: ignore[arg-type]
+        layer.stride,  # type: ignore[arg-type]
+        layer.padding,  # type: ignore[arg-type]
+        layer.dilation,  # type: ignore[arg-type]
+        layer.groups,
+        layer.bias is not None,
+        device=layer.weight.device,
+        dtype=layer.weight.dtype,
+    )
+    with torch.no_grad():
+        binary.weight.copy_(layer.weight)
+        alpha = layer.weight.abs().mean((1, 2, 3))
+        binary.alpha.copy_(alpha.view_as(binary.alpha))
+        if binary.bias is not None and layer.bias is not None:
+            binary.bias.copy_(torch.where(alpha > 0, layer.bias / alpha, 0))
+    return binary.train(layer.training)
+
+
+def _run_order(network: nn.Module, layers: dict[str, nn.Module], example: Tensor) -> list[nn.Module]:
+    order: list[nn.Module] = []
+    hooks = [
+        layer.register_forward_pre_hook(lambda module, _: order.append(module))
+        for layer in dict.fromkeys(layers.values())
+    ]
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        with torch.no_grad():
+            network.eval()(example)
+    except Exception as error:  # whatever a user's code raises
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{type(network).__name__} does not run on the example: {cause}; mend one") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes:
+            module.training = mode
+    return order
+
+
+def _is_chosen(choice: Choice, name: str, layer: nn.Conv2d) -> bool:
+    if callable(choice):
+        return bool(choice(name, layer))
+    return any(fnmatchcase(name, pattern) for pattern in _patterns(choice))
+
+
+def _patterns(choice: Collection[str]) -> Collection[str]:
+    return [choice] if isinstance(choice, str) else choice
+
+
+def _check_names(choice: Choice | None, layers: dict[str, nn.Module], option: str) -> None:
+    """Refuses a name that fits no convolution: it would be ignored in silence."""
+    for pattern in () if choice is None or callable(choice) else _patterns(choice):
+        fitting = [layer for name, layer in layers.items() if fnmatchcase(name, pattern)]
+        if not any(type(layer) is nn.Conv2d for layer in fitting):
+            found = f" ({type(fitting[0]).__name__})" if fitting else ""
+            raise UserError(f"{option} {pattern!r} names no torch.nn.Conv2d{found}; name one of the model's")
+
+
+def _refusal(layer: nn.Module) -> str:
+    assert isinstance(layer, nn.Conv2d)
+    if reason := code_around(layer):
+        return reason
+    if layer.padding_mode != "zeros":
+        return f"it pads by {layer.padding_mode!r}, and a padded bit can only add 0"
+    return ""
