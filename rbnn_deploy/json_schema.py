@@ -6,6 +6,11 @@ from typing import Any
 VERSION = 1
 
 
+def schema_name(name: str) -> str:
+    """Returns the schema's name and version for a kind of result, such as "bench"."""
+    return f"rbnn-deploy.{name}/{VERSION}"
+
+
 def with_schema(name: str, content: dict[str, Any]) -> dict[str, Any]:
     """Returns a result with its schema as the first key.
 
@@ -13,4 +18,4 @@ def with_schema(name: str, content: dict[str, Any]) -> dict[str, Any]:
         name: The kind of result, such as "bench".
         content: Values for json.dumps.
     """
-    return {"schema": f"rbnn-deploy.{name}/{VERSION}", **content}
+    return {"schema": schema_name(name), **content}

@@ -10,6 +10,7 @@ from rbnn_deploy.cli.export import export
 from rbnn_deploy.cli.info import info
 from rbnn_deploy.cli.inspect import inspect
 from rbnn_deploy.cli.plot import plot
+from rbnn_deploy.cli.report import report
 from rbnn_deploy.cli.run import run
 from rbnn_deploy.cli.train import train
 
@@ -19,5 +20,5 @@ def register(app: typer.Typer) -> None:
     for command in (train, plot, export, inspect, run):
         app.command()(command)
     app.command("eval")(evaluate)
-    for command in (compare, bench, demo, info):
+    for command in (compare, bench, report, demo, info):
         app.command()(command)

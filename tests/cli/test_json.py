@@ -52,6 +52,14 @@ def test_demo(cli: Callable, tmp_path: Path) -> None:
     assert "All runtimes agree" in outcome.err
 
 
+def test_report(cli: Callable, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert cli("inspect", model, "--json", tmp_path / "a.json").code == 0
+    outcome = cli("report", tmp_path / "a.json", "-o", tmp_path / "a.html", "--json", "-")
+    assert outcome.code == 0, outcome.err
+    assert_documented(json.loads(outcome.out))
+
+
 def test_info(cli: Callable) -> None:
     outcome = cli("info", "--json", "-")
     assert outcome.code == 0, outcome.err
