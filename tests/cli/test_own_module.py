@@ -115,3 +115,18 @@ def test_train_names_one_network(own: Path, cli: Callable, options: tuple, said:
     assert outcome.code == 2
     assert said in outcome.err
     assert not Path("run").exists()
+
+
+def test_train_writes_what_export_needs(own: Path, cli: Callable) -> None:
+    pytest.importorskip("sklearn")
+    train = ("train", "--module", MODULE, "--input-shape", "1,8,8", "--mean", "0.25", "--dataset", "digits")
+    short = ("--recipe", "short", "--epochs", 1, "--batch-size", 512, "--no-tensorboard", "--out", "run")
+    outcome = cli(*train, *short)
+    assert outcome.code == 0, outcome.err
+    assert f"rbnn-deploy export run/best.pt --module {MODULE} -o run/model.onnx" in outcome.out
+    for name in ("best.pt", "best.safetensors"):
+        outcome = cli("export", f"run/{name}", "--module", MODULE, "-o", "m.onnx", "--no-check")
+        assert (outcome.code, outcome.err) == (0, "")
+        metadata = read_metadata(Path("m.onnx"))
+        assert (metadata.input_shape, metadata.mean, metadata.std) == ((1, 8, 8), (0.25,), (0.25,))
+        assert metadata.class_names == tuple("0123456789")

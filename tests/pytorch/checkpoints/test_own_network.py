@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rbnn_deploy import ModelMetadata, export, load_model
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.checkpoints.checkpoint import save_checkpoint, save_safetensors
 from rbnn_deploy.pytorch.checkpoints.own_network import load_own_checkpoint
@@ -108,3 +109,29 @@ def test_what_does_not_fit_is_refused(change, shape, said: str, tmp_path: Path) 
 def test_a_network_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"1 \(LazyLinear\) has no weights yet"):
         load_own_checkpoint(tmp_path / "own.pt", nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), SHAPE)
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.utils.spectral_norm, nn.utils.parametrizations.spectral_norm], ids=["hook", "parametrization"]
+)
+def test_weights_that_are_computed_are_those_that_were_loaded(norm, tmp_path: Path) -> None:
+    """The old spectral_norm keeps its last result, which loading a state dict does not change."""
+    pytest.importorskip("onnxscript")
+
+    def build(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        layers = (norm(nn.Conv2d(2, 4, 3)), RotatedBinaryConv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 3))
+        return nn.Sequential(*layers)
+
+    trained = build(1)
+    trained.train()(X)
+    trained.eval()
+    path = tmp_path / "own.pt"
+    torch.save(trained.state_dict(), path)
+    network = load_own_checkpoint(path, build(2), SHAPE)
+    metadata = ModelMetadata("own", SHAPE, mean=(0, 0), std=(1, 1))
+    export(network, tmp_path / "own.onnx", metadata=metadata)
+    logits = load_model(tmp_path / "own.onnx", "numpy").run(X.numpy())
+    with torch.no_grad():
+        want = trained(X).numpy()
+    assert abs(logits - want).max() < 1e-5  # float32 sums of 16 values, in another order
