@@ -29,10 +29,11 @@ def run(words: list[str], folder: Path) -> str:
 def test_the_page_trains_exports_compares_and_measures(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
     network, loop, *_ = (block.text for block in blocks(PAGE) if block.language == "python")
     (tmp_path / "nets.py").write_text(network)
     (tmp_path / "loop.py").write_text(loop)
-    train, export, inspect, compare, bench = commands(PAGE)
+    train, export, inspect, compare, bench, report = commands(PAGE)
     trained = run(train, tmp_path)
     losses = [float(loss) for loss in re.findall(r"loss (\d+\.\d+)", trained)]
     assert len(losses) == 6
@@ -49,6 +50,10 @@ def test_the_page_trains_exports_compares_and_measures(tmp_path: Path) -> None:
     measured = run([*bench, "--runs", "2"], tmp_path)
     assert "ort (this model)" in measured
     assert "fp32 (same net)" in measured
+    run(report, tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "BinaryConv2d" in html
+    assert "ort-portable" in html
 
 
 def test_the_examples_make_layers_binary_and_describe_others(tmp_path: Path, monkeypatch) -> None:
