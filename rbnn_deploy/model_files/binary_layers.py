@@ -13,7 +13,7 @@ from rbnn_deploy.binary_conv2d_rules import (
 )
 from rbnn_deploy.model_files.errors import InvalidModelError, quoted
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv
-from rbnn_deploy.operators import OPERATORS, GeneralBinaryConv2dAttributes
+from rbnn_deploy.operators import BINARY_CONV2D, OPERATORS, GeneralBinaryConv2dAttributes
 
 
 def check_binary_layers(graph: onnx.GraphProto) -> None:
@@ -39,6 +39,9 @@ def _check(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None
     ):  # the last may be absent
         if value in stored and stored[value].data_type != TensorProto.DataType.Value(wanted.dtype.upper()):
             raise ValueError(f"{wanted.name} must be {wanted.dtype}")
+    if node.op_type == BINARY_CONV2D and not all(node.input):
+        # ONNX Runtime before 1.24 crashes over a name that is empty, and an input that is left out has none.
+        raise ValueError("its input R has an empty name; leave it out")
     _, weights, scale, bias, *_ = node.input
     if weights not in stored:
         return

@@ -75,9 +75,15 @@ def no_step(model: onnx.ModelProto) -> None:
     model.graph.node[0].attribute.append(helper.make_attribute("strides", [0, 0]))
 
 
+def empty_residual(model: onnx.ModelProto) -> None:
+    del model.functions[:]
+    layer(model).input[4] = ""
+
+
 CASES: dict[str, tuple[Damage, str]] = {
     "threshold": (without("threshold"), "attribute threshold is missing"),
     "activation": (without("activation"), "attribute activation is missing"),
+    "empty name": (empty_residual, "R has an empty name; leave it out"),
     "undeclared threshold": (undeclared("threshold"), "refers to 'threshold', which is none"),
     "undeclared activation": (undeclared("activation"), "refers to 'activation', which is none"),
     "deep functions": (nested(40), "more than 16 deep"),

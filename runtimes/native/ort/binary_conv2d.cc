@@ -221,6 +221,10 @@ Operator make_binary_conv2d(const OrtApi& api) {
 }
 
 // Y must not take R's memory: a residual behind the activation is read after Y was written.
-Operator make_general_binary_conv2d(const OrtApi& api) { return make_operator<Convolution::kGeneral>(api); }
+Operator make_general_binary_conv2d(const OrtApi& api) {
+  Operator op = make_operator<Convolution::kGeneral>(api);
+  op.may_skip_inputs = true;
+  return op;
+}
 
 }  // namespace rbnn::ort

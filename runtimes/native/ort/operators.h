@@ -14,6 +14,7 @@ struct Operator : OrtCustomOp {
   const OrtApi* api;
   BorrowShape borrow_shape;  // null where the runtime has none
   const char* name;
+  bool may_skip_inputs;  // whether a node may leave out an input and have a later one
 };
 
 inline const OrtApi& api_of(const OrtCustomOp* op) { return *static_cast<const Operator*>(op)->api; }

@@ -66,6 +66,9 @@ const std::vector<Operator>& operators_for(const OrtApi& api, BorrowShape borrow
     operators.push_back(entry.make(api));
     operators.back().name = entry.name;
     operators.back().borrow_shape = borrow_shape;
+    // Before 1.24 (seen in 1.21 and 1.22) ONNX Runtime reads the type of each input before it calls this function, and
+    // crashes where one is left out. Without the function it does not know Y's shape before it runs.
+    if (operators.back().may_skip_inputs && borrow_shape == nullptr) operators.back().InferOutputShapeFn = nullptr;
   }
   return all->emplace_back(Registered{&api, std::move(operators)}).operators;
 }
