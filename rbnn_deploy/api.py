@@ -241,19 +241,41 @@ def is_checkpoint_file(file: str | Path) -> bool:
     return is_checkpoint(start, size)
 
 
-def inspect(path: str | Path, arch: str | None = None) -> NetworkSummary:
+def check_nothing_given(path: str | Path, *values: object) -> None:
+    """Refuses an architecture, a module or an input shape beside a deployed model, which has its own.
+
+    Raises:
+        UserError: One was given.
+    """
+    if any(value is not None for value in values):
+        raise UserError(
+            f"{path} is a deployed model, which has its own network; name architecture, module and input "
+            "shape with a checkpoint only"
+        )
+
+
+def inspect(
+    path: str | Path,
+    arch: str | None = None,
+    *,
+    module: nn.Module | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+) -> NetworkSummary:
     """Summarises a checkpoint or a deployed model, layer by layer.
 
     Args:
         path: The file; its content says which of the two it is.
         arch: Architecture of a checkpoint; None reads it off the state dict.
+        module: A network of your own that the checkpoint is of; see `load_checkpoint`.
+        input_shape: (C, H, W) of its input.
 
     Raises:
-        UserError: See `load_checkpoint` and `rbnn_deploy.inspecting.inspect_onnx`.
+        UserError: See `check_nothing_given`, `load_checkpoint` and `rbnn_deploy.inspecting.inspect_onnx`.
     """
     if not is_checkpoint_file(path):
+        check_nothing_given(path, arch, module, input_shape)
         return inspect_onnx(path)
-    network = load_checkpoint(path, arch)
+    network = load_checkpoint(path, arch, module=module, input_shape=input_shape)
     from rbnn_deploy.pytorch.inspecting import inspect_network  # noqa: PLC0415 - imports torch
 
     return inspect_network(network, Path(path))

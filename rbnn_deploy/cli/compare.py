@@ -69,6 +69,8 @@ def compare(
         )
     if json is not None:
         check_writable(json, model, *([] if checkpoint is None else [checkpoint]))
+    if checkpoint is None and (arch is not None or module is not None):
+        raise UserError("--arch and --module are of a checkpoint; name it with --checkpoint")
     names = tuple(name.strip() for name in runtimes.split(",") if name.strip())
     torch_module = None
     if "torch" in names:

@@ -25,6 +25,7 @@ def inspect(
     if json is not None:
         check_writable(json, file)
     if not api.is_checkpoint_file(file):
+        api.check_nothing_given(file, arch, module, input_shape)
         summary = inspect_onnx(file)
     else:
         network = load_network(file, arch, module, input_shape)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import rbnn_deploy
 from rbnn_deploy.inspecting import read_metadata
 from rbnn_deploy.pytorch.networks.own import build_own_network
 
@@ -130,3 +131,24 @@ def test_train_writes_what_export_needs(own: Path, cli: Callable) -> None:
         metadata = read_metadata(Path("m.onnx"))
         assert (metadata.input_shape, metadata.mean, metadata.std) == ((1, 8, 8), (0.25,), (0.25,))
         assert metadata.class_names == tuple("0123456789")
+
+
+@pytest.mark.parametrize("option", [("--module", MODULE), ("--arch", "digits/resnet8_1w1a")])
+def test_a_network_named_beside_a_model_alone_is_refused(
+    own: Path, model: Path, cli: Callable, option: tuple[str, str]
+) -> None:
+    outcome = cli("inspect", model, *option)
+    assert outcome.code == 2
+    assert f"{model} is a deployed model, which has its own network" in outcome.err
+    outcome = cli("compare", model, "--random", 2, *option)
+    assert outcome.code == 2
+    assert "name it with --checkpoint" in outcome.err
+
+
+def test_python_inspects_it_too(own: Path) -> None:
+    summary = rbnn_deploy.inspect(own, module=build_own_network(MODULE), input_shape=(1, 8, 8))
+    assert [(layer.name, layer.kind) for layer in summary.layers] == [
+        ("0", "float"),
+        ("2", "binary"),
+        ("5", "float"),
+    ]
