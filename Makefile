@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CPP := $(shell find runtimes/native tests/native -name '*.cc' -o -name '*.h')
+CPP := $(shell find runtimes/native tests/native exporters/c/kernels -name '*.cc' -o -name '*.h')
 # Two pytest workers, each with one computing thread, use two cores better than the other way round.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rbnn_deploy.comparing import ComparisonReport, Gates
+    from rbnn_deploy.exporters.c import CExport
     from rbnn_deploy.exporters.onnx import ExportResult
     from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork
     from rbnn_deploy.runtimes import Runtime
@@ -194,6 +195,25 @@ def _merged(known: ModelMetadata, given: ModelMetadata | None) -> ModelMetadata:
     if given is None:
         return known
     return replace(known, **{k: v for k, v in vars(given).items() if v is not None})
+
+
+def export_c(model: str | Path, folder: str | Path) -> CExport:
+    """Writes a deployed model as standalone C99 (docs/c.md).
+
+    Args:
+        model: The .onnx file.
+        folder: To make; one that holds an earlier export, or nothing, is replaced.
+
+    Raises:
+        UserError: The model cannot be read or has a node that has no C code, or the folder cannot be written.
+    """
+    from rbnn_deploy.exporters.c import export_c as write  # noqa: PLC0415 - so that running needs no exporter
+    from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime  # noqa: PLC0415
+
+    def judge(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return NumpyRuntime(model, in_order=True).run(x)
+
+    return write(model, folder, judge)
 
 
 def _calibration_images(source: str | Path) -> LabelledImages:

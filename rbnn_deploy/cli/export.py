@@ -1,11 +1,13 @@
 """`rbnn-deploy export`."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rbnn_deploy.cli.export_c import export_to_c
 from rbnn_deploy.cli.network import (
     InputShapeOption,
     MeanOption,
@@ -18,12 +20,20 @@ from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, note
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.json_schema import with_schema
 
+TARGETS = ("onnx", "c")
+
 
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="Checkpoint of the reference implementation or of `train`.")
+        Path,
+        typer.Argument(
+            help="Checkpoint of the reference implementation or of `train`; for C also a deployed .onnx file."
+        ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .onnx file to write.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The .onnx file to write; for C the folder to make.")
+    ],
+    target: Annotated[str, typer.Option("--format", help="onnx, or c for C99 without a runtime.")] = "onnx",
     arch: Annotated[
         str | None,
         typer.Option(help="Architecture, e.g. cifar10/resnet20_1w1a; read off the file if absent."),
@@ -57,8 +67,19 @@ def export(
     ] = True,
     json: JsonFile = None,
 ) -> None:
-    """Fold a checkpoint into one-bit weights and write one .onnx file."""
+    """Fold a checkpoint into one-bit weights and write one .onnx file, or C."""
     from rbnn_deploy import api
+
+    if target not in TARGETS:
+        raise UserError(f"no format is called {target!r}; choose one of {', '.join(TARGETS)}")
+    if target == "c":
+        if float_layers != "float32" or calibration is not None or explain or json is not None:
+            raise UserError("C takes no --float-layers, --calibration, --explain or --json; leave them out")
+        if not api.is_checkpoint_file(checkpoint):
+            if any(option is not None for option in (arch, module, input_shape, mean, std, labels)):
+                raise UserError(f"{checkpoint} is a deployed model, which takes no options of a checkpoint")
+            export_to_c(checkpoint, output, None)
+            return
     from rbnn_deploy.classifying import read_class_names
     from rbnn_deploy.exporters.onnx.passes.result import render_notes
     from rbnn_deploy.inspecting import format_bytes
@@ -76,6 +97,10 @@ def export(
         std=parse_numbers(std, "--std"),
         class_names=None if labels is None else tuple(read_class_names(labels)),
     )
+    if target == "c":
+        to_onnx = partial(api.export, network, metadata=metadata, opset=opset, simplify=simplify, check=check)
+        export_to_c(checkpoint, output, to_onnx)
+        return
     result = api.export(
         network,
         output,

@@ -14,6 +14,7 @@ from rbnn_deploy.input_image import Float32
 from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import dimensions, producers, real_inputs
 from rbnn_deploy.runtimes.base import Runtime, check_inputs
+from rbnn_deploy.runtimes.numpy_backend.in_order import IN_ORDER_OPS
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
 
@@ -25,6 +26,8 @@ class NumpyRuntime(Runtime):
 
     Args:
         path: The .onnx file.
+        in_order: Sum float layers one term after the other, as generated C does; slower, and the same bits on
+            every processor.
 
     Raises:
         UserError: The file is missing, damaged, not a model of images, or uses an operator unknown here.
@@ -32,7 +35,7 @@ class NumpyRuntime(Runtime):
 
     name = "numpy"
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, in_order: bool = False) -> None:
         self.path = Path(path)
         file = read_model(self.path)
         model, self.metadata = file.model, file.metadata
@@ -42,7 +45,7 @@ class NumpyRuntime(Runtime):
         self.output_name = model.graph.output[0].name
         self._values = producers(model.graph).keys()
         try:
-            self._evaluator = ReferenceEvaluator(model, new_ops=NEW_OPS)
+            self._evaluator = ReferenceEvaluator(model, new_ops=IN_ORDER_OPS if in_order else NEW_OPS)
         except Exception as error:  # the evaluator loads each operator, which raises whatever it does
             raise UserError(
                 f"the NumPy backend cannot load {path}: {_line(error)}; use --runtime ort"

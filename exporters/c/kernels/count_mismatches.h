@@ -1,0 +1,72 @@
+/* How many bits differ in two arrays of words: everywhere if mask is NULL, else where it has a 1.
+   Forced into its two callers, one with NULL and one with a mask, so that each has a loop without a choice. */
+#if defined(__GNUC__)
+#define INLINED static inline __attribute__((always_inline))
+#else
+#define INLINED static
+#endif
+
+INLINED uint32_t differ(const uint32_t* a, const uint32_t* b, const uint32_t* mask, int n) {
+  return mask == NULL ? a[n] ^ b[n] : (a[n] ^ b[n]) & mask[n];
+}
+
+#if defined(__ARM_NEON)
+#include <arm_neon.h>
+
+INLINED int count_mismatches(const uint32_t* a, const uint32_t* b, const uint32_t* mask, int words) {
+  uint32x4_t sums = vdupq_n_u32(0);
+  uint32_t lanes[4];
+  int n = 0, total;
+  for (; n + 4 <= words; n += 4) {
+    uint32x4_t bits = veorq_u32(vld1q_u32(a + n), vld1q_u32(b + n));
+    if (mask != NULL) {
+      bits = vandq_u32(bits, vld1q_u32(mask + n));
+    }
+    sums = vpadalq_u16(sums, vpaddlq_u8(vcntq_u8(vreinterpretq_u8_u32(bits))));
+  }
+  vst1q_u32(lanes, sums);
+  total = (int)(lanes[0] + lanes[1] + lanes[2] + lanes[3]);
+  for (; n < words; n++) {
+    total += __builtin_popcount(differ(a, b, mask, n));
+  }
+  return total;
+}
+#elif defined(__POPCNT__) || defined(__wasm__)
+INLINED int count_mismatches(const uint32_t* a, const uint32_t* b, const uint32_t* mask, int words) {
+  int n = 0, total = 0;
+  for (; n + 2 <= words; n += 2) {
+    total += __builtin_popcountll((uint64_t)differ(a, b, mask, n) | (uint64_t)differ(a, b, mask, n + 1) << 32);
+  }
+  return n < words ? total + __builtin_popcount(differ(a, b, mask, n)) : total;
+}
+#else
+/* Counts the bits of each four: at most 4 in each. */
+INLINED uint32_t count_in_fours(uint32_t x) {
+  x -= (x >> 1) & UINT32_C(0x55555555);
+  return (x & UINT32_C(0x33333333)) + ((x >> 2) & UINT32_C(0x33333333));
+}
+
+/* Adds neighbouring fours: at most 24 in each byte, as each four holds at most 12. */
+INLINED uint32_t fours_to_bytes(uint32_t fours) {
+  return (fours & UINT32_C(0x0F0F0F0F)) + ((fours >> 4) & UINT32_C(0x0F0F0F0F));
+}
+
+/* Three words are counted in fours (at most 12 in each), up to ten such triples in bytes (at most 240). */
+INLINED int count_mismatches(const uint32_t* a, const uint32_t* b, const uint32_t* mask, int words) {
+  int n = 0, total = 0;
+  while (n < words) {
+    const int end = words - n < 30 ? words : n + 30;
+    uint32_t bytes = 0;
+    for (; n + 3 <= end; n += 3) {
+      bytes += fours_to_bytes(count_in_fours(differ(a, b, mask, n)) + count_in_fours(differ(a, b, mask, n + 1)) +
+                              count_in_fours(differ(a, b, mask, n + 2)));
+    }
+    for (; n < end; n++) {
+      bytes += fours_to_bytes(count_in_fours(differ(a, b, mask, n)));
+    }
+    bytes = (bytes & UINT32_C(0x00FF00FF)) + ((bytes >> 8) & UINT32_C(0x00FF00FF));
+    total += (int)((bytes + (bytes >> 16)) & UINT32_C(0xFFFF));
+  }
+  return total;
+}
+#endif

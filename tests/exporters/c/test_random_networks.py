@@ -1,0 +1,106 @@
+"""Random networks of binary layers, residuals and what lies between: the same bits in C as in NumPy."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+from support.generated_c import build, needs_compiler
+
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
+from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime
+
+pytestmark = needs_compiler
+
+
+def draw_network(rng: np.random.Generator) -> onnx.ModelProto:
+    """Draws a stem, then binary layers of any geometry, some with residuals and steps between them."""
+    shapes: dict[str, tuple[int, int, int]] = {}  # of every channels-last value: (H, W, C)
+    nodes, tensors = [], []
+
+    def tensor(values: np.ndarray) -> str:
+        tensors.append(numpy_helper.from_array(values, f"t{len(tensors)}"))
+        return tensors[-1].name
+
+    def node(op: str, inputs: list[str], shape: tuple[int, int, int], **attributes: object) -> str:
+        name = f"{op}.{len(nodes)}"
+        domain = DOMAIN if op == BINARY_CONV2D else ""
+        nodes.append(helper.make_node(op, inputs, [name], name=name, domain=domain, **attributes))
+        shapes[name] = shape
+        return name
+
+    channels, H, W = (int(rng.integers(1, n)) for n in (5, 13, 13))
+    stem = int(rng.choice([1, 8, 9, 32, 33]))
+    weights = tensor(rng.standard_normal((stem, channels, 3, 3), np.float32))
+    x = node("Conv", ["input", weights], (H, W, stem), pads=[1] * 4)
+    if rng.random() < 0.5:
+        x = node("Relu", [x], (H, W, stem))
+    x = node("Transpose", [x], (H, W, stem), perm=[0, 2, 3, 1])
+    values = [x]
+    for _ in range(int(rng.integers(1, 6))):
+        x = values[-1] if rng.random() < 0.8 else values[int(rng.integers(len(values)))]
+        H, W, C = shapes[x]
+        groups = int(rng.choice([g for g in (1, 1, 2, 3, C) if C % g == 0]))
+        outputs = groups * int(rng.integers(1, 1 + max(1, 40 // groups)))
+        kernel = [int(k) for k in rng.integers(1, 4, 2)]
+        dilations = [int(d) for d in rng.integers(1, 3, 2)]
+        spans = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+        pads = [int(p) for p in rng.integers(0, 3, 4)]
+        pads[2] += max(0, spans[0] - H - pads[0] - pads[2])
+        pads[3] += max(0, spans[1] - W - pads[1] - pads[3])
+        attributes = BinaryConv2dAttributes(
+            C,
+            tuple(int(s) for s in rng.integers(1, 3, 2)),
+            tuple(pads),
+            tuple(dilations),
+            groups,
+            str(rng.choice(["sample_mean", "zero"])),
+            str(rng.choice(["none", "hardtanh", "relu"])),
+        )
+        size = (*attributes.output_size((H, W), tuple(kernel)), outputs)
+        bits = rng.integers(0, 2, (outputs, *kernel, C // groups)).astype(bool)
+        same = [value for value in values if shapes[value] == size]
+        residual = tensor(rng.standard_normal(1, np.float32))
+        if same and rng.random() < 0.8:
+            residual = same[int(rng.integers(len(same)))]
+        inputs = [x, tensor(np.packbits(bits, axis=-1, bitorder="little"))]
+        inputs += [tensor(rng.standard_normal(outputs, np.float32) / 4) for _ in range(2)]
+        values.append(node(BINARY_CONV2D, [*inputs, residual], size, **attributes.to_dict()))
+        if rng.random() < 0.3:
+            values.append(node("Mul", [values[-1], tensor(rng.standard_normal(outputs, np.float32))], size))
+    x = values[-1]
+    H, W, C = shapes[x]
+    x = node("ReduceMean", [x, tensor(np.array([1, 2]))], (1, 1, C), keepdims=0)
+    if len(values) > 2 and rng.random() < 0.5:  # keeps an early value alive to the end
+        early = node("ReduceMax", [values[0], tensor(np.array([1, 2]))], (1, 1, stem), keepdims=0)
+        x = node("Concat", [x, early], (1, 1, C + stem), axis=1)
+    graph = helper.make_graph(
+        nodes,
+        "random",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", channels, *shapes[values[0]][:2]])],
+        [helper.make_tensor_value_info(x, TensorProto.FLOAT, None)],
+        tensors,
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32 - 1))
+def test_random_network(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    proto = draw_network(rng)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = build(proto, folder, ("cc", "-O0"))
+        x = rng.standard_normal((1, *model.result.program.input_shape), np.float32)
+        runtime = NumpyRuntime(folder / "model.onnx", in_order=True)
+        names = [n.output[0] for n in proto.graph.node if n.op_type == BINARY_CONV2D]
+        judge = runtime.run_with(x, [*names, runtime.output_name])
+        output, values = model.run(x[0])
+        for layer in names:
+            assert np.array_equal(values[layer], judge[layer].ravel()), layer
+        assert np.array_equal(output, judge[runtime.output_name].ravel())
