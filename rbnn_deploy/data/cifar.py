@@ -4,9 +4,7 @@ The python version is pickles, and a pickle may run code; see `rbnn_deploy.data.
 """
 
 import pickle
-import tarfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import numpy.typing as npt
 from rbnn_deploy.data.array_pickle import MAX_BYTES, PickledArray, load_array_pickle
 from rbnn_deploy.data.labelled import LabelledImages
 from rbnn_deploy.data.preprocessing import UInt8
+from rbnn_deploy.data.tar_archive import DamagedArchiveError, read_members
 from rbnn_deploy.errors import UserError
 
 SIDE = 32
@@ -104,17 +103,17 @@ def load_cifar(path: Path, train: bool) -> LabelledImages | None:
             if folder is not None and (folder / version.names).is_file():
                 return _load(version, str(folder), _folder_reader(folder), train)
         return None
+    files = {version: (*(version.train if train else (version.test,)), version.names) for version in VERSIONS}
+    wanted = {f"{version.folder}/{name}" for version, names in files.items() for name in names}
     try:
-        with tarfile.open(path) as archive:
-            names = {member.removeprefix("./") for member in archive.getnames()}
-            for version in VERSIONS:
-                if f"{version.folder}/{version.test}" in names:
-                    return _load(version, str(path), _archive_reader(archive, version.folder), train)
-    except PermissionError:
-        raise
-    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error):
+        contents, present = read_members(path, wanted, MAX_BYTES)
+    except DamagedArchiveError:
         if path.name.startswith("cifar"):
             raise UserError(f"{path} is damaged or incomplete; download it again") from None
+        return None
+    for version in VERSIONS:
+        if f"{version.folder}/{version.test}" in present:
+            return _load(version, str(path), _archive_reader(contents, version.folder), train)
     return None
 
 
@@ -129,18 +128,8 @@ def _folder_reader(folder: Path) -> ReadMember:
     return read
 
 
-def _archive_reader(archive: tarfile.TarFile, folder: str) -> ReadMember:
-    members = {member.name.removeprefix("./"): member for member in archive.getmembers()}
-
-    def read(name: str) -> bytes | None:
-        member = members.get(f"{folder}/{name}")
-        if member is None or not member.isfile():
-            return None
-        _check_size(f"{name} of {archive.name!r}", member.size)
-        stream = archive.extractfile(member)
-        return None if stream is None else stream.read()
-
-    return read
+def _archive_reader(contents: Mapping[str, bytes], folder: str) -> ReadMember:
+    return lambda name: contents.get(f"{folder}/{name}")
 
 
 def _check_size(file: str, size: int) -> None:

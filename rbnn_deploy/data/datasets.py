@@ -63,6 +63,8 @@ def _open(source: str | Path, train: bool) -> LabelledImages:
         found = load_cifar(path, train)
         return load_folder(path, wanted, others, flat=not train) if found is None else found
     if path.exists():
+        if not path.is_file():  # reading a pipe may never end
+            raise UserError(f"{path} is a pipe or a device; copy the data set into a file and name that")
         found = load_cifar(path, train)
         if found is None:
             raise UserError(
