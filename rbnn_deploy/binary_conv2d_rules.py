@@ -9,11 +9,7 @@ from collections.abc import Sequence
 
 from rbnn_deploy.bits import BITS_PER_BYTE
 from rbnn_deploy.operators import ConvolutionAttributes, GeneralBinaryConv2dAttributes
-
-# Below it, every whole number is exact in float32.
-SUM_LIMIT = 1 << 24
-# An output map may have this many pixels, or so many times the pixels of the input map.
-MAP_PIXELS, MAP_GROWTH = 1 << 22, 4
+from rbnn_deploy.operators.limits import MAP_GROWTH, MAP_PIXELS, SUM_LIMIT
 
 
 def check_weights(W: Sequence[int], attributes: ConvolutionAttributes) -> None:

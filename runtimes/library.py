@@ -35,7 +35,8 @@ def library_info() -> dict[str, Any]:
 
     Returns:
         `version`, `kernel` (the instruction set selected now, `RBNN_KERNEL` included), `kernels` (a list of
-        `name` and `available`, best first), `cpu_features` (names) and `operators` (of each its attributes);
+        `name` and `available`, best first), `cpu_features` (names) `operators` (of each its attributes) and
+        `limits` (of each the sizes that bound it);
         `runtimes/native/info/info.h` describes them.
 
     Raises:

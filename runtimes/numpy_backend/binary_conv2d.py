@@ -11,7 +11,7 @@ While bits are counted, samples are the last axis: a tap's window cuts rows and 
 NumPy's inner loops stay long.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,10 @@ from rbnn_deploy.runtimes.numpy_backend.threshold import binarise
 
 Float32 = npt.NDArray[np.float32]
 Words = npt.NDArray[np.unsignedinteger[Any]]
+Band = tuple[range, range]
 
-# How many sums one block of samples may have: a few MB of temporaries, about the size of a core's cache.
+# How many sums are computed at a time: a few MB of temporaries, about the size of a core's cache. So a file
+# whose padding makes a large map of a small one takes little more memory than its output.
 BLOCK_SUMS = 1 << 18
 DTYPES = {"float": np.dtype(np.float32), "uint8": np.dtype(np.uint8)}
 
@@ -75,10 +77,28 @@ def binary_conv2d(
     for start in range(0, len(X), block):
         part = slice(start, start + block)
         words = activation_words(binarise(X[part], attributes.threshold), attributes)
-        acc = accumulate(words, weights, (OH, OW), attributes)
-        r = residual.ravel() if residual.size == 1 else residual[part]
-        Y[part] = finish(acc, scale, bias, r, attributes.activation)
+        for band in bands((OH, OW), out_channels):
+            place = (part, *place_of(band))
+            acc = accumulate(words, weights, band, attributes)
+            r = residual.ravel() if residual.size == 1 else residual[place]
+            Y[place] = finish(acc, scale, bias, r, attributes.activation)
     return Y
+
+
+def bands(size: tuple[int, int], out_channels: int) -> Iterator[Band]:
+    """Yields the parts of an output map (OH, OW): whole rows, or parts of one row."""
+    OH, OW = size
+    columns = min(OW, max(1, BLOCK_SUMS // out_channels))
+    rows = max(1, BLOCK_SUMS // (out_channels * OW))
+    for top in range(0, OH, rows):
+        for left in range(0, OW, columns):
+            yield range(top, min(top + rows, OH)), range(left, min(left + columns, OW))
+
+
+def place_of(band: Band) -> tuple[slice, slice]:
+    """Returns a band as an index of rows and columns."""
+    rows, columns = band
+    return slice(rows.start, rows.stop), slice(columns.start, columns.stop)
 
 
 def finish(
@@ -115,35 +135,38 @@ def activate(y: Float32, activation: Activation) -> Float32:
 def accumulate(
     words: Words,
     weights: Words,
-    output_size: tuple[int, int],
+    band: Band,
     attributes: ConvolutionAttributes,
     pad_value: int = 0,
 ) -> npt.NDArray[np.int32]:
-    """Step 3, for one block of samples.
+    """Step 3, for one block of samples and one part of their maps.
 
     Args:
         words: Activations [words, G, 1, H, W, N].
         weights: [KH, KW, words, G, O / G, 1, 1, 1].
-        output_size: (OH, OW).
+        band: Output rows and columns.
         attributes: The node's attributes.
         pad_value: What a padded tap counts.
 
     Returns:
-        int32 [N, OH, OW, O].
+        int32 [N, rows, columns, O].
     """
     KH, KW, _, G, O_per_group, *_ = weights.shape
     H, W, N = words.shape[3:]
-    OH, OW = output_size
+    rows, columns = (len(axis) for axis in band)
     top, left, _, _ = attributes.pads
+    # Where the tap (0, 0) of the band's first output falls.
+    first_row = band[0].start * attributes.strides[0] - top
+    first_column = band[1].start * attributes.strides[1] - left
 
-    mismatches = np.zeros((G, O_per_group, OH, OW, N), np.int32)
-    taps_inside = np.zeros((OH, OW, 1), np.int32)
-    padding = np.zeros((G, O_per_group, OH, OW, 1), np.int32)
+    mismatches = np.zeros((G, O_per_group, rows, columns, N), np.int32)
+    taps_inside = np.zeros((rows, columns, 1), np.int32)
+    padding = np.zeros((G, O_per_group, rows, columns, 1), np.int32)
     for i in range(KH):
-        out_rows, in_rows = _inside(i * attributes.dilations[0] - top, attributes.strides[0], H, OH)
+        out_rows, in_rows = _inside(first_row + i * attributes.dilations[0], attributes.strides[0], H, rows)
         for j in range(KW):
             out_columns, in_columns = _inside(
-                j * attributes.dilations[1] - left, attributes.strides[1], W, OW
+                first_column + j * attributes.dilations[1], attributes.strides[1], W, columns
             )
             taps_inside[out_rows, out_columns] += 1
             for a, w in zip(words[:, :, :, in_rows, in_columns], weights[i, j], strict=True):
@@ -155,7 +178,7 @@ def accumulate(
                 padding[:, :, out_rows, out_columns] -= total
 
     acc = taps_inside * np.int32(attributes.group_channels) - 2 * mismatches + padding
-    return acc.reshape(G * O_per_group, OH, OW, N).transpose(3, 1, 2, 0)
+    return acc.reshape(G * O_per_group, rows, columns, N).transpose(3, 1, 2, 0)
 
 
 def _inside(offset: int, stride: int, extent: int, out_extent: int) -> tuple[slice, slice]:

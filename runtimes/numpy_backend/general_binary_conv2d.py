@@ -10,14 +10,17 @@ from rbnn_deploy.binary_conv2d_rules import check_general_input, general_sizes
 from rbnn_deploy.operators import GENERAL_BINARY_CONV2D_OPERATOR, GeneralBinaryConv2dAttributes
 from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import (
     BLOCK_SUMS,
+    Band,
     Float32,
     Words,
     accumulate,
     activate,
     activation_words,
+    bands,
     check_arguments,
     check_types,
     finish,
+    place_of,
     weight_words,
 )
 from rbnn_deploy.runtimes.numpy_backend.float_environment import check_float_environment
@@ -80,36 +83,38 @@ def general_binary_conv2d(
     block = max(1, BLOCK_SUMS // (size[0] * size[1] * len(W)))
     for start in range(0, len(X), block):
         part = slice(start, start + block)
-        r = residual if residual.size == 1 else residual[part]
         words = activation_words(_bits(X[part], T, attributes), attributes)
-        acc = accumulate(words, weights, size, attributes, attributes.pad_value)
-        before = attributes.residual == "before_activation"
-        y = finish(acc, scale, bias, r if before else zero, "none")
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            if window_sum is not None:
-                sums = window_sums(words, weights, size, attributes)
-                y = y + sums.astype(np.float32) * _row(window_sum)
-            if attributes.activation == "prelu":
-                assert neg is not None
-                slope = np.where(y < 0, _row(neg), np.float32(1) if pos is None else _row(pos))
-                y = y * slope
-                y = y + (zero if post is None else _row(post))
-            else:
-                y = activate(y, attributes.activation)
-            Y[part] = y if before else y + r
+        for band in bands(size, len(W)):
+            place = (part, *place_of(band))
+            r = residual if residual.size == 1 else residual[place]
+            acc = accumulate(words, weights, band, attributes, attributes.pad_value)
+            before = attributes.residual == "before_activation"
+            y = finish(acc, scale, bias, r if before else zero, "none")
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+                if window_sum is not None:
+                    sums = window_sums(words, weights, band, attributes)
+                    y = y + sums.astype(np.float32) * _row(window_sum)
+                if attributes.activation == "prelu":
+                    assert neg is not None
+                    slope = np.where(y < 0, _row(neg), np.float32(1) if pos is None else _row(pos))
+                    y = y * slope
+                    y = y + (zero if post is None else _row(post))
+                else:
+                    y = activate(y, attributes.activation)
+                Y[place] = y if before else y + r
     return Y
 
 
 def window_sums(
-    words: Words, weights: Words, size: tuple[int, int], attributes: GeneralBinaryConv2dAttributes
+    words: Words, weights: Words, band: Band, attributes: GeneralBinaryConv2dAttributes
 ) -> npt.NDArray[np.int32]:
-    """Returns S of step 3, int32 [N, OH, OW, O]: the sums that weights of +1 would give."""
+    """Returns S of step 3, int32 [N, rows, columns, O]: the sums that weights of +1 would give."""
     KH, KW, _, groups, group_outputs, *_ = weights.shape
     channels = attributes.group_channels
     packed = np.zeros((groups, KH, KW, attributes.packed_channels), np.uint8)
     packed[:] = np.packbits(np.ones(channels, bool), bitorder="little")
     ones = weight_words(packed, attributes)
-    return accumulate(words, ones, size, attributes, attributes.pad_value).repeat(group_outputs, axis=-1)
+    return accumulate(words, ones, band, attributes, attributes.pad_value).repeat(group_outputs, axis=-1)
 
 
 def _bits(X: Float32, T: Float32 | None, attributes: GeneralBinaryConv2dAttributes) -> npt.NDArray[np.bool_]:

@@ -1,6 +1,8 @@
 """The NumPy backend's own edges: what it refuses, blocks of samples, and its float pooling."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -60,15 +62,49 @@ def test_a_sum_that_float32_cannot_hold_is_refused() -> None:
         arithmetic.binary_conv2d(X, W, ones, ones, attributes=attributes)
 
 
-def test_blocks_of_samples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_samples_and_bands_of_maps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [case for case in random_cases(60) if case.row["batch"] == 3]
     assert len(cases) > 10
-    results = []
-    for block in (1, 1 << 30):
+    whole_rows, parts_of_rows, results = 0, 0, []
+    for block in (30, 200, 2000, 1 << 30):
         monkeypatch.setattr(arithmetic, "BLOCK_SUMS", block)
         results.append([arithmetic.binary_conv2d(**c.arrays(), attributes=c.attributes) for c in cases])
-    for one, all_at_once in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, all_at_once)
+        for c in cases:
+            size = c.attributes.output_size(c.row["map"], c.kernel)
+            bands = list(arithmetic.bands(size, c.outputs))
+            whole_rows += len(bands) > 1 and len(bands[0][1]) == size[1]
+            parts_of_rows += len(bands[0][1]) < size[1]
+    assert whole_rows > 5
+    assert parts_of_rows > 5
+    for different in zip(*results, strict=True):
+        for other in different[1:]:
+            np.testing.assert_array_equal(different[0], other)
+
+
+MEASURED = """
+import resource
+import numpy as np
+from rbnn_deploy.operators import BinaryConv2dAttributes
+from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
+ones, X = np.ones(16, np.float32), np.ones((1, 5, 5, 8), np.float32)
+attributes = BinaryConv2dAttributes(8, pads=(2043, 0, 0, 2043))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+Y = binary_conv2d(X, np.zeros((16, 1, 1, 1), np.uint8), ones, ones, attributes=attributes)
+print(Y.nbytes, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+
+
+def test_the_largest_padding_takes_little_more_memory_than_the_output() -> None:
+    done = subprocess.run([sys.executable, "-c", MEASURED], check=True, capture_output=True, text=True)
+    output, taken = map(int, done.stdout.split())
+    assert output == 4 * 16 * 2048**2
+    assert taken < output + 2**26  # all at once took three times the output
+
+
+def test_padding_beyond_the_limit_is_refused() -> None:
+    attributes = BinaryConv2dAttributes(12, groups=2, pads=(2046, 0, 0, 2046))
+    with pytest.raises(ValueError, match="2049 x 2049 pixels, more than 4 times the input map"):
+        arithmetic.binary_conv2d(**arguments(attributes=attributes))
 
 
 WINDOWS = list(

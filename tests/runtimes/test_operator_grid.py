@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.operator_cases import (
     FACTORS,
     Case,
+    banded_cases,
     covering_cases,
     make_case,
     pairs_of,
@@ -18,7 +19,7 @@ from support.operator_cases import (
 from support.oracle import binary_conv2d as oracle
 from support.oracle import mean, same_bits
 
-from rbnn_deploy.operators import BinaryConv2dAttributes
+from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
 from rbnn_deploy.runtimes.library import library_info
 from rbnn_deploy.runtimes.numpy_backend import binary_conv2d as arithmetic
 from rbnn_deploy.runtimes.numpy_backend import threshold
@@ -26,7 +27,7 @@ from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
 from rbnn_deploy.runtimes.onnx_runtime import create_session
 from rbnn_deploy.runtimes.operator_model import operator_model
 
-CASES = (*covering_cases(), *random_cases(200))
+CASES = (*covering_cases(), *random_cases(200), *banded_cases())
 
 
 @cache
@@ -80,6 +81,17 @@ def test_cases_hold_what_their_names_say() -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_numpy_backend_equals_the_oracle(case: Case) -> None:
     assert same_bits(run_numpy(case), expected(case))
+
+
+def test_banded_cases_need_more_than_one_band() -> None:
+    budget = library_info()["limits"][BINARY_CONV2D]["window_budget"]
+    for case in banded_cases():
+        a, (kernel_rows, kernel_columns) = case.attributes, case.kernel
+        (OH, OW) = a.output_size(case.row["map"], case.kernel)
+        row_bytes = OW * kernel_columns * a.channels // 8
+        # Each window whole, or each row of the padded map once.
+        padded_rows = (OH - 1) * a.strides[0] + (kernel_rows - 1) * a.dilations[0] + 1
+        assert min(OH * kernel_rows, padded_rows) * row_bytes > budget
 
 
 def mean_in_another_order(X: np.ndarray) -> np.ndarray:

@@ -245,6 +245,32 @@ def covering_cases(seed: int = 0, candidates: int = 40) -> tuple[Case, ...]:
 
 
 @cache
+def banded_cases() -> tuple[Case, ...]:
+    """Makes cases of small inputs whose windows the library gathers in several bands, for their wide kernels.
+
+    In order: bands of rows that share what two of them need, the same for groups, and parts of one row.
+    """
+    base = {name: values[0] for name, values in FACTORS.items()} | {
+        "kernel": (2, 256),
+        "dilations": (2, 1),
+        "map": (24, 24),
+        "pads": (1, 255, 1, 255),
+        "values": "ties",
+        "activation": "hardtanh",
+        "residual": "full",
+        "batch": 1,
+    }
+    rows = (
+        base | {"channels": 80, "outputs": 3},
+        base | {"channels": 80, "outputs": 4, "groups": 2, "kernel": (1, 256), "strides": (2, 1)},
+        base
+        | {"channels": 128, "outputs": 1, "kernel": (16, 256), "dilations": (1, 1), "map": (16, 24)}
+        | {"pads": (0, 255, 0, 255), "threshold": "zero", "batch": 2},
+    )
+    return tuple(make_case(row) for row in rows)
+
+
+@cache
 def random_cases(count: int, seed: int = 1) -> tuple[Case, ...]:
     """Draws cases at random."""
     return tuple(make_case(row) for row in itertools.islice(random_rows(random.Random(seed)), count))

@@ -23,7 +23,7 @@ std::string describe() {
   } catch (const std::invalid_argument& refusal) {
     error = json::quoted(refusal.what());
   }
-  std::vector<std::string> kernels, features, operators;
+  std::vector<std::string> kernels, features, operators, limits;
   for (const InstructionSet& set : instruction_sets()) {
     kernels.push_back(json::object(
         {json::member("name", json::quoted(set.name)), json::member("available", set.available() ? "true" : "false")}));
@@ -31,11 +31,13 @@ std::string describe() {
   for (const std::string& name : cpu_feature_names(cpu_features())) features.push_back(json::quoted(name));
   for (const ort::OperatorEntry& entry : ort::all_operators()) {
     operators.push_back(json::member(entry.name, entry.describe_attributes()));
+    limits.push_back(json::member(entry.name, entry.describe_limits()));
   }
   return json::object({json::member("version", json::quoted(RBNN_VERSION)), json::member("kernel", kernel),
                        json::member("error", error), json::member("kernels", json::array(kernels)),
                        json::member("cpu_features", json::array(features)),
-                       json::member("operators", json::object(operators))});
+                       json::member("operators", json::object(operators)),
+                       json::member("limits", json::object(limits))});
 }
 
 }  // namespace

@@ -22,6 +22,8 @@ extern "C" {
 //   cpu_features  array    names of the features that were detected, of those that kernels ask for
 //   operators     object   of each operator its attributes, in order: {"name", "type"}, where type is ONNX's, and
 //                          "count" of integers or "choices" of a string
+//   limits        object   of each operator the sizes that bound it, integers: for a convolution those of
+//                          kernels/binary_conv2d/limits.h, and the bytes of windows that it gathers at a time
 //
 // Readers ignore members that they do not know.
 RBNN_EXPORT std::size_t rbnn_library_info(char* text, std::size_t size) noexcept;

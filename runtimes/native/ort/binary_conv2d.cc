@@ -7,9 +7,11 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/binary_conv2d/limits.h"
 #include "kernels/bits.h"
 #include "kernels/checked.h"
 #include "ort/attributes.h"
+#include "ort/json.h"
 #include "ort/operators.h"
 #include "ort/shape_inference.h"
 #include "ort/status.h"
@@ -206,6 +208,14 @@ Operator make_operator(const OrtApi& api) {
 
 std::string describe_binary_conv2d() { return describe_attributes(Convolution::kBasic); }
 std::string describe_general_binary_conv2d() { return describe_attributes(Convolution::kGeneral); }
+
+std::string limits_of_binary_conv2d() {
+  const auto member = [](const char* name, auto value) { return json::member(name, std::to_string(value)); };
+  return json::object({member("largest_size", kLargestSize), member("sum_limit", kSumLimit),
+                       member("map_pixels", kMapPixels), member("map_growth", kMapGrowth),
+                       member("window_budget", kWindowBudget)});
+}
+std::string limits_of_general_binary_conv2d() { return limits_of_binary_conv2d(); }
 
 Operator make_binary_conv2d(const OrtApi& api) {
   Operator op = make_operator<Convolution::kBasic>(api);

@@ -28,13 +28,16 @@ Operator basic_operator(const OrtApi& api);
 
 #define RBNN_OPERATOR(name, function)          \
   Operator make_##function(const OrtApi& api); \
-  std::string describe_##function();
+  std::string describe_##function();           \
+  std::string limits_of_##function();
 #include "ort/operators.inc"
 
 struct OperatorEntry {
   const char* name;
   Operator (*make)(const OrtApi& api);
-  std::string (*describe_attributes)();  // JSON; info/info.h says which
+  // JSON; info/info.h says which.
+  std::string (*describe_attributes)();
+  std::string (*describe_limits)();
 };
 
 const std::vector<OperatorEntry>& all_operators();

@@ -16,7 +16,7 @@ namespace rbnn::ort {
 
 const std::vector<OperatorEntry>& all_operators() {
   static const std::vector<OperatorEntry> operators = {
-#define RBNN_OPERATOR(name, function) {name, make_##function, describe_##function},
+#define RBNN_OPERATOR(name, function) {name, make_##function, describe_##function, limits_of_##function},
 #include "ort/operators.inc"
   };
   return operators;

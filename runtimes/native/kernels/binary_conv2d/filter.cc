@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/binary_conv2d/limits.h"
 #include "kernels/checked.h"
 
 namespace rbnn {
@@ -49,11 +50,8 @@ void to_triples(Word* words, std::size_t count) {
   }
 }
 
-// Packing adds gaps and tables. Real layers grow little, or are small; a file must not get gigabytes out of the few
-// megabytes of a W that is nearly all gaps (one bit a kernel row, or one channel a group).
 static void check_packed_size(std::int64_t packed, std::int64_t stored) {
-  constexpr std::int64_t kAlwaysAllowed = std::int64_t{64} << 20, kTimesStored = 16;
-  if (packed > std::max(kAlwaysAllowed, checked_product({kTimesStored, stored}))) {
+  if (packed > std::max(kPackedBytes, checked_product({kPackedGrowth, stored}))) {
     throw std::invalid_argument("a W of " + std::to_string(stored) + " bytes would take " + std::to_string(packed) +
                                 " bytes in memory; make fewer groups or kernel rows");
   }

@@ -1,23 +1,20 @@
 #include "kernels/binary_conv2d/geometry.h"
 
 #include <algorithm>
-#include <limits>
 #include <stdexcept>
 #include <string>
 
+#include "kernels/binary_conv2d/limits.h"
 #include "kernels/checked.h"
 
 namespace rbnn {
 namespace {
 
-// Sizes and attributes above this are no real layer, and below it no sum or product of two of them overflows int64.
-constexpr std::int64_t kLargest = std::numeric_limits<std::int32_t>::max();
-
 [[noreturn]] void refuse(const std::string& sentence) { throw std::invalid_argument(sentence); }
 
 template <std::size_t N>
 void check_range(const char* name, const std::array<std::int64_t, N>& values, std::int64_t lowest,
-                 std::int64_t highest = kLargest) {
+                 std::int64_t highest = kLargestSize) {
   for (const std::int64_t value : values) {
     if (value < lowest || value > highest) {
       refuse("attribute '" + std::string(name) + "' must hold integers from " + std::to_string(lowest) + " to " +
@@ -43,20 +40,19 @@ void validate(const Attributes& a) {
 
 void validate(const FilterShape& shape, const Attributes& a) {
   for (const std::int64_t size : {shape.outputs, shape.height, shape.width}) {
-    if (size < 1 || size > kLargest) refuse("O, KH and KW of W must be at least 1 and below 2^31");
+    if (size < 1 || size > kLargestSize) refuse("O, KH and KW of W must be at least 1 and below 2^31");
   }
   if (shape.outputs % a.groups != 0) {
     refuse("attribute 'groups' (" + std::to_string(a.groups) + ") must divide the " + std::to_string(shape.outputs) +
            " output channels of W");
   }
-  constexpr std::int64_t kExactFloats = std::int64_t{1} << 24;
-  if (checked_product({shape.height, shape.width, a.channels / a.groups}) >= kExactFloats) {
+  if (checked_product({shape.height, shape.width, a.channels / a.groups}) >= kSumLimit) {
     refuse("KH * KW * C / groups must be below 2^24, so that float32 holds every sum exactly");
   }
 }
 
 std::int64_t Axis::output_size(std::int64_t size) const {
-  if (size < 1 || size > kLargest) refuse("H and W of X must be at least 1 and below 2^31");
+  if (size < 1 || size > kLargestSize) refuse("H and W of X must be at least 1 and below 2^31");
   const std::int64_t span = size + pad_before + pad_after - dilation * (taps - 1) - 1;
   if (span < 0) {
     refuse("a kernel of " + std::to_string(taps) + " taps dilated by " + std::to_string(dilation) +
@@ -75,12 +71,10 @@ Axis::Taps Axis::inside(std::int64_t position, std::int64_t size) const {
 
 std::array<std::int64_t, 2> output_size(const Attributes& attributes, const FilterShape& shape, std::int64_t height,
                                         std::int64_t width) {
-  // Tables hold some bytes for each output pixel, so a few bytes of `pads` must not ask for gigabytes.
-  constexpr std::int64_t kAlwaysAllowed = std::int64_t{1} << 22, kTimesInput = 4;
   const std::array<std::int64_t, 2> size = {vertical_axis(attributes, shape).output_size(height),
                                             horizontal_axis(attributes, shape).output_size(width)};
   const std::int64_t pixels = checked_product({size[0], size[1]});
-  if (pixels > std::max(kAlwaysAllowed, checked_product({kTimesInput, height, width}))) {
+  if (pixels > std::max(kMapPixels, checked_product({kMapGrowth, height, width}))) {
     refuse("an output map of " + std::to_string(size[0]) + " x " + std::to_string(size[1]) +
            " is too large for an input map of " + std::to_string(height) + " x " + std::to_string(width) +
            ": nearly all of it is padding (attribute 'pads')");

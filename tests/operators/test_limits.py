@@ -1,0 +1,18 @@
+"""The sizes that the operator refuses, in Python and in C++."""
+
+from rbnn_deploy.operators import OPERATORS, limits
+from rbnn_deploy.operators.fields import LARGEST
+from rbnn_deploy.runtimes.library import library_info
+
+
+def test_python_and_the_library_refuse_the_same_sizes() -> None:
+    native = library_info()["limits"]
+    assert list(native) == list(OPERATORS)
+    for sizes in native.values():
+        sizes.pop("window_budget")  # which refuses nothing
+        assert sizes == {
+            "largest_size": LARGEST,
+            "sum_limit": limits.SUM_LIMIT,
+            "map_pixels": limits.MAP_PIXELS,
+            "map_growth": limits.MAP_GROWTH,
+        }
