@@ -1,5 +1,6 @@
 """Reads one image file upright, of 8 bits per channel; a small file must not take much time or memory."""
 
+import logging
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +25,9 @@ OTHER_SUFFIXES = (
 LARGEST_FILE = 1 << 30  # bytes; Pillow's limit of pixels, without compression, takes less
 # Colours that Pillow turns into RGB and grey without another step.
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
+
+# Without a handler, Python prints Pillow's log of damaged files to standard error, beside the one sentence.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def load_image(file: str | Path | BinaryIO, name: str | None = None) -> Image.Image:

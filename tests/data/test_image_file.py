@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -151,6 +153,23 @@ def test_a_name_cannot_steer_the_terminal(tmp_path):
     assert "\x1b" not in str(caught.value)
     with pytest.raises(UserError, match="does not exist"):
         load_image("a\0b.png")
+
+
+def test_a_damaged_tiff_is_one_sentence_and_no_log(tmp_path):
+    path = tmp_path / "image.tiff"
+    Image.fromarray(noise(5, 6)).save(path)
+    content = path.read_bytes()
+    samples = struct.pack("<HHII", 277, 3, 1, 3)  # the tag SamplesPerPixel
+    assert content.count(samples) == 1
+    path.write_bytes(content.replace(samples, struct.pack("<HHII", 277, 3, 1, 255)))
+    program = (
+        "import sys\nfrom rbnn_deploy.data import load_image\nfrom rbnn_deploy.errors import UserError\n"
+        "try:\n    load_image(sys.argv[1])\nexcept UserError as error:\n    print(error)"
+    )
+    # In a process of its own, as pytest has a handler for every log.
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
+    assert "it is no whole PNG, JPEG" in done.stdout
+    assert done.stderr == ""
 
 
 def test_a_stream_is_read_like_a_file():
