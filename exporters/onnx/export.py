@@ -30,6 +30,9 @@ from rbnn_deploy.pytorch.folding import FoldedNetwork, fold
 from rbnn_deploy.pytorch.folding.user_code import check_float32
 from rbnn_deploy.version import __version__
 
+# Bytes of float32 parameters: protobuf writes at most 2 GiB, and the plain graph holds all of them.
+LARGEST_NETWORK = 2**31 - 2**24
+
 
 @dataclass(frozen=True)
 class BuiltModel:
@@ -95,6 +98,7 @@ def build_model(
     _check_input_shape(metadata.input_shape)
     metadata = metadata.checked()
     check_float32(module)
+    _check_size(module)
     folded = fold(module)
     plain = export_graph(folded.module, metadata.input_shape, opset)
     if not any(is_plain_binary_conv(node) for graph in plain.graphs() for node in graph):
@@ -108,6 +112,15 @@ def build_model(
         tidy(lean.model)
         model = finalize(lean.model, metadata, opset, topology)
     return BuiltModel(model, folded, lean.int8_layers, lean.notes)
+
+
+def _check_size(module: nn.Module) -> None:
+    size = sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
+    if size > LARGEST_NETWORK:
+        raise UserError(
+            f"the network's parameters take {size / 2**30:.1f} GiB, and an .onnx file holds less than "
+            f"{LARGEST_NETWORK / 2**30:.3g} GiB of them; make its largest layers smaller"
+        )
 
 
 def _with_classes(metadata: ModelMetadata, graph: ir.Graph) -> ModelMetadata:

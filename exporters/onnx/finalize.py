@@ -20,9 +20,11 @@ def check_opset(opset: int) -> None:
     """Checks that a model can be written for a version of ONNX's default domain.
 
     Raises:
-        UserError: It is too old for the fallback function, or newer than the installed onnx.
+        UserError: It is no integer, too old for the fallback function, or newer than the installed onnx.
     """
     newest = onnx.defs.onnx_opset_version()
+    if not isinstance(opset, int) or isinstance(opset, bool):
+        raise UserError(f"the opset cannot be {opset!r}; pass an integer from {OLDEST_OPSET} to {newest}")
     if not OLDEST_OPSET <= opset <= newest:
         raise UserError(f"opset {opset} cannot be written; choose one from {OLDEST_OPSET} to {newest}")
 
@@ -31,13 +33,16 @@ def _give_every_layer_a_residual(model: ir.Model) -> None:
     """Passes one 0 as R where there is no residual: a function's inputs cannot be absent (functions.py)."""
     zero: ir.Value | None = None
     inputs = len(BINARY_CONV2D_OPERATOR.inputs)
-    for node in model.graph:
+    name = NO_RESIDUAL
+    while name in model.graph.initializers:  # a parameter of the user's
+        name += "_"
+    for node in [node for graph in model.graphs() for node in graph]:
         if node.op_type != BINARY_CONV2D or len(node.inputs) == inputs:
             continue
         if zero is None:
-            tensor = ir.tensor(np.zeros((), np.float32), name=NO_RESIDUAL)
+            tensor = ir.tensor(np.zeros((), np.float32), name=name)
             zero = ir.Value(
-                name=NO_RESIDUAL,
+                name=name,
                 const_value=tensor,
                 shape=ir.Shape([]),
                 type=ir.TensorType(ir.DataType.FLOAT),

@@ -10,14 +10,19 @@ from typing import Any
 import torch
 from onnxscript import ir, values
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.exporters.onnx.graph import graphs
 from rbnn_deploy.exporters.onnx.names import name_after_modules
-from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, PLAIN_VERSION
+from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, PLAIN_VERSION, is_plain_binary_conv
 from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR, BinaryConv2dAttributes
 from rbnn_deploy.operators.schema import operator_schema
 
 INPUT, OUTPUT, BATCH = "input", "logits", "N"
+_CLAMPS = tuple(
+    getattr(home, name) for home in (torch, torch.Tensor) for name in ("clamp", "clamp_", "clip", "clip_")
+)
 
 _plain = values.Opset(PLAIN_DOMAIN, PLAIN_VERSION)
 _binary_conv2d = values.Op(
@@ -66,6 +71,52 @@ def _check_output(graph: ir.Graph, name: str) -> None:
     )
 
 
+def _check_precision(model: ir.Model, name: str) -> None:
+    """Refuses what neither our operators nor ONNX Runtime compute: layers inside autocast."""
+    for graph in graphs(model):
+        for node in graph:
+            for value in (node.inputs[0] if is_plain_binary_conv(node) else None, *node.outputs):
+                kind = None if value is None else value.dtype
+                is_input = value is not None and value not in node.outputs
+                if kind is ir.DataType.BFLOAT16 or (is_input and kind is not ir.DataType.FLOAT):
+                    raise UserError(
+                        f"{name} computes {node.name} in {str(kind).lower()}, for instance by autocast; a "
+                        "deployed model computes in float32: export it with autocast(..., enabled=False)"
+                    )
+
+
+def _make_room_for_names(model: ir.Model) -> None:
+    """Renames weights that are called as the graph's input or output is."""
+    weights = model.graph.initializers
+    for name in (INPUT, OUTPUT):
+        if (weight := weights.pop(name, None)) is None:
+            continue
+        new = f"{name}.weight"
+        while new in weights:
+            new += "_"
+        weight.name = new
+        if weight.const_value is not None:
+            weight.const_value.name = new
+        weights[new] = weight
+
+
+class _FloatBounds(TorchFunctionMode):
+    """Gives clamp float bounds for float values: torch's exporter refuses an integer beside a float."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), named: dict[str, Any] | None = None
+    ) -> Any:
+        named = named or {}
+        if function in _CLAMPS and arguments and arguments[0].is_floating_point():
+            arguments = tuple(map(_as_float, arguments))
+            named = {name: _as_float(value) for name, value in named.items()}
+        return function(*arguments, **named)
+
+
+def _as_float(bound: Any) -> Any:
+    return float(bound) if isinstance(bound, int) and not isinstance(bound, bool) else bound
+
+
 def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: int) -> ir.Model:
     """Exports a folded network with a dynamic batch.
 
@@ -84,7 +135,7 @@ def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: in
     example = torch.zeros(2, *input_shape, device=device)
     table: dict[Callable[..., Any], Any] = {torch.ops.rbnn.binary_conv2d.default: _translate_binary_conv2d}
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), _FloatBounds():
             program = torch.onnx.export(
                 module,
                 (example,),
@@ -106,4 +157,6 @@ def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: in
     model: ir.Model = program.model
     _check_output(model.graph, type(module).__name__)
     name_after_modules(model)
+    _check_precision(model, type(module).__name__)
+    _make_room_for_names(model)
     return model

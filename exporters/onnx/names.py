@@ -91,14 +91,17 @@ def _is_torch_layer(node: ir.Node) -> bool:
 def _weighted_layer(node: ir.Node, path: str) -> str:
     """Returns the path of a layer whose weights the node holds; "" for other nodes.
 
-    The name of a float layer's weight tells it, even where a BatchNorm behind it has been folded in.
+    The name of its weight tells it, even where a BatchNorm behind it has been folded in, or where the scopes
+    do not reach: inside autocast and torch.cond.
     """
-    if is_plain_binary_conv(node):
-        return path or BINARY_CONV2D
-    if node.op_type in _FLOAT_LAYERS and node.domain == "" and (weight := node.inputs[1]) is not None:
-        name, _, parameter = str(weight.name).rpartition(".")
-        return name if parameter == "weight" else ""
-    return ""
+    binary = is_plain_binary_conv(node)
+    if not binary and (node.op_type not in _FLOAT_LAYERS or node.domain != ""):
+        return ""
+    weight = node.inputs[1]
+    name, _, parameter = ("" if weight is None else str(weight.name)).rpartition(".")
+    if name and parameter == "weight":
+        return name
+    return (path or BINARY_CONV2D) if binary else ""
 
 
 def _strings(node: ir.Node, key: str) -> list[str]:
