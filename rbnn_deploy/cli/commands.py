@@ -9,6 +9,7 @@ from rbnn_deploy.cli.eval import evaluate
 from rbnn_deploy.cli.export import export
 from rbnn_deploy.cli.info import info
 from rbnn_deploy.cli.inspect import inspect
+from rbnn_deploy.cli.library import library
 from rbnn_deploy.cli.plot import plot
 from rbnn_deploy.cli.report import report
 from rbnn_deploy.cli.run import run
@@ -20,5 +21,5 @@ def register(app: typer.Typer) -> None:
     for command in (train, plot, export, inspect, run):
         app.command()(command)
     app.command("eval")(evaluate)
-    for command in (compare, bench, report, demo, info):
+    for command in (compare, bench, report, demo, info, library):
         app.command()(command)
