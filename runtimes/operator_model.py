@@ -1,6 +1,6 @@
-"""A model of one BinaryConv2d node, to run the operator by itself in any runtime."""
+"""A model of one node of ours, to run an operator by itself in any runtime."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,13 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
+from rbnn_deploy.operators import (
+    DOMAIN,
+    DOMAIN_VERSION,
+    OPERATORS,
+    BinaryConv2dAttributes,
+    ConvolutionAttributes,
+)
 
 # The oldest versions that the fallback function can be written in, so that old runtimes take the model.
 OPSETS = {"": 18, "ai.onnx.ml": 3, DOMAIN: DOMAIN_VERSION}
@@ -24,7 +30,7 @@ def operator_model(
     residual: bool = True,
     functions: Sequence[onnx.FunctionProto] = (),
 ) -> onnx.ModelProto:
-    """Builds the model; its inputs are X and, if there is a residual, R, its output is Y.
+    """Builds a model of one BinaryConv2d; its inputs are X and, if there is a residual, R, its output is Y.
 
     Args:
         W: uint8 [O, KH, KW, ceil(C / groups / 8)], stored in the model as are scale and bias.
@@ -35,22 +41,39 @@ def operator_model(
         functions: Model-local functions, for a runtime without the operator library.
     """
     constants: dict[str, npt.NDArray[Any]] = {"W": W, "scale": scale, "bias": bias}
+    return node_model(attributes, constants, residual=residual, functions=functions)
+
+
+def node_model(
+    attributes: ConvolutionAttributes,
+    constants: Mapping[str, npt.NDArray[Any]],
+    *,
+    residual: bool = True,
+    functions: Sequence[onnx.FunctionProto] = (),
+) -> onnx.ModelProto:
+    """Builds a model of one node of any binary convolution.
+
+    Args:
+        attributes: Written on the node; their table says the operator.
+        constants: The inputs that are stored in the model, by name.
+        residual: Whether R is an input of the model.
+        functions: See `operator_model`.
+    """
+    names = OPERATORS[attributes.operator].input_names()
+    computed = {"X"} | ({"R"} if residual else set())
+    given = [name if name in computed or name in constants else "" for name in names]
+    while not given[-1]:
+        given.pop()
     inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["N", "H", "W_in", attributes.channels])]
     if residual:
         inputs.append(helper.make_tensor_value_info("R", TensorProto.FLOAT, None))
-    node = helper.make_node(
-        BINARY_CONV2D,
-        ["X", *constants, *(["R"] if residual else [])],
-        ["Y"],
-        domain=DOMAIN,
-        **attributes.to_dict(),
-    )
+    node = helper.make_node(attributes.operator, given, ["Y"], domain=DOMAIN, **attributes.to_dict())
     graph = helper.make_graph(
         [node],
-        BINARY_CONV2D,
+        attributes.operator,
         inputs,
         [helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [numpy_helper.from_array(value, name) for name, value in constants.items() if name not in computed],
     )
     return helper.make_model(
         graph,

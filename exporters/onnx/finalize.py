@@ -7,13 +7,21 @@ from onnxscript import ir
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx.function_nodes import function_opsets
 from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function
+from rbnn_deploy.exporters.onnx.general_function import general_binary_conv2d_function
+from rbnn_deploy.exporters.onnx.graph import graphs
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR, DOMAIN, DOMAIN_VERSION
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, GENERAL_BINARY_CONV2D, OPERATORS
 from rbnn_deploy.topology import PROPERTY
 from rbnn_deploy.version import __version__
 
 OLDEST_OPSET = 18  # BitwiseAnd
-NO_RESIDUAL = "no_residual"
+FUNCTIONS = {
+    BINARY_CONV2D: binary_conv2d_function,
+    GENERAL_BINARY_CONV2D: general_binary_conv2d_function,
+}
+# What changes nothing, by the input's name; 0 for all others.
+NEUTRAL = {"pos": 1.0}
+NAMES = {0.0: "no_residual", 1.0: "no_slope"}
 
 
 def check_opset(opset: int) -> None:
@@ -29,27 +37,35 @@ def check_opset(opset: int) -> None:
         raise UserError(f"opset {opset} cannot be written; choose one from {OLDEST_OPSET} to {newest}")
 
 
-def _give_every_layer_a_residual(model: ir.Model) -> None:
-    """Passes one 0 as R where there is no residual: a function's inputs cannot be absent (functions.py)."""
-    zero: ir.Value | None = None
-    inputs = len(BINARY_CONV2D_OPERATOR.inputs)
-    name = NO_RESIDUAL
+def fill_absent_inputs(model: ir.Model) -> None:
+    """Passes one element that changes nothing where an input is absent: a function needs all (docs/ops)."""
+    neutral: dict[float, ir.Value] = {}
+    for node in (node for graph in graphs(model) for node in graph):
+        operator = OPERATORS.get(node.op_type) if node.domain == DOMAIN else None
+        if operator is None:
+            continue
+        node.resize_inputs(len(operator.inputs))
+        for index, name in enumerate(operator.input_names()):
+            if node.inputs[index] is not None:
+                continue
+            value = NEUTRAL.get(name, 0.0)
+            if value not in neutral:
+                neutral[value] = _scalar(model, value)
+            node.replace_input_with(index, neutral[value])
+
+
+def _scalar(model: ir.Model, value: float) -> ir.Value:
+    name = NAMES[value]
     while name in model.graph.initializers:  # a parameter of the user's
         name += "_"
-    for node in [node for graph in model.graphs() for node in graph]:
-        if node.op_type != BINARY_CONV2D or len(node.inputs) == inputs:
-            continue
-        if zero is None:
-            tensor = ir.tensor(np.zeros((), np.float32), name=name)
-            zero = ir.Value(
-                name=name,
-                const_value=tensor,
-                shape=ir.Shape([]),
-                type=ir.TensorType(ir.DataType.FLOAT),
-            )
-            model.graph.register_initializer(zero)
-        node.resize_inputs(inputs)
-        node.replace_input_with(inputs - 1, zero)
+    scalar = ir.Value(
+        name=name,
+        const_value=ir.tensor(np.array(value, np.float32), name=name),
+        shape=ir.Shape([]),
+        type=ir.TensorType(ir.DataType.FLOAT),
+    )
+    model.graph.register_initializer(scalar)
+    return scalar
 
 
 def finalize(model: ir.Model, metadata: ModelMetadata, opset: int, topology: str) -> onnx.ModelProto:
@@ -69,7 +85,8 @@ def finalize(model: ir.Model, metadata: ModelMetadata, opset: int, topology: str
     Raises:
         onnx.checker.ValidationError: The graph is not valid; an error of this program.
     """
-    _give_every_layer_a_residual(model)
+    fill_absent_inputs(model)
+    used = {node.op_type for graph in graphs(model) for node in graph if node.domain == DOMAIN}
     proto = ir.to_proto(model)
     del proto.opset_import[:]
     proto.opset_import.append(onnx.helper.make_opsetid("", opset))
@@ -79,7 +96,7 @@ def finalize(model: ir.Model, metadata: ModelMetadata, opset: int, topology: str
     proto.producer_name, proto.producer_version = "rbnn-deploy", __version__
     proto.graph.name = metadata.architecture
     del proto.functions[:]
-    proto.functions.append(binary_conv2d_function(opset))
+    proto.functions.extend(FUNCTIONS[name](opset) for name in OPERATORS if name in used)
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {**metadata.to_properties(), PROPERTY: topology})
     onnx.checker.check_model(proto, full_check=True)

@@ -17,6 +17,7 @@ from rbnn_deploy.exporters.onnx.layout import ChannelsLast
 from rbnn_deploy.exporters.onnx.names import name_all
 from rbnn_deploy.exporters.onnx.passes.fold_batch_norm import FoldBatchNorm
 from rbnn_deploy.exporters.onnx.passes.fuse_binary_conv import FuseBinaryConv
+from rbnn_deploy.exporters.onnx.passes.fuse_general import FuseGeneralBinaryConv
 from rbnn_deploy.exporters.onnx.passes.hoist import HoistAboveMaxPool
 from rbnn_deploy.exporters.onnx.passes.int8 import int8_layers
 from rbnn_deploy.exporters.onnx.passes.mean_as_product import MeanAsProduct
@@ -64,6 +65,7 @@ def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
         HoistAboveMaxPool(),
         ChannelsLast(),
         FuseBinaryConv(),
+        FuseGeneralBinaryConv(),
         PreluAsMinMax(),
         MeanAsProduct(),
     )

@@ -11,7 +11,7 @@ tear a BinaryConv2d between two Transposes.
 from onnxscript import ir
 
 from rbnn_deploy.exporters.onnx.graph import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, Writer, replace
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, BinaryConv2dAttributes
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, OPERATORS, BinaryConv2dAttributes
 
 PLAIN_DOMAIN = "ai.rbnn.plain"
 PLAIN_VERSION = 1
@@ -23,8 +23,8 @@ def is_plain_binary_conv(node: ir.Node) -> bool:
 
 
 def is_binary_conv(node: ir.Node) -> bool:
-    """Tells whether a node is a BinaryConv2d as files have it, channels-last."""
-    return node.domain == DOMAIN and node.op_type == BINARY_CONV2D
+    """Tells whether a node is a binary convolution as files have it, channels-last."""
+    return node.domain == DOMAIN and node.op_type in OPERATORS
 
 
 def binary_conv_attributes(node: ir.Node) -> BinaryConv2dAttributes:

@@ -64,12 +64,14 @@ class NumpyJudge:
         """
         names = list(dict.fromkeys([self._output, *(layer.x for layer in self._layers)]))
         feeds = {
-            self._recorded[name]: value.x for name, value in recorded.inputs.items() if name in self._recorded
+            self._recorded[layer.name]: layer.restored(recorded.inputs[layer.name].x)
+            for layer in self._layers
+            if layer.name in recorded.inputs
         }
         # A layer whose input is the model's own input has no value of the judge's to look at.
         wanted = [name for name in names if name != self._input]
         found = dict(zip(wanted, self._evaluator.run(wanted, {self._input: x, **feeds}), strict=True))
-        own = {layer.name: found[layer.x] for layer in self._layers if layer.x in found}
+        own = {layer.name: layer.shifted(found[layer.x]) for layer in self._layers if layer.x in found}
         return Replay(logits=found[self._output], own=own)
 
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import numpy.typing as npt
+from onnx.reference import ReferenceEvaluator
 
 from rbnn_deploy.comparing.binary_layers import BinaryLayer
 from rbnn_deploy.comparing.statistics import same_bits
-from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
+from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 from rbnn_deploy.runtimes.onnx_runtime import create_session
-from rbnn_deploy.runtimes.operator_model import operator_model
+from rbnn_deploy.runtimes.operator_model import node_model
 
 Float32 = npt.NDArray[np.float32]
 
@@ -19,7 +20,7 @@ def gives_same_bits(
 
     Args:
         layer: The layer.
-        x: float32 [N, H, W, C], its input.
+        x: float32 [N, H, W, C], its input, shifted (`BinaryLayer.shifted`).
         residual: float32 [N, OH, OW, O] where the layer has a computed one.
         threads: Of ONNX Runtime.
 
@@ -29,12 +30,10 @@ def gives_same_bits(
     Raises:
         UserError: The operator library is not installed.
     """
-    W, scale, bias, *constant = layer.constants
-    if residual is None and constant:
-        residual = constant[0]
-    expected = binary_conv2d(x, W, scale, bias, residual, attributes=layer.attributes)
-    model = operator_model(W, scale, bias, layer.attributes, residual=residual is not None)
+    X = layer.restored(x)
+    model = node_model(layer.attributes, layer.constants, residual=residual is not None)
+    feeds = {"X": X} if residual is None else {"X": X, "R": residual}
+    (expected,) = map(np.asarray, ReferenceEvaluator(model, new_ops=NEW_OPS).run(None, feeds))
     session = create_session(model.SerializeToString(), library=True, threads=threads)
-    feeds = {"X": x} if residual is None else {"X": x, "R": residual}
     (got,) = session.run(None, feeds)
     return same_bits(got, expected)

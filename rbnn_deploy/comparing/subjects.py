@@ -31,8 +31,9 @@ class RuntimeSubject:
         return Trace(
             logits=found[output],
             inputs={
-                layer.name: Binarised(found[layer.x], thresholds(found[layer.x], layer.attributes.threshold))
+                layer.name: Binarised(x, thresholds(x, layer.rule))
                 for layer in self._layers
+                for x in (layer.shifted(found[layer.x]),)
             },
             residuals={
                 layer.name: found[layer.residual] for layer in self._layers if layer.residual is not None

@@ -16,8 +16,8 @@ class Binarised:
     """One layer's input as one subject had it, for a batch.
 
     Attributes:
-        x: float32 [N, H, W, C].
-        t: float32 [N], the thresholds by the subject's own rule.
+        x: float32 [N, H, W, C], less the thresholds per channel where the layer has such.
+        t: float32 [N], the thresholds by the subject's own rule; 0 where they are per channel.
     """
 
     x: Float32

@@ -15,7 +15,9 @@ from rbnn_deploy.api import export
 from rbnn_deploy.comparing import ComparisonReport, compare, same_input
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.model_files.digest import add_digest
+from rbnn_deploy.operators import DOMAIN
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+from rbnn_deploy.runtimes.numpy_backend.operators import BinaryConv2d
 
 RUNTIMES = ("ort", "ort-portable", "numpy")
 
@@ -228,12 +230,12 @@ def test_tolerance_follows_the_size_of_the_logits(tmp_path: Path) -> None:
 def test_a_backend_that_differs_on_the_same_input_fails_the_comparison(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = same_input.binary_conv2d
-    monkeypatch.setattr(
-        same_input,
-        "binary_conv2d",
-        lambda *args, **kwargs: np.nextafter(original(*args, **kwargs), np.float32(9)),
-    )
+    def run(self: BinaryConv2d, *inputs: np.ndarray, **attributes: object) -> tuple[np.ndarray]:
+        (y,) = BinaryConv2d._run(self, *inputs, **attributes)
+        return (np.nextafter(y, np.float32(9)),)
+
+    wrong = type("BinaryConv2d", (BinaryConv2d,), {"_run": run, "op_domain": DOMAIN})
+    monkeypatch.setattr(same_input, "NEW_OPS", [wrong])
     report = compare(write_small_model(tmp_path), None, images(2), layers=True)
     assert report.differing_layers == list(LAYERS)
     assert not report.ok

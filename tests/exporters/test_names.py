@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rbnn_deploy.exporters.onnx import build_model
 from rbnn_deploy.exporters.onnx.quantize import quantize_layers
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.onnx_graph import is_binary_conv
 from rbnn_deploy.operators import BINARY_CONV2D
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 
@@ -78,7 +79,7 @@ def test_layers_have_the_path_of_their_module(model: onnx.ModelProto) -> None:
     layers = {node.name for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
     heads = {"stages.0.gate", "stages.1.gate", "head", "stages.0.down.0", "stages.1.down.0", "stem"}
     assert heads <= layers
-    binary = [node.name for node in model.graph.node if node.op_type == BINARY_CONV2D]
+    binary = [node.name for node in model.graph.node if is_binary_conv(node)]
     assert binary == ["stages.0.conv1", "stages.1.conv1", "refine", "refine#2"]
 
 

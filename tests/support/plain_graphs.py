@@ -8,11 +8,11 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript import ir
 
+from rbnn_deploy.exporters.onnx.finalize import FUNCTIONS, fill_absent_inputs
 from rbnn_deploy.exporters.onnx.function_nodes import ML_DOMAIN, ML_VERSION
-from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function
 from rbnn_deploy.exporters.onnx.names import name_all
 from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, lower_in_place
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
+from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes, Threshold
 
 OPSET = 20  # Gelu
 Shape = tuple[int, ...]
@@ -62,7 +62,7 @@ class PlainGraph:
             self.shapes[value.name] = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
             self._kinds[value.name] = value.type.tensor_type.elem_type
 
-    def binary(self, x: str, outputs: int | None = None) -> str:
+    def binary(self, x: str, outputs: int | None = None, threshold: Threshold = "sample_mean") -> str:
         """Adds a binary layer of 1 x 1 pixels."""
         batch, channels, height, width = self.shapes[x]
         outputs = outputs or channels
@@ -70,7 +70,7 @@ class PlainGraph:
         weight = self.constant(np.packbits(bits, axis=-1, bitorder="little"), np.uint8)
         scale, bias = self.random(outputs), self.random(outputs)
         name = f"b{len(self._nodes)}"
-        values = BinaryConv2dAttributes(channels).to_dict()
+        values = BinaryConv2dAttributes(channels, threshold=threshold).to_dict()
         self._nodes.append(
             helper.make_node(
                 BINARY_CONV2D, [x, weight, scale, bias], [name], name=name, domain=PLAIN_DOMAIN, **values
@@ -103,18 +103,15 @@ def lowered(model: ir.Model) -> ir.Model:
 
 
 def run(model: ir.Model, x: np.ndarray) -> list[np.ndarray]:
-    """Runs a graph whose binary layers are BinaryConv2d, by their function."""
+    """Runs a graph whose binary layers are channels-last, by their functions."""
     model = model.clone()
+    fill_absent_inputs(model)
     name_all(model, ())
     proto = ir.to_proto(model)
     del proto.opset_import[:]
     for domain, version in (("", OPSET), (DOMAIN, DOMAIN_VERSION), (ML_DOMAIN, ML_VERSION)):
         proto.opset_import.append(helper.make_opsetid(domain, version))
-    proto.functions.append(binary_conv2d_function(OPSET))
-    for node in proto.graph.node:  # a function's inputs cannot be absent
-        if node.op_type == BINARY_CONV2D and len(node.input) == 4:
-            node.input.append("no_residual")
-    proto.graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), "no_residual"))
+    proto.functions.extend(function(OPSET) for function in FUNCTIONS.values())
     options = onnxruntime.SessionOptions()
     # Its fusions would compose float steps, differently on either side of a Transpose.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

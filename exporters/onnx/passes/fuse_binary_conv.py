@@ -38,12 +38,15 @@ SCALE, BIAS, RESIDUAL = map(BINARY_CONV2D_OPERATOR.index, ("scale", "bias", "R")
 MAP_RANK = 4
 
 
-def _per_channel(value: ir.Value | None, outputs: int) -> npt.NDArray[np.float64] | None:
-    """Returns a constant that broadcasts along the last axis only, as [O]; else None."""
+def per_channel(
+    value: ir.Value | None, outputs: int, axis: int = MAP_RANK - 1
+) -> npt.NDArray[np.float64] | None:
+    """Returns a constant that broadcasts along all axes of a map but one, as [O]; else None."""
     array = constant_array(value)
     if array is None or array.ndim > MAP_RANK or array.dtype != np.float32:
         return None
-    if array.shape[:-1] != (1,) * (array.ndim - 1) or array.size not in (1, outputs):
+    shape = (1,) * (MAP_RANK - array.ndim) + array.shape
+    if any(size != 1 for i, size in enumerate(shape) if i != axis) or shape[axis] not in (1, outputs):
         return None
     return np.broadcast_to(array.reshape(-1), (outputs,)).astype(np.float64)
 
@@ -100,7 +103,7 @@ class FuseBinaryConv(ExplainedPass):
         if residual is None or add is None or add.op_type != "Add" or affine is None:
             return False
         for index in (0, 1):
-            offset, rest = _per_channel(operand(add, index), affine.offset.size), operand(add, 1 - index)
+            offset, rest = per_channel(operand(add, index), affine.offset.size), operand(add, 1 - index)
             if offset is not None and rest is not None and same_shape(rest, residual):
                 conv.replace_input_with(RESIDUAL, rest)
                 _set_affine(conv, ChannelAffine(affine.multiplier, affine.offset + offset))
@@ -111,7 +114,7 @@ class FuseBinaryConv(ExplainedPass):
         return False
 
 
-def _take_over(conv: ir.Node, reader: ir.Node) -> None:
+def take_over(conv: ir.Node, reader: ir.Node) -> None:
     """Lets the layer's output stand for its reader's, and moves the layer behind what the reader reads."""
     output, result = conv.outputs[0], reader.outputs[0]
     graph = conv.graph
@@ -124,6 +127,11 @@ def _take_over(conv: ir.Node, reader: ir.Node) -> None:
     output.shape = result.shape if result.shape is not None else output.shape
     replace(result, output)
     remove([reader])
+
+
+def residual_mismatch(residual: ir.Value, output: ir.Value) -> str:
+    """Says in a clause why a value is no residual of an output."""
+    return f"the residual's shape {shape_of(residual)} is not known to be the output's {shape_of(output)}"
 
 
 def _mul(conv: ir.Node, reader: ir.Node) -> str:
@@ -139,11 +147,10 @@ def _add(conv: ir.Node, reader: ir.Node) -> str:
     if operand(conv, RESIDUAL) is not None:
         return "it has a residual already"
     if not same_shape(other, conv.outputs[0]):
-        ours, theirs = shape_of(conv.outputs[0]), shape_of(other)
-        return f"the residual's shape {theirs} is not known to be the output's {ours}"
+        return residual_mismatch(other, conv.outputs[0])
     conv.resize_inputs(RESIDUAL + 1)
     conv.replace_input_with(RESIDUAL, other)
-    _take_over(conv, reader)
+    take_over(conv, reader)
     return ""
 
 
@@ -155,13 +162,13 @@ def _compose(
     if affine is None:
         return "the layer's scale or bias is not constant"
     other = reader.inputs[1 - list(reader.inputs).index(conv.outputs[0])]
-    values = _per_channel(other, affine.multiplier.size)
+    values = per_channel(other, affine.multiplier.size)
     if values is None:
         return "the other operand is not a constant per channel"
     if reader.op_type == "Mul" and operand(conv, RESIDUAL) is not None:
         return "it would scale the residual too"
     _set_affine(conv, outer(values).after(affine))
-    _take_over(conv, reader)
+    take_over(conv, reader)
     return ""
 
 
@@ -172,7 +179,7 @@ def _activate(conv: ir.Node, reader: ir.Node) -> str:
     if activation is None:
         return "its bounds are neither hardtanh's nor relu's"
     conv.attributes["activation"] = ir.AttrString("activation", activation)
-    _take_over(conv, reader)
+    take_over(conv, reader)
     return ""
 
 

@@ -1,0 +1,195 @@
+"""Fuses what BinaryConv2d has no place for, and makes the layer a GeneralBinaryConv2d by that.
+
+In front of a layer whose threshold is zero:
+
+1. X = Add(x, b), or Sub(x, t), b and t per channel or single: threshold per_channel, T = -b or t. In IEEE
+   arithmetic with subnormal numbers x + b is 0 only where x is -b, so x + b >= 0 is x >= -b to the bit.
+
+Behind a layer without activation, in this order, each where it is the one reader:
+
+2. PRelu(y, a), a per channel or single; LeakyRelu(y): activation prelu, neg = a.
+3. Add(y, c), c per channel or single, behind 2: post = c.
+
+And behind any activation, if the layer has no residual:
+
+4. Add(y, r), r another value of the output's own shape: R = r, added after the activation.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from onnxscript import ir
+
+from rbnn_deploy.exporters.onnx.graph import (
+    TO_CHANNELS_LAST,
+    Writer,
+    constant_array,
+    floating,
+    integer,
+    ints,
+    only_reader,
+    operand,
+    producer,
+    same_shape,
+    text,
+)
+from rbnn_deploy.exporters.onnx.passes.fuse_binary_conv import per_channel, residual_mismatch, take_over
+from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
+from rbnn_deploy.exporters.onnx.plain import is_binary_conv
+from rbnn_deploy.operators import (
+    BINARY_CONV2D,
+    DOMAIN,
+    GENERAL_BINARY_CONV2D,
+    GENERAL_BINARY_CONV2D_OPERATOR,
+    GeneralBinaryConv2dAttributes,
+)
+
+_INDEX = {name: i for i, name in enumerate(GENERAL_BINARY_CONV2D_OPERATOR.input_names())}
+_DEFAULTS = {field.name: field.default for field in GeneralBinaryConv2dAttributes.fields()}
+
+
+class FuseGeneralBinaryConv(ExplainedPass):
+    """Makes one node of each binary layer and of what surrounds it in other methods' networks.
+
+    Precondition: `FuseBinaryConv` took up all that BinaryConv2d has a place for.
+    """
+
+    def run(self, graph: ir.Graph) -> bool:
+        """Changes one graph."""
+        modified = False
+        for conv in [node for node in graph if is_binary_conv(node)]:
+            modified |= self._shift(conv)
+            modified |= self._slope(conv)
+            modified |= self._late_residual(conv)
+        return modified
+
+    def _shift(self, conv: ir.Node) -> bool:
+        moved = _own_transpose(conv.inputs[0])
+        shift = producer(conv.inputs[0] if moved is None else moved.inputs[0])
+        if shift is None or shift.domain or text(conv, "threshold") != "zero":
+            return False
+        threshold = _threshold(shift, integer(conv, "channels", 0), axis=3 if moved is None else 1)
+        if threshold is None:
+            return False
+        values, source = threshold
+        self.note(conv, f"fused: {shift.op_type} in front of its sign, as a threshold per channel")
+        _general(conv)
+        _set(conv, "threshold", "per_channel")
+        if moved is None:
+            conv.replace_input_with(0, source)
+        else:
+            moved.replace_input_with(0, source)
+        conv.replace_input_with(_INDEX["T"], Writer(conv).constant(values))
+        return True
+
+    def _slope(self, conv: ir.Node) -> bool:
+        reader = only_reader(conv.outputs[0])
+        if reader is None or reader.domain or text(conv, "activation") != "none":
+            return False
+        outputs = _outputs(conv)
+        if outputs is None or reader.inputs[0] is not conv.outputs[0]:
+            return False
+        if reader.op_type == "LeakyRelu":
+            slopes: npt.NDArray[np.float32] | None = np.full(
+                outputs, floating(reader, "alpha", 0.01), np.float32
+            )
+        elif reader.op_type == "PRelu":
+            slopes = _row(reader.inputs[1], outputs)
+        else:
+            return False
+        if slopes is None:
+            self.note(conv, f"not fused: {reader.op_type}, because its slopes are not constants", done=False)
+            return False
+        self.note(conv, f"fused: {reader.op_type}")
+        _general(conv)
+        _set(conv, "activation", "prelu")
+        conv.replace_input_with(_INDEX["neg"], Writer(conv).constant(slopes))
+        take_over(conv, reader)
+        self._post(conv, outputs)
+        return True
+
+    def _post(self, conv: ir.Node, outputs: int) -> None:
+        reader = only_reader(conv.outputs[0])
+        if reader is None or reader.domain or reader.op_type != "Add":
+            return
+        offset = _row(_other(reader, conv.outputs[0]), outputs)
+        if offset is not None:
+            self.note(conv, "fused: Add behind its activation")
+            conv.replace_input_with(_INDEX["post"], Writer(conv).constant(offset))
+            take_over(conv, reader)
+
+    def _late_residual(self, conv: ir.Node) -> bool:
+        reader = only_reader(conv.outputs[0])
+        if reader is None or reader.domain or reader.op_type != "Add" or text(conv, "activation") == "none":
+            return False
+        other = _other(reader, conv.outputs[0])
+        if other is None or other is conv.outputs[0] or constant_array(other) is not None:
+            return False
+        if operand(conv, _INDEX["R"]) is not None:
+            return False
+        if not same_shape(other, conv.outputs[0]):
+            reason = residual_mismatch(other, conv.outputs[0])
+            self.note(conv, f"not fused: Add, because {reason}", done=False)
+            return False
+        self.note(conv, "fused: Add behind its activation, as a residual")
+        _general(conv)
+        _set(conv, "residual", "after_activation")
+        conv.replace_input_with(_INDEX["R"], other)
+        take_over(conv, reader)
+        return True
+
+
+def _own_transpose(value: ir.Value | None) -> ir.Node | None:
+    """Returns the Transpose that makes a value channels-last for one reader, from what it alone reads."""
+    node = producer(value)
+    if value is None or node is None or node.op_type != "Transpose" or only_reader(value) is None:
+        return None
+    source = node.inputs[0]
+    if ints(node, "perm") != TO_CHANNELS_LAST or source is None or only_reader(source) is None:
+        return None
+    return node
+
+
+def _threshold(shift: ir.Node, channels: int, axis: int) -> tuple[npt.NDArray[np.float32], ir.Value] | None:
+    """Returns the thresholds that a shift stands for, float32 [C], and the value that they compare with."""
+    if shift.op_type not in ("Add", "Sub"):
+        return None
+    for index in (1, 0) if shift.op_type == "Add" else (1,):
+        values, source = _row(shift.inputs[index], channels, axis), shift.inputs[1 - index]
+        if values is not None and source is not None and np.isfinite(values).all():
+            return (-values if shift.op_type == "Add" else values), source
+    return None
+
+
+def _row(value: ir.Value | None, channels: int, axis: int = 3) -> npt.NDArray[np.float32] | None:
+    """Returns a float32 constant that differs along one axis of a map only, as [C]; else None."""
+    values = per_channel(value, channels, axis)
+    return None if values is None else values.astype(np.float32)
+
+
+def _other(node: ir.Node, value: ir.Value) -> ir.Value | None:
+    return node.inputs[1 - list(node.inputs).index(value)]
+
+
+def _slopes(node: ir.Node, outputs: int) -> npt.NDArray[np.float32] | None:
+    if node.op_type == "PRelu":
+        return _row(node.inputs[1], outputs)
+    return np.full(outputs, floating(node, "alpha", 0.01), np.float32)
+
+
+def _outputs(conv: ir.Node) -> int | None:
+    scale = constant_array(operand(conv, _INDEX["scale"]))
+    return None if scale is None else scale.size
+
+
+def _general(conv: ir.Node) -> None:
+    """Makes a BinaryConv2d a GeneralBinaryConv2d of the same meaning."""
+    if (conv.domain, conv.op_type) != (DOMAIN, BINARY_CONV2D):
+        return
+    conv.op_type = GENERAL_BINARY_CONV2D
+    conv.resize_inputs(len(_INDEX))
+    for name in ("residual", "pad_value"):
+        conv.attributes[name] = ir.convenience.convert_attribute(name, _DEFAULTS[name])
+
+
+def _set(conv: ir.Node, name: str, value: str) -> None:
+    conv.attributes[name] = ir.AttrString(name, value)
