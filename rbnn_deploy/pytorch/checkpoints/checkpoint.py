@@ -124,6 +124,9 @@ def read_state(module: nn.Module, state: State, file: CheckpointFile) -> dict[st
         state: The state dict, with these names.
         file: The file that it is in.
 
+    Returns:
+        By name, each in the shape that the network has.
+
     Raises:
         UserError: One of them is not finite.
     """
@@ -138,6 +141,9 @@ def read_state(module: nn.Module, state: State, file: CheckpointFile) -> dict[st
 
 def check_kinds(tensors: Mapping[str, AnyTensor]) -> None:
     """Refuses tensors that a network cannot use.
+
+    Args:
+        tensors: Of any shape, by name.
 
     Raises:
         UserError: One of them is no plain tensor of real numbers.
