@@ -38,8 +38,8 @@ def binarize(
         exclude: Likewise, those that stay.
         keep_ends: Whether the first and the last layer with weights stay; None keeps them unless `include`
             chooses.
-        example: One input, such as float [N, C, H, W]. With it the first and the last layer are those that run first and last, otherwise
-            those that are defined first and last.
+        example: One input, such as float [N, C, H, W]. With it the first and the last layer are those that
+            run first and last, otherwise those that are defined first and last.
         make: Builds the binary layer for a convolution; None is `binary_convolution`.
 
     Returns:
