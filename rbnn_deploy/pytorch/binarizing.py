@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.folding.fold import unwrapped
 from rbnn_deploy.pytorch.folding.user_code import check_initialised, code_around, copied
-from rbnn_deploy.pytorch.layers import BinaryLayer, RotatedBinaryConv2d
+from rbnn_deploy.pytorch.layers import BinaryLayer, binary_convolution
 from rbnn_deploy.pytorch.replacing import replace_modules
 
 Choice = Collection[str] | Callable[[str, nn.Conv2d], bool]
@@ -79,36 +79,6 @@ def binarize(
         )
     build = make or binary_convolution
     return replace_modules(network, lambda _, m: build(m) if m in chosen else None)  # type: ignore[arg-type]
-
-
-def binary_convolution(layer: nn.Conv2d) -> RotatedBinaryConv2d:
-    """Builds the rotated binary convolution that starts from a convolution.
-
-    Its weights are copied, its scale is the mean of their magnitudes, and its bias, which is scaled too, adds
-    what the convolution's added.
-
-    Args:
-        layer: The convolution.
-    """
-    binary = RotatedBinaryConv2d(
-        layer.in_channels,
-        layer.out_channels,
-        layer.kernel_size,  # type: ignore[arg-type]
-        layer.stride,  # type: ignore[arg-type]
-        layer.padding,  # type: ignore[arg-type]
-        layer.dilation,  # type: ignore[arg-type]
-        layer.groups,
-        layer.bias is not None,
-        device=layer.weight.device,
-        dtype=layer.weight.dtype,
-    )
-    with torch.no_grad():
-        binary.weight.copy_(layer.weight)
-        alpha = layer.weight.abs().mean((1, 2, 3))
-        binary.alpha.copy_(alpha.view_as(binary.alpha))
-        if binary.bias is not None and layer.bias is not None:
-            binary.bias.copy_(torch.where(alpha > 0, layer.bias / alpha, 0))
-    return binary.train(layer.training)
 
 
 def _run_order(network: nn.Module, layers: dict[str, nn.Module], example: Tensor) -> list[nn.Module]:

@@ -56,6 +56,18 @@ class BinaryLayer(nn.Module, ABC):
         return ""
 
 
+def check_zero_padding(padding_mode: str) -> None:
+    """Refuses padding modes of torch that the operator does not have.
+
+    Raises:
+        ValueError: It is not "zeros".
+    """
+    if padding_mode != "zeros":
+        raise ValueError(
+            f"padding_mode must be 'zeros', not {padding_mode!r}: only zeros add nothing to a sum of bits"
+        )
+
+
 def conv2d_attributes(layer: nn.Conv2d, threshold: Threshold) -> BinaryConv2dAttributes:
     """Returns the operator's attributes with the geometry of a torch convolution."""
     if isinstance(layer.padding, str):  # as torch does, "same" puts the odd pixel at the end

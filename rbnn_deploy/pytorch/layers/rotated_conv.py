@@ -17,7 +17,7 @@ from torch.nn.common_types import _size_2_t
 
 from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.operators import BinaryConv2dAttributes, Threshold
-from rbnn_deploy.pytorch.layers.binary_layer import BinaryLayer, conv2d_attributes
+from rbnn_deploy.pytorch.layers.binary_layer import BinaryLayer, check_zero_padding, conv2d_attributes
 from rbnn_deploy.pytorch.layers.rotation import learn_rotation, rotate, rotation_sizes
 from rbnn_deploy.pytorch.layers.signs import (
     SignGradient,
@@ -99,10 +99,7 @@ class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
         threshold: Threshold = "sample_mean",
     ) -> None:
         """Raises ValueError where torch.nn.Conv2d does, and for other padding modes and thresholds."""
-        if padding_mode != "zeros":
-            raise ValueError(
-                f"padding_mode must be 'zeros', not {padding_mode!r}: only zeros add nothing to a sum of bits"
-            )
+        check_zero_padding(padding_mode)
         if threshold not in get_args(Threshold):
             raise ValueError(f"threshold must be one of {', '.join(get_args(Threshold))}, not {threshold!r}")
         super().__init__(
@@ -246,6 +243,36 @@ class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
         """Moves w towards its rotation by |sin(rotate)|; no gradient goes through the rotation itself."""
         rotated = rotate(w.detach(), self.R1.to(w.dtype), self.R2.to(w.dtype))
         return w + self.rotate.to(w.dtype).sin().abs() * (rotated - w)
+
+
+def binary_convolution(layer: nn.Conv2d) -> RotatedBinaryConv2d:
+    """Builds the rotated binary convolution that starts from a convolution.
+
+    Its weights are copied, its scale is the mean of their magnitudes, and its bias, which is scaled too, adds
+    what the convolution's added.
+
+    Args:
+        layer: The convolution.
+    """
+    binary = RotatedBinaryConv2d(
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,  # type: ignore[arg-type]
+        layer.stride,  # type: ignore[arg-type]
+        layer.padding,  # type: ignore[arg-type]
+        layer.dilation,  # type: ignore[arg-type]
+        layer.groups,
+        layer.bias is not None,
+        device=layer.weight.device,
+        dtype=layer.weight.dtype,
+    )
+    with torch.no_grad():
+        binary.weight.copy_(layer.weight)
+        alpha = layer.weight.abs().mean((1, 2, 3))
+        binary.alpha.copy_(alpha.view_as(binary.alpha))
+        if binary.bias is not None and layer.bias is not None:
+            binary.bias.copy_(torch.where(alpha > 0, layer.bias / alpha, 0))
+    return binary.train(layer.training)
 
 
 def rotated_layers(module: nn.Module) -> Iterator[tuple[str, RotatedBinaryConv2d]]:

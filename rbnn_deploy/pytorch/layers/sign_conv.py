@@ -10,7 +10,7 @@ from torch.nn.common_types import _size_2_t
 
 from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.operators import BinaryConv2dAttributes, Threshold
-from rbnn_deploy.pytorch.layers.binary_layer import BinaryLayer, conv2d_attributes
+from rbnn_deploy.pytorch.layers.binary_layer import BinaryLayer, check_zero_padding, conv2d_attributes
 from rbnn_deploy.pytorch.layers.signs import (
     SignGradient,
     binary_sign,
@@ -66,10 +66,7 @@ class SignConv2d(nn.Conv2d, BinaryLayer):
         dtype: torch.dtype | None = None,
     ) -> None:
         """Raises ValueError where torch.nn.Conv2d does, and for other padding modes."""
-        if padding_mode != "zeros":
-            raise ValueError(
-                f"padding_mode must be 'zeros', not {padding_mode!r}: only zeros add nothing to a sum of bits"
-            )
+        check_zero_padding(padding_mode)
         super().__init__(
             in_channels,
             out_channels,
