@@ -56,7 +56,7 @@ test: $(READY)
 test-lowest:
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints-lowest.txt \
-		--config-settings=build-dir=build/lowest -e '.[report]' 'pytest>=8' 'hypothesis>=6.100'
+		--config-settings=build-dir=build/lowest -e '.[report]' 'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100'
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(addprefix tests/,$(LOWEST_TESTS))
 
 # The C++ tests alone, plain and under sanitizers; `make test` runs them too.

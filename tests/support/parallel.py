@@ -5,6 +5,8 @@ usage: torchrun --nproc-per-node 2 support_parallel.py OUT
 
 import copy
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -36,9 +38,9 @@ def gradients(processes):
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.eval()
-    step = Step.of(module, build_optimizer(module, SHORT), TrainingOptions(), processes, CPU)
     source = open_feed(stripes_data(), SHORT, TrainingOptions(), processes, CPU)
-    loss, right = step.backward(*next(iter(source.train(1, 2))))
+    with closing(Step.of(module, build_optimizer(module, SHORT), TrainingOptions(), processes, CPU)) as step:
+        loss, right = step.backward(*next(iter(source.train(1, 2))))
     values = {name: parameter.grad for name, parameter in module.named_parameters()}
     loss = processes.gather(loss).mean()
     return {**values, "loss": loss, "right": processes.gather(right).sum()}
@@ -111,6 +113,12 @@ def loss_of_unequal_batches(processes):
     return result.loss, float(F.cross_entropy(module(x), labels).detach())
 
 
+def threads_of_gloo():
+    """Returns how many of Gloo's threads live in this process; None where the system does not say."""
+    names = list(Path("/proc/self/task").glob("*/comm"))
+    return sum("gloo" in name.read_text() for name in names) if names else None
+
+
 def main():
     torch.set_num_threads(1)
     with process_group(CPU) as processes:
@@ -122,8 +130,10 @@ def main():
             "unequal": refusal(linear(), (loaders(4 + processes.rank, 8), loaders(2, 8)), processes),
             "unused": refusal(WithUnused(), (loaders(4, 8), loaders(2, 8)), processes),
         }
-        if processes.is_main:
-            torch.save({**content, "alone": gradients(Processes())}, sys.argv[1])
+        content["threads"] = [threads_of_gloo()]
+    content["threads"].append(threads_of_gloo())
+    if processes.is_main:
+        torch.save({**content, "alone": gradients(Processes())}, sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -40,7 +40,11 @@ def launch(*arguments):
         )
         for rank in ("0", "1")
     ]
-    messages = "\n".join(process.communicate()[1] for process in processes)
+    try:
+        messages = "\n".join(process.communicate(timeout=240)[1] for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
     return [process.returncode for process in processes], messages
 
 
@@ -86,6 +90,14 @@ def test_what_would_hang_is_refused_by_all(results):
         )
     for message in results["unused"]:
         assert message.startswith("the loss does not depend on unused.weight, unused.bias")
+
+
+def test_no_thread_outlives_the_group(results):
+    during, after = results["threads"]
+    if during is None:
+        pytest.skip("this system does not list the threads of a process in /proc")
+    assert during > 0
+    assert after == 0  # one that still needs the GIL would hang the process, or end it by an abort
 
 
 def test_processes_that_torchrun_did_not_start(monkeypatch):

@@ -1,7 +1,7 @@
 """Trains a network: the entry point."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -98,9 +98,8 @@ def train(
             _in_evaluation_mode_afterwards(module),
             synchronised_batch_norm(module, options.sync_batch_norm),
             _in_layout(module.to(device), memory_format(options, device)),
+            closing(Step.of(module, build_optimizer(module, recipe), options, processes, device)) as step,
         ):
-            optimizer = build_optimizer(module, recipe)
-            step = Step.of(module, optimizer, options, processes, device)
             loop = Loop(module, step, source, recipe, processes)
             if folder is not None and state is not None:
                 try:

@@ -28,6 +28,7 @@ class Step:
         device: Where they are.
         amp: The type that autocast computes in; None for float32 throughout.
         compiled: Takes the sign's gradient of every epoch, if the module is compiled.
+        shared: What averages the gradients over the processes, if there are several.
     """
 
     forward: Any
@@ -35,6 +36,7 @@ class Step:
     device: torch.device
     amp: torch.dtype | None
     compiled: CompiledGradient | None = None
+    shared: DistributedDataParallel | None = None
 
     @classmethod
     def of(
@@ -45,10 +47,14 @@ class Step:
         processes: Processes,
         device: torch.device,
     ) -> "Step":
-        """Wraps a module; its own parameters, on `device`, are those that are trained."""
+        """Wraps a module; its own parameters, on `device`, are those that are trained.
+
+        With several processes, close the step before their group ends.
+        """
         forward: Any = module
+        shared = None
         if processes.world_size > 1:
-            forward = DistributedDataParallel(
+            forward = shared = DistributedDataParallel(
                 module,
                 device_ids=[device] if device.type == "cuda" else None,
                 # The loop copies rotations and running statistics once per epoch, not in every step.
@@ -58,7 +64,16 @@ class Step:
         compiled = None
         if options.compile:
             forward, compiled = torch.compile(forward), CompiledGradient(module, device)
-        return cls(forward, optimizer, device, amp_type(options), compiled)
+        return cls(forward, optimizer, device, amp_type(options), compiled, shared)
+
+    def close(self) -> None:
+        """Frees the reducer of gradients.
+
+        If it outlived the process group, it would be the last owner of Gloo's threads, and wait for them while it
+        holds the GIL; a thread that needs the GIL to free a tensor would then never end.
+        """
+        if self.shared is not None:
+            del self.shared.reducer, self.shared.logger
 
     def begin_epoch(self, gradient: SignGradient) -> None:
         """Takes the sign's gradient that the module's layers have in an epoch."""
