@@ -69,8 +69,8 @@ class Step:
     def close(self) -> None:
         """Frees the reducer of gradients.
 
-        If it outlived the process group, it would be the last owner of Gloo's threads, and wait for them while it
-        holds the GIL; a thread that needs the GIL to free a tensor would then never end.
+        If it outlived the process group, it would be the last owner of Gloo's threads. It would wait for them
+        and hold the GIL; a thread that needs the GIL to free a tensor would then never end.
         """
         if self.shared is not None:
             del self.shared.reducer, self.shared.logger
