@@ -97,10 +97,11 @@ class OrtRuntime(Runtime):
         self.path = Path(path)
         self._options: dict[str, Any] = {"library": library, "threads": threads}
         file = read_model(self.path)
-        self.metadata = file.metadata
+        content, self.metadata = file.content, file.metadata
+        del file  # the parsed model's memory, before the session needs some
         with self._errors("load"):
             # The very bytes that were checked, not a file that may change in between.
-            self.session = create_session(file.content, **self._options)
+            self.session = create_session(content, **self._options)
         self._traced: tuple[frozenset[str], onnxruntime.InferenceSession] | None = None
 
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
