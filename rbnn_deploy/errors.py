@@ -1,4 +1,4 @@
-"""The one exception that means "the input is wrong, not the program"."""
+"""The exceptions that mean "the input is wrong, not the program"."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints the message without a traceback and exits with code 2.
     """
+
+
+class UnsupportedModelError(UserError):
+    """One runtime lacks an operator of a model, or a form of one; another runtime may run the model."""

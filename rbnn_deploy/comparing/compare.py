@@ -20,10 +20,10 @@ from rbnn_deploy.comparing.same_input import gives_same_bits
 from rbnn_deploy.comparing.statistics import PairStatistics, top1
 from rbnn_deploy.comparing.subjects import RuntimeSubject
 from rbnn_deploy.comparing.traces import TORCH, Judge, Replay, Subject, Trace
-from rbnn_deploy.errors import UserError
+from rbnn_deploy.errors import UnsupportedModelError, UserError
 from rbnn_deploy.input_image import Float32, describe_batch, is_batch
 from rbnn_deploy.model_files import read_model
-from rbnn_deploy.runtimes import load_model
+from rbnn_deploy.runtimes import Runtime, load_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,6 +58,8 @@ def compare(
     (see `explaining`). If the float layers are int8, this rule holds between runtimes only, because PyTorch
     computes these layers in float32.
 
+    A runtime that lacks an operator of the model, as the NumPy backend may, is left out, and a note says so.
+
     Args:
         model_path: The .onnx file.
         module: The module; None leaves torch out.
@@ -78,7 +80,14 @@ def compare(
     names = [name for name in dict.fromkeys(runtimes) if name != TORCH or module is not None]
     if len(names) < 2:
         raise UserError(f"comparing takes at least two runtimes; choose among {', '.join(DEFAULT_RUNTIMES)}")
-    loaded = {name: load_model(path, name, threads) for name in names if name != TORCH}
+    loaded: dict[str, Runtime] = {}
+    unsupported: dict[str, UnsupportedModelError] = {}
+    for name in names:
+        try:
+            if name != TORCH:
+                loaded[name] = load_model(path, name, threads)
+        except UnsupportedModelError as error:
+            unsupported[name] = error
     proto = read_model(path).model
     found = binary_layers(proto, path)
     quantised = any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
@@ -86,7 +95,7 @@ def compare(
     for name in names:
         if name in loaded:
             subjects.append(RuntimeSubject(loaded[name], found))
-        elif module is not None:
+        elif name == TORCH and module is not None:
             # Comparing runtimes with each other does without torch.
             from rbnn_deploy.pytorch.comparing import TorchSubject  # noqa: PLC0415
 
@@ -98,7 +107,10 @@ def compare(
         threads=threads,
         quantised=quantised,
         judge=NumpyJudge(proto, found),
+        same_input={"ort", NUMPY} <= set(names),
     )
+    for name, reason in unsupported.items():
+        comparison.leave_out(name, reason)
     for x in _batches(samples):
         comparison.add(x)
         if progress is not None:
@@ -135,12 +147,14 @@ class _Comparison:
         threads: int | None,
         quantised: bool,
         judge: NumpyJudge,
+        same_input: bool,
     ) -> None:
         self.samples = 0
         self._subjects = subjects
         self._layers = layers
         self._trace_all = trace_all
         self._threads = threads
+        self._same_input = same_input  # NumPy runs a layer alone also where it cannot run the network
         self._pairs: dict[Pair, PairStatistics] = {
             (left.name, right.name): PairStatistics() for left, right in itertools.combinations(subjects, 2)
         }
@@ -156,10 +170,40 @@ class _Comparison:
             note = f"the model's float layers are int8, so {TORCH} differs by design; compare the accuracies"
             self._notes[note] = None
 
+    def leave_out(self, name: str, reason: UnsupportedModelError) -> None:
+        """Goes on without a runtime that lacks an operator of the model.
+
+        Raises:
+            UserError: Fewer than two subjects are left.
+        """
+        self._subjects = [subject for subject in self._subjects if subject.name != name]
+        if len(self._subjects) < 2:
+            raise UserError(f"comparing takes two runtimes, and only one runs the model: {reason}")
+        self._pairs = {pair: statistics for pair, statistics in self._pairs.items() if name not in pair}
+        self._classes.pop(name, None)
+        self._judges.pop(name, None)
+        self._notes[f"{name} is left out: {reason}"] = None
+
+    def _run(self, x: Float32) -> tuple[dict[str, Float32], dict[str, Trace]]:
+        """Returns each subject's logits, and its trace if all layers are compared."""
+        logits: dict[str, Float32] = {}
+        traces: dict[str, Trace] = {}
+        for subject in self._subjects:
+            try:
+                if self._trace_all:
+                    traces[subject.name] = subject.trace(x)
+                    logits[subject.name] = traces[subject.name].logits
+                else:
+                    logits[subject.name] = subject.run(x)
+            except UnsupportedModelError as error:
+                if self.samples:  # it could run the batches before this one
+                    raise
+                self.leave_out(subject.name, error)
+        return logits, traces
+
     def add(self, x: Float32) -> None:
         """Compares one batch."""
-        traces = {s.name: s.trace(x) for s in self._subjects} if self._trace_all else {}
-        logits = {s.name: traces[s.name].logits if traces else s.run(x) for s in self._subjects}
+        logits, traces = self._run(x)
         differing: dict[Pair, npt.NDArray[np.intp]] = {}
         for pair, statistics in self._pairs.items():
             left, right = (logits[name] for name in pair)
@@ -194,27 +238,41 @@ class _Comparison:
         self, x: Float32, traces: dict[str, Trace], differing: dict[Pair, npt.NDArray[np.intp]]
     ) -> None:
         """Looks for the cause of each difference in a batch."""
-        replays: dict[tuple[str, str], Replay] = {}
+        cache: dict[tuple[str, str], Replay] = {}
         for pair, chosen in differing.items():
             left_trace, right_trace = (traces[name] for name in pair)
             common = self._common(left_trace, right_trace)
             allowed = _tolerances(left_trace.logits, right_trace.logits)
+            replays: list[tuple[str, str, Replay]] | None = None
             for sample in map(int, chosen):
                 found = explain(left_trace, right_trace, common, sample)
-                for judge, recorded in self._judgements(pair):
+                if found.explains and replays is None:
+                    replays = self._replays(pair, x, traces, cache)
+                for judge, recorded, repeated in replays or ():
                     if found.explains:
-                        if (judge, recorded) not in replays:
-                            replays[judge, recorded] = self._judges[judge].replay(x, traces[recorded])
-                        repeated = replays[judge, recorded]
                         what = problem(repeated, traces[recorded], common, sample, float(allowed[sample]))
                         found = replace(found, problem=what and f"{judge} repeating {recorded}: {what}")
                 self._pairs[pair].explanations.append((self.samples + sample, found))
 
-    def _judgements(self, pair: Pair) -> list[tuple[str, str]]:
-        """Names who repeats whose run: see `replaying`, rule 1."""
-        if TORCH in pair:
-            return [(TORCH, name) for name in pair if name != TORCH]
-        return [(NUMPY, name) for name in pair if name != NUMPY]
+    def _replays(
+        self, pair: Pair, x: Float32, traces: dict[str, Trace], cache: dict[tuple[str, str], Replay]
+    ) -> list[tuple[str, str, Replay]]:
+        """Returns who repeated whose run, and the repetition: see `replaying`, rule 1."""
+        by_torch = [] if self._quantised else [TORCH]
+        for judge in by_torch if TORCH in pair else [NUMPY, *by_torch]:
+            if judge not in self._judges:
+                continue
+            try:
+                for name in pair:
+                    if name != judge and (judge, name) not in cache:
+                        cache[judge, name] = self._judges[judge].replay(x, traces[name])
+            except UnsupportedModelError:
+                self._judges.pop(judge)
+            else:
+                return [(judge, name, cache[judge, name]) for name in pair if name != judge]
+        note = f"no judge repeated the runs of {pair[0]} and {pair[1]}, whose bits alone were compared"
+        self._notes[note] = None
+        return []
 
     def _common(self, left: Trace, right: Trace) -> list[str]:
         """Names the layers that both have, in graph order."""
@@ -237,7 +295,7 @@ class _Comparison:
                 if pair[0] in bits and pair[1] in bits:
                     count = int(np.count_nonzero(bits[pair[0]] != bits[pair[1]]))
                     self._flipped[layer.name, pair] = self._flipped.get((layer.name, pair), 0) + count
-            if layer.name not in self._identical and {"ort", "numpy"} <= traces.keys():
+            if layer.name not in self._identical and self._same_input:
                 recorded = traces["ort"]
                 part = slice(0, SAME_INPUT_SAMPLES)
                 residual = recorded.residuals.get(layer.name)

@@ -6,7 +6,8 @@ binary layer binarises the recorded values. The judge's own value at that place,
 must equal the recorded ones to within rounding. Then every part of the network between two layers has
 computed the same from the same bits.
 
-1. PyTorch judges the record of a runtime; the NumPy backend judges between runtimes.
+1. PyTorch judges the record of a runtime; the NumPy backend judges between runtimes. Where it lacks an
+   operator of the model, PyTorch judges there too; without PyTorch nobody does, and the report says so.
 2. Only values that are binarised are replaced. A residual is the judge's own value; it differs by rounding
    alone.
 3. A value may differ by `RELATIVE_MARGIN` of itself or of the layer's root mean square, whichever is larger.
@@ -24,6 +25,7 @@ from onnx.reference import ReferenceEvaluator
 from rbnn_deploy.comparing.binary_layers import BinaryLayer
 from rbnn_deploy.comparing.explaining import RELATIVE_MARGIN
 from rbnn_deploy.comparing.traces import Replay, Trace
+from rbnn_deploy.errors import UnsupportedModelError
 from rbnn_deploy.onnx_graph import producers, real_inputs
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
@@ -53,7 +55,8 @@ class NumpyJudge:
                 self._recorded[layer.name], onnx.TensorProto.FLOAT, shape
             )
             cut.graph.input.append(value)
-        self._evaluator = ReferenceEvaluator(cut, new_ops=NEW_OPS)
+        self._model = cut
+        self._evaluator: ReferenceEvaluator | None = None
 
     def replay(self, x: Float32, recorded: Trace) -> Replay:
         """Repeats a run.
@@ -61,6 +64,9 @@ class NumpyJudge:
         Args:
             x: float32 [N, C, H, W], the samples of the trace.
             recorded: Another subject's results for them.
+
+        Raises:
+            UnsupportedModelError: The NumPy backend lacks an operator of the model.
         """
         names = list(dict.fromkeys([self._output, *(layer.x for layer in self._layers)]))
         feeds = {
@@ -70,7 +76,13 @@ class NumpyJudge:
         }
         # A layer whose input is the model's own input has no value of the judge's to look at.
         wanted = [name for name in names if name != self._input]
-        found = dict(zip(wanted, self._evaluator.run(wanted, {self._input: x, **feeds}), strict=True))
+        try:
+            if self._evaluator is None:
+                self._evaluator = ReferenceEvaluator(self._model, new_ops=NEW_OPS)
+            values = self._evaluator.run(wanted, {self._input: x, **feeds})
+        except Exception as error:  # the evaluator raises whatever its operators do
+            raise UnsupportedModelError(f"the NumPy backend cannot repeat a run: {error}") from error
+        found = dict(zip(wanted, values, strict=True))
         own = {layer.name: layer.shifted(found[layer.x]) for layer in self._layers if layer.x in found}
         return Replay(logits=found[self._output], own=own)
 

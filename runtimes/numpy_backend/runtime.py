@@ -1,5 +1,6 @@
 """A whole model in NumPy, by onnx's reference evaluator with the bitwise BinaryConv2d."""
 
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import numpy.typing as npt
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from rbnn_deploy.errors import UserError
+from rbnn_deploy.errors import UnsupportedModelError, UserError
 from rbnn_deploy.input_image import Float32
 from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import dimensions, producers, real_inputs
 from rbnn_deploy.runtimes.base import Runtime, check_inputs
+from rbnn_deploy.runtimes.numpy_backend import operators
 from rbnn_deploy.runtimes.numpy_backend.in_order import IN_ORDER_OPS
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
@@ -30,7 +32,8 @@ class NumpyRuntime(Runtime):
             every processor.
 
     Raises:
-        UserError: The file is missing, damaged, not a model of images, or uses an operator unknown here.
+        UserError: The file is missing, damaged or not a model of images.
+        UnsupportedModelError: It uses an operator unknown here; `run` raises it for a form of one.
     """
 
     name = "numpy"
@@ -47,7 +50,7 @@ class NumpyRuntime(Runtime):
         try:
             self._evaluator = ReferenceEvaluator(model, new_ops=IN_ORDER_OPS if in_order else NEW_OPS)
         except Exception as error:  # the evaluator loads each operator, which raises whatever it does
-            raise UserError(
+            raise UnsupportedModelError(
                 f"the NumPy backend cannot load {path}: {_line(error)}; use --runtime ort"
             ) from error
 
@@ -65,7 +68,10 @@ class NumpyRuntime(Runtime):
         try:
             values = self._evaluator.run(list(names), {self.input_name: x})
         except Exception as error:  # the evaluator raises whatever its operators do
-            raise UserError(f"the NumPy backend cannot run {self.path}: {_line(error)}") from error
+            kind = UserError if _in_binary_layer(error) else UnsupportedModelError
+            raise kind(
+                f"the NumPy backend cannot run {self.path}: {_line(error)}; use --runtime ort"
+            ) from error
         return dict(zip(names, values, strict=True))
 
 
@@ -74,5 +80,11 @@ def _describe(value: onnx.ValueInfoProto) -> tuple[str, bool, tuple[int | None, 
     return value.name, value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT, dimensions(value)
 
 
+def _in_binary_layer(error: Exception) -> bool:
+    """Whether an operator of ours raised it, and not one of onnx's."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__") == operators.__name__ for frame in frames)
+
+
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
