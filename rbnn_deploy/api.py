@@ -211,7 +211,8 @@ def export_c(model: str | Path, folder: str | Path) -> CExport:
     from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime  # noqa: PLC0415
 
     def judge(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return NumpyRuntime(model, in_order=True).run(x)
+        outputs: npt.NDArray[np.float32] = NumpyRuntime(model, in_order=True).run(x)
+        return outputs
 
     return write(model, folder, judge)
 

@@ -8,6 +8,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from rbnn_deploy.operators import DOMAIN, OPERATORS, ConvolutionAttributes
+from rbnn_deploy.signature import Dimension, Signature, TensorSpec
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -49,6 +50,21 @@ def real_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     """Returns the inputs that a caller gives; old files also list their initializers among the inputs."""
     stored = {tensor.name for tensor in graph.initializer}
     return [value for value in graph.input if value.name not in stored]
+
+
+def signature(graph: onnx.GraphProto) -> Signature:
+    """Returns what a graph takes and returns."""
+    return Signature(tuple(map(_tensor_spec, real_inputs(graph))), tuple(map(_tensor_spec, graph.output)))
+
+
+def _tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    kind = value.type.tensor_type
+    known = kind.elem_type in helper.get_all_tensor_dtypes()
+    dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type).name if known else ""
+    shape: tuple[Dimension, ...] | None = None
+    if kind.HasField("shape"):
+        shape = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim)
+    return TensorSpec(value.name, dtype, shape)
 
 
 def producers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:

@@ -22,7 +22,7 @@ def load_model(path: str | Path, runtime: str = "ort", threads: int | None = Non
             setting and takes none.
 
     Raises:
-        UserError: The file is missing, damaged or not a model of images, the runtime is unknown, or the
+        UserError: The file is missing, damaged or takes inputs of other types, the runtime is unknown, or the
             number of threads is not from 1 to 1024.
     """
     if runtime not in RUNTIMES:

@@ -1,16 +1,13 @@
-"""The interface of every runtime: a loaded model that maps a batch of images to logits."""
+"""The interface of every runtime: a loaded model that maps named inputs to named outputs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import AXES, Float32, describe_batch, is_batch
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.signature import INPUT_TYPES, Array, Inputs, Signature, quoted
 
 
 class Runtime(ABC):
@@ -20,22 +17,20 @@ class Runtime(ABC):
         name: The runtime's name, as `load_model` takes it.
         path: The model's file.
         metadata: The model's metadata; None if rbnn-deploy did not export it.
-        input_name: Name of the graph's input.
-        input_dims: The graph's [N, C, H, W]; None where a dimension is open.
-        output_name: Name of the graph's first output, the logits.
+        signature: Names, types and sizes of its inputs and outputs.
     """
 
     name: str
     path: Path
     metadata: ModelMetadata | None
-    input_name: str
-    input_dims: tuple[int | None, ...]
-    output_name: str
+    signature: Signature
 
     def __repr__(self) -> str:
         network = f"{self.metadata.architecture!r}, " if self.metadata is not None else ""
         how = f", {self._how}" if self._how else ""
-        takes = describe_batch(self.input_dims)
+        takes = self.signature.describe_inputs()
+        if len(self.signature.outputs) > 1:
+            takes = self.signature.describe()
         return f"<{type(self).__name__} {self.name!r}: {network}{takes}{how}, from {str(self.path)!r}>"
 
     @property
@@ -45,28 +40,36 @@ class Runtime(ABC):
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """(C, H, W) of one image; None where the model leaves a dimension open."""
-        return self.input_dims[1:]
+        """Sizes of the first input behind the batch, (C, H, W) of an image; None where one is open."""
+        sizes = self.signature.inputs[0].shape or ()
+        return tuple(size if isinstance(size, int) else None for size in sizes[1:])
 
-    def run(self, x: Float32) -> Float32:
-        """Computes the logits.
+    def run(self, inputs: Inputs) -> Any:
+        """Computes the outputs.
 
         Args:
-            x: float32 [N, C, H, W], normalised as the network was trained.
+            inputs: An array where the model has one input, such as float32 [N, C, H, W] of images, normalised
+                as the network was trained; or arrays by the names of the inputs, all of the same batch size.
 
         Returns:
-            float32 [N, classes].
+            One array where the model has one output, such as float32 [N, classes]; arrays by name where it
+            has several.
 
         Raises:
-            UserError: x has another type or shape, or the model cannot be computed.
+            UserError: An input is missing or has another type or shape, or the model cannot be computed.
         """
-        return self.run_with(x, [self.output_name])[self.output_name]
+        outputs = self.run_outputs(inputs)
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def run_with(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """Computes the named tensors of the graph: outputs, values between nodes, or the input itself.
+    def run_outputs(self, inputs: Inputs) -> dict[str, Array]:
+        """Computes the outputs by name, in the model's order, also where there is one; see `run`."""
+        return self.run_with(inputs, [spec.name for spec in self.signature.outputs])
+
+    def run_with(self, inputs: Inputs, names: Sequence[str]) -> dict[str, Array]:
+        """Computes the named tensors of the graph: outputs, values between nodes, or inputs themselves.
 
         Args:
-            x: float32 [N, C, H, W], as `run` takes it.
+            inputs: As `run` takes them.
             names: Names of tensors in the model's graph.
 
         Returns:
@@ -75,35 +78,31 @@ class Runtime(ABC):
         Raises:
             UserError: As `run` does, and for a name that the graph does not have.
         """
-        self._check_input(x)
-        wanted = [name for name in dict.fromkeys(names) if name != self.input_name]
-        found = self._run(x, wanted) if wanted else {}
-        return found | ({self.input_name: x} if self.input_name in names else {})
+        feeds = self.signature.feeds(inputs)
+        wanted = [name for name in dict.fromkeys(names) if name not in feeds]
+        found = self._run(feeds, wanted) if wanted else {}
+        return {name: feeds[name] if name in feeds else found[name] for name in dict.fromkeys(names)}
 
     @abstractmethod
-    def _run(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """Computes named tensors, which do not include the input, for an x that has been checked."""
-
-    def _check_input(self, x: Any) -> None:
-        if is_batch(x, self.input_dims):
-            return
-        wanted = describe_batch(self.input_dims)
-        if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-            kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise UserError(f"the model takes {wanted}, not {kind}; convert the images to a float32 array")
-        raise UserError(f"the model takes {wanted}, not {list(x.shape)}; resize or reshape the images")
+    def _run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """Computes named tensors, which do not include inputs, for inputs that have been checked."""
 
 
-def check_inputs(path: Path, inputs: Sequence[tuple[str, bool, Sequence[Any]]], outputs: int) -> None:
-    """Checks that a model maps one batch of images to something.
+def check_signature(path: Path, signature: Signature) -> None:
+    """Checks that a runtime can be given a model's inputs.
 
     Args:
         path: The model's file.
-        inputs: Name, whether it is float32, and dimensions of each input of the graph.
-        outputs: Number of outputs of the graph.
+        signature: What the model takes and returns.
 
     Raises:
-        UserError: It does not.
+        UserError: It has no input, or one of a type or shape that arrays here do not have.
     """
-    if len(inputs) != 1 or not inputs[0][1] or len(inputs[0][2]) != len(AXES) or not outputs:
-        raise UserError(f"{path} does not take one {describe_batch()} input; only image models run here")
+    if not signature.inputs:
+        raise UserError(f"{path} has no input; run a model that `rbnn-deploy export` wrote")
+    for spec in signature.inputs:
+        if spec.dtype not in INPUT_TYPES or not spec.shape:
+            raise UserError(
+                f"{path} takes {spec.describe()} as {quoted(spec.name)}; only models with a batch as first "
+                f"axis of every input, of {', '.join(INPUT_TYPES)}, run here"
+            )

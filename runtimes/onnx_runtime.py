@@ -1,23 +1,22 @@
 """Models in ONNX Runtime: with the operator library ("ort"), or the model's functions ("ort-portable")."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import Float32
 from rbnn_deploy.model_files import read_model
-from rbnn_deploy.onnx_graph import producers
+from rbnn_deploy.onnx_graph import producers, signature
 from rbnn_deploy.operators.domain import DOMAIN
-from rbnn_deploy.runtimes.base import Runtime, check_inputs
+from rbnn_deploy.runtimes.base import Runtime, check_signature
 from rbnn_deploy.runtimes.library import get_library_path, library_info
+from rbnn_deploy.signature import Array
 
 # ONNX Runtime's errors have no common base of their own.
 ERRORS = tuple(
@@ -89,7 +88,7 @@ class OrtRuntime(Runtime):
         session: The ONNX Runtime session that `run` uses.
 
     Raises:
-        UserError: The file is missing, damaged, or not a model of images, or the library is missing.
+        UserError: The file is missing, damaged, or or takes inputs of other types, or the library is missing.
     """
 
     def __init__(self, path: str | Path, *, library: bool = True, threads: int | None = None) -> None:
@@ -98,16 +97,13 @@ class OrtRuntime(Runtime):
         self._options: dict[str, Any] = {"library": library, "threads": threads}
         file = read_model(self.path)
         content, self.metadata = file.content, file.metadata
+        self.signature = signature(file.model.graph)
+        check_signature(self.path, self.signature)
         del file  # the parsed model's memory, before the session needs some
         with self._errors("load"):
             # The very bytes that were checked, not a file that may change in between.
             self.session = create_session(content, **self._options)
         self._traced: tuple[frozenset[str], onnxruntime.InferenceSession] | None = None
-
-        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        check_inputs(self.path, [(i.name, i.type == "tensor(float)", i.shape) for i in inputs], len(outputs))
-        self.input_name, self.output_name = inputs[0].name, outputs[0].name
-        self.input_dims = tuple(n if isinstance(n, int) else None for n in inputs[0].shape)
 
     @property
     def _how(self) -> str:
@@ -119,10 +115,10 @@ class OrtRuntime(Runtime):
                 by = f"kernel {library_info()['kernel']}"
         return by + ("" if threads is None else f", {threads} thread{'s' if threads > 1 else ''}")
 
-    def _run(self, x: Float32, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    def _run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         with self._errors("run"):
             session = self._session_with(names)
-            return dict(zip(names, session.run(list(names), {self.input_name: x}), strict=True))
+            return dict(zip(names, session.run(list(names), dict(feeds)), strict=True))
 
     def _session_with(self, names: Sequence[str]) -> onnxruntime.InferenceSession:
         """Returns a session that gives the named values as outputs; the latest such session is kept."""

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import read_regular_file
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.signature import Signature
+from rbnn_deploy.text import printable
 
 # The reference's checkpoints name no classes; these are the data set's own, in the order of its labels.
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -33,6 +35,20 @@ class ScoredClass:
     name: str
     logit: float | None
     probability: float | None
+
+
+def check_image_classifier(path: Path, signature: Signature) -> None:
+    """Checks, before anything is computed, that a model maps images to one row of scores.
+
+    Raises:
+        UserError: It does not.
+    """
+    scores = signature.outputs[0].shape if len(signature.outputs) == 1 else ()
+    if not signature.takes_images or (scores is not None and len(scores) != 2):
+        raise UserError(
+            f"{printable(str(path))} is no image classifier, since it maps {signature.describe()}; "
+            "use rbnn_deploy.load_model(...).run in Python"
+        )
 
 
 def check_scores(logits: npt.NDArray[Any], path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rbnn_deploy.classifying.classes import check_scores, class_names
+from rbnn_deploy.classifying.classes import check_image_classifier, check_scores, class_names
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32
 from rbnn_deploy.json_schema import with_schema
@@ -112,6 +112,7 @@ def evaluate(
         UserError: The model gives no score per class, a label is none of its classes, there is no image, or
             there are not as many labels as images.
     """
+    check_image_classifier(model.path, model.signature)
     places: list[npt.NDArray[np.intp]] = []
     seconds, done = 0.0, 0
     wanted = np.asarray(labels, np.int64)

@@ -26,16 +26,18 @@ def evaluate(
 ) -> None:
     """Measure the accuracy of a deployed model in one runtime, in all and per class."""
     from rbnn_deploy import api, classifying
+    from rbnn_deploy.classifying.classes import check_image_classifier
     from rbnn_deploy.cli.samples import test_samples
 
     if json is not None:
         check_writable(json, model)
+    loaded = api.load_model(model, runtime=runtime, threads=threads)
+    check_image_classifier(loaded.path, loaded.signature)
     source = test_samples(model, data, samples)
     if source.labels is None:
         raise UserError(
             f"the classes of {data} are not those of {model}; use the data that it was trained on"
         )
-    loaded = api.load_model(model, runtime=runtime, threads=threads)
     with progress_bar(source.count, "evaluating") as advance:
         report = classifying.evaluate(loaded, source.batches(advance), source.labels)
     give_result(report.to_text(), report.to_json(), json)

@@ -23,6 +23,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import batch_size
 from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.models import EMBEDDED_MODEL
+from rbnn_deploy.runtimes import Runtime
 from rbnn_deploy.text import printable
 
 BATCH = 16  # bounds the memory, however many images there are
@@ -53,12 +54,13 @@ def run(
         check_writable(json, model, *map(Path, images), *([] if labels is None else [labels]))
     from rbnn_deploy import api
     from rbnn_deploy.classifying import class_names, prepared, read_class_names, top_classes
-    from rbnn_deploy.classifying.classes import check_scores
+    from rbnn_deploy.classifying.classes import check_image_classifier, check_scores
     from rbnn_deploy.cli.samples import note_normalisation
     from rbnn_deploy.data.sources import image_sources
 
     given = None if labels is None else read_class_names(labels)
     loaded = api.load_model(model, runtime=runtime, threads=threads)
+    check_image_classifier(loaded.path, loaded.signature)
     if loaded.metadata is not None:
         note_normalisation(model, loaded.metadata)
     prepare = prepared(loaded.metadata, loaded.path)
@@ -70,7 +72,7 @@ def run(
     # Where the lines of the images themselves are seen to arrive, a bar would only be in their way.
     silent = json != STDOUT and sys.stdout.isatty()
     with nullcontext(_ignore) if silent else progress_bar(len(sources), "classifying") as advance:
-        for batch in _batches(len(sources), loaded.input_dims[0] or most):
+        for batch in _batches(len(sources), _fixed_batch(loaded) or most):
             x = _stacked([(sources[i].name, prepare(sources[i].read())) for i in batch])
             start = time.perf_counter()
             logits = loaded.run(x)
@@ -103,6 +105,12 @@ def run(
 
 def _ignore(_: int) -> None:
     pass
+
+
+def _fixed_batch(model: Runtime) -> int | None:
+    """Returns the batch that the model asks for; None where it takes any."""
+    size = (model.signature.inputs[0].shape or (None,))[0]
+    return size if isinstance(size, int) else None
 
 
 def _batches(count: int, size: int) -> Iterator[range]:

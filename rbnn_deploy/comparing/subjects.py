@@ -21,12 +21,13 @@ class RuntimeSubject:
 
     def run(self, x: Float32) -> Float32:
         """See `Subject`."""
-        return self._runtime.run(x)
+        logits: Float32 = self._runtime.run(x)
+        return logits
 
     def trace(self, x: Float32) -> Trace:
         """See `Subject`; the thresholds are the specification's."""
         names = [name for layer in self._layers for name in (layer.x, layer.residual) if name is not None]
-        output = self._runtime.output_name
+        output = self._runtime.signature.outputs[0].name
         found = self._runtime.run_with(x, [output, *names])
         return Trace(
             logits=found[output],

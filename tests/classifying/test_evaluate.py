@@ -1,6 +1,6 @@
 """Accuracy of a runtime whose logits are known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rbnn_deploy.classifying import evaluate
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.runtimes import Runtime
+from rbnn_deploy.signature import Signature, TensorSpec
 
 
 class Given(Runtime):
@@ -18,14 +19,14 @@ class Given(Runtime):
 
     name = "given"
     path = Path("given.onnx")
-    input_name, output_name = "x", "y"
 
     def __init__(self, classes: int) -> None:
-        self.input_dims = (None, 1, 2, classes)
+        images = TensorSpec("x", "float32", ("N", 1, 2, classes))
+        self.signature = Signature((images,), (TensorSpec("y", "float32", ("N", classes)),))
         self.metadata = ModelMetadata("given", (1, 2, classes), class_names=tuple("abcdefghij"[:classes]))
 
-    def _run(self, x: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-        return {"y": x[:, 0, 0]}
+    def _run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        return {"y": feeds["x"][:, 0, 0]}
 
 
 def images(logits: list[list[float]]) -> np.ndarray:

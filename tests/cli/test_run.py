@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
 from rbnn_deploy import load_model
@@ -155,3 +156,21 @@ def test_eval_finds_the_accuracy_of_compare(
     assert found["images"] == 30
     assert [entry["images"] for entry in found["classes"]] == [3] * 10
     assert f"accuracy {found['accuracy']:.2%}" in outcome.out
+
+
+@pytest.mark.parametrize("command", [["run"], ["eval", "--data"]])
+def test_a_model_that_is_no_image_classifier(
+    command: list[str], cli: Callable, image_folder: Path, tmp_path: Path
+) -> None:
+    shapes = {"left": ["N", 3], "right": ["N", 3], "sum": ["N", 3]}
+    left, right, total = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items())
+    node = helper.make_node("Add", ["left", "right"], ["sum"])
+    graph = helper.make_graph([node], "g", [left, right], [total])
+    path = tmp_path / "two.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    outcome = cli(command[0], path, *command[1:], image_folder)
+    assert outcome.code == 2
+    assert outcome.err == (
+        f"error: {path} is no image classifier, since it maps left: float32 [N, 3], right: float32 [N, 3] "
+        "-> float32 [N, 3]; use rbnn_deploy.load_model(...).run in Python\n"
+    )

@@ -155,14 +155,71 @@ def test_weights_of_the_wrong_size_are_refused(tmp_path: Path, runtime: str) -> 
         load_model(path, runtime).run(images(1))
 
 
-def test_a_model_of_two_inputs_is_refused(tmp_path: Path) -> None:
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3]) for name in "abc"]
-    graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["c"])], "g", values[:2], values[2:])
-    path = tmp_path / "two.onnx"
+def write_two_of_each(folder: Path, kind: int = TensorProto.FLOAT, shape: object = ("N", 3)) -> Path:
+    """Writes a model that takes two tensors and returns their sum and their product."""
+    a, b, c, d = (helper.make_tensor_value_info(name, kind, shape) for name in "abcd")
+    nodes = [helper.make_node("Add", ["a", "b"], ["c"]), helper.make_node("Mul", ["a", "b"], ["d"])]
+    graph = helper.make_graph(nodes, "g", [a, b], [c, d])
+    path = folder / "two.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
-    for runtime in RUNTIMES:
-        with pytest.raises(UserError, match="only image models"):
-            load_model(path, runtime)
+    return path
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.int32])
+def test_several_inputs_and_outputs_go_by_name(tmp_path: Path, runtime: str, dtype: type) -> None:
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    model = load_model(write_two_of_each(tmp_path, kind), runtime)
+    a = np.arange(6, dtype=dtype).reshape(2, 3)
+    b = a[::-1].copy()
+    found = model.run({"b": b, "a": a})
+    assert list(found) == ["c", "d"]
+    assert np.array_equal(found["c"], a + b)
+    assert np.array_equal(found["d"], a * b)
+    assert set(model.run_with({"a": a, "b": b}, ["a", "d"])) == {"a", "d"}
+    name = np.dtype(dtype).name
+    assert f"a: {name} [N, 3], b: {name} [N, 3] -> c: {name} [N, 3], d: {name} [N, 3]" in repr(model)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.zeros((2, 3), np.float32), r"takes a: float32 \[N, 3\], b: .*; give a dict"),
+        ({"a": np.zeros((2, 3), np.float32)}, "not inputs called a$"),
+        ({}, "not inputs called none"),
+        ({name: np.zeros((2, 3), np.float32) for name in "abc"}, "called a, b, c"),
+        ({"a": np.zeros((2, 3), np.float32), "b": np.zeros((2, 3))}, "the input b takes .*, not float64"),
+        ({"a": np.zeros((2, 3), np.float32), "b": np.zeros((2, 4), np.float32)}, r"not \[2, 4\]; reshape it"),
+        (
+            {"a": np.zeros((2, 3), np.float32), "b": np.zeros((1, 3), np.float32)},
+            "a and b must have the same size N, not 2 and 1",
+        ),
+    ],
+    ids=["array", "missing", "empty", "unknown", "type", "shape", "batch"],
+)
+def test_bad_inputs_of_several(tmp_path: Path, runtime: str, inputs: object, message: str) -> None:
+    model = load_model(write_two_of_each(tmp_path), runtime)
+    with pytest.raises(UserError, match=message):
+        model.run(inputs)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [(TensorProto.DOUBLE, ("N", 3)), (TensorProto.FLOAT16, ("N", 3)), (TensorProto.FLOAT, ()), (1, None)],
+    ids=["float64", "float16", "scalar", "unknown rank"],
+)
+def test_inputs_that_are_not_taken(tmp_path: Path, runtime: str, kind: int, shape: object) -> None:
+    with pytest.raises(UserError, match="only models with a batch as first axis"):
+        load_model(write_two_of_each(tmp_path, kind, shape), runtime)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_one_input_by_name(small_model_path: Path, runtime: str) -> None:
+    model, x = load_model(small_model_path, runtime), images(2)
+    assert same_bits(model.run({"input": x}), model.run(x))
+    assert list(model.run_outputs(x)) == ["logits"]
 
 
 def test_unknown_runtime_and_thread_counts(small_model_path: Path) -> None:

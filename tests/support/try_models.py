@@ -16,6 +16,7 @@ from support.mutants import mutant
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting import inspect_onnx, render
 from rbnn_deploy.runtimes import RUNTIMES, load_model
+from rbnn_deploy.signature import TensorSpec
 
 MEMORY = 6 << 30  # of address space; a mutant must not ask for more
 
@@ -27,12 +28,18 @@ def attempt(reader: str, path: Path) -> str:
             render(inspect_onnx(path))
         else:
             model = load_model(path, reader, None if reader == "numpy" else 1)
-            model.run(np.zeros([1, *(size or 8 for size in model.input_shape)], np.float32))
+            model.run({spec.name: zeros(spec) for spec in model.signature.inputs})
     except UserError as error:
         return "refused" if "\n" not in str(error) else f"several lines: {error}"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "ran"
+
+
+def zeros(spec: TensorSpec) -> np.ndarray:
+    """Returns one sample of an input; open sizes are 8."""
+    sizes = [size if isinstance(size, int) else 8 for size in spec.shape[1:]]
+    return np.zeros([1, *sizes], spec.dtype)
 
 
 def main(arguments: list[str]) -> None:

@@ -47,11 +47,11 @@ def test_every_binary_layer_and_the_logits_have_numpys_bits(name: str, tmp_path:
     assert len(layers) >= 4
     x = np.random.default_rng(3).standard_normal((1, *model.result.program.input_shape), np.float32)
     runtime = NumpyRuntime(path, in_order=True)
-    judge = runtime.run_with(x, [*layers, runtime.output_name])
+    judge = runtime.run_with(x, [*layers, runtime.signature.outputs[0].name])
     logits, values = model.run(x[0])
     for layer in layers:
         assert np.array_equal(values[layer], judge[layer].ravel()), layer
-    assert np.array_equal(logits, judge[runtime.output_name].ravel())
+    assert np.array_equal(logits, judge[runtime.signature.outputs[0].name].ravel())
 
 
 def test_pixels_give_what_normalised_pixels_give(tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ def test_random_network(seed: int) -> None:
         x = rng.standard_normal((1, *model.result.program.input_shape), np.float32)
         runtime = NumpyRuntime(folder / "model.onnx", in_order=True)
         names = [n.output[0] for n in proto.graph.node if n.op_type == BINARY_CONV2D]
-        judge = runtime.run_with(x, [*names, runtime.output_name])
+        judge = runtime.run_with(x, [*names, runtime.signature.outputs[0].name])
         output, values = model.run(x[0])
         for layer in names:
             assert np.array_equal(values[layer], judge[layer].ravel()), layer
-        assert np.array_equal(output, judge[runtime.output_name].ravel())
+        assert np.array_equal(output, judge[runtime.signature.outputs[0].name].ravel())
