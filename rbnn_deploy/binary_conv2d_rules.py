@@ -45,32 +45,43 @@ def check_per_channel(name: str, shape: Sequence[int], out_channels: int) -> Non
         raise ValueError(f"{name} must have shape [{out_channels}], not {list(shape)}")
 
 
-def general_sizes(attributes: GeneralBinaryConv2dAttributes, out_channels: int) -> dict[str, int]:
-    """Returns the channels of each input that GeneralBinaryConv2d has beside BinaryConv2d's.
+def general_shapes(attributes: GeneralBinaryConv2dAttributes, W: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Returns the full shape of each input that GeneralBinaryConv2d has beside BinaryConv2d's.
 
-    The number is 0 where no attribute reads the input: it is absent then, or of one element.
+    The shape is empty where no attribute reads the input: it is absent then, or of one element.
+
+    Args:
+        attributes: The node's.
+        W: The shape of the packed weights, [O, KH, KW, ceil(C / groups / 8)].
     """
-    slopes = out_channels if attributes.activation == "prelu" else 0
+    out_channels, KH, KW, _ = W
+    slopes = (out_channels,) if attributes.activation == "prelu" else ()
     return {
-        "T": attributes.channels if attributes.threshold == "per_channel" else 0,
-        "window_sum": out_channels,
+        "T": (attributes.channels,) if attributes.threshold == "per_channel" else (),
+        "window_sum": (out_channels,),
         "neg": slopes,
         "pos": slopes,
         "post": slopes,
+        "border": (KH, KW, out_channels),
     }
 
 
-def check_general_input(name: str, shape: Sequence[int] | None, channels: int) -> None:
-    """Checks the shape of an input of `general_sizes`, with the channels from there; None is an absent one.
+def check_general_input(name: str, shape: Sequence[int] | None, full: tuple[int, ...]) -> None:
+    """Checks the shape of an input of `general_shapes`, with its full shape from there.
+
+    Args:
+        name: Of the input.
+        shape: Its shape; None where it is absent.
+        full: Its full shape.
 
     Raises:
-        ValueError: It is absent and needed, or neither of one element nor of one per channel.
+        ValueError: It is absent and needed, or neither of one element nor of the full shape.
     """
     if shape is None:
-        if channels and name in ("T", "neg"):
+        if full and name in ("T", "neg"):
             raise ValueError(f"{name} is missing, which the attributes need")
-    elif math.prod(shape) != 1 and (not channels or tuple(shape) != (channels,)):
-        wanted = f"shape [{channels}] or one element" if channels else "one element, as no attribute reads it"
+    elif math.prod(shape) != 1 and (not full or tuple(shape) != full):
+        wanted = f"shape {list(full)} or one element" if full else "one element, as no attribute reads it"
         raise ValueError(f"{name} must have {wanted}, not {list(shape)}")
 
 

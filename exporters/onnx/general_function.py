@@ -92,6 +92,28 @@ def _sums() -> list[NodeProto]:
     ]
 
 
+def _border() -> list[NodeProto]:
+    """What padded taps add: the convolution of a map that is 1 in the border alone. E: [1, OH, OW, O]."""
+    node = helper.make_node
+    conv = node("Conv", ["outside", "border_kernel"], ["E_first"])
+    for name in ("strides", "dilations"):
+        refer(conv, name, name)
+    return [
+        node("Shape", ["X"], ["map_size"], start=1, end=3),
+        node("Concat", ["one_one", "map_size"], ["map_shape"], axis=0),
+        node("Expand", ["zero", "map_shape"], ["inside_map"]),
+        node("Pad", ["inside_map", "all_pads", "plus"], ["outside"]),
+        node("Shape", ["W"], ["taps_list"], start=1, end=3),
+        node("Concat", ["taps_list", "outputs_list"], ["border_shape"], axis=0),
+        node("Expand", ["border", "border_shape"], ["border_whole"]),
+        node("Transpose", ["border_whole"], ["border_first"], perm=[2, 0, 1]),
+        integers("second_axis", 1),
+        node("Unsqueeze", ["border_first", "second_axis"], ["border_kernel"]),
+        conv,
+        node("Transpose", ["E_first"], ["E"], perm=[0, 2, 3, 1]),
+    ]
+
+
 def _epilogue() -> list[NodeProto]:
     node = helper.make_node
     bounds = dict.fromkeys(_FIELDS["activation"].choices, BOUNDS["none"]) | dict(BOUNDS)
@@ -102,19 +124,20 @@ def _epilogue() -> list[NodeProto]:
         node("Mul", ["acc", "scale"], ["y1"]),
         node("Add", ["y1", "bias"], ["y2"]),
         node("Add", ["y2", "r_before"], ["y3"]),
+        node("Add", ["y3", "E"], ["y4"]),
         node("Mul", ["S", "window_sum"], ["of_window"]),
-        node("Add", ["y3", "of_window"], ["y4"]),
+        node("Add", ["y4", "of_window"], ["y5"]),
         attribute("activation_name", "activation"),
         lookup("activation_name", "low", {name: low for name, (low, _) in bounds.items()}),
         lookup("activation_name", "high", {name: high for name, (_, high) in bounds.items()}),
-        node("Clip", ["y4", "low", "high"], ["clipped"]),
+        node("Clip", ["y5", "low", "high"], ["clipped"]),
         *_is("sloped", "activation", "prelu"),
-        node("Less", ["y4", "zero"], ["negative"]),
+        node("Less", ["y5", "zero"], ["negative"]),
         node("Where", ["negative", "neg", "pos"], ["slope"]),
-        node("Mul", ["y4", "slope"], ["scaled"]),
+        node("Mul", ["y5", "slope"], ["scaled"]),
         node("Add", ["scaled", "post"], ["with_post"]),
-        node("Where", ["sloped", "with_post", "clipped"], ["y5"]),
-        node("Add", ["y5", "r_after"], ["Y"]),
+        node("Where", ["sloped", "with_post", "clipped"], ["y6"]),
+        node("Add", ["y6", "r_after"], ["Y"]),
     ]
 
 
@@ -125,8 +148,8 @@ def general_binary_conv2d_function(opset: int = 18) -> FunctionProto:
         opset: Version of the default domain in the model that will hold it, at least 18 (BitwiseAnd).
 
     Returns:
-        A function of exactly ten inputs; docs/ops/GeneralBinaryConv2d.md says what stands for an absent one.
+        A function of exactly eleven inputs; docs/ops/ says what stands for an absent one.
     """
     return make_function(
-        GENERAL_BINARY_CONV2D_OPERATOR, [*_signs(), *weights(), *_sums(), *_epilogue()], opset
+        GENERAL_BINARY_CONV2D_OPERATOR, [*_signs(), *weights(), *_sums(), *_border(), *_epilogue()], opset
     )

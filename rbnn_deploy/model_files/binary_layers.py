@@ -9,7 +9,7 @@ from rbnn_deploy.binary_conv2d_rules import (
     check_general_input,
     check_per_channel,
     check_weights,
-    general_sizes,
+    general_shapes,
 )
 from rbnn_deploy.model_files.errors import InvalidModelError, quoted
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv
@@ -51,7 +51,7 @@ def _check(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None
             check_per_channel(name, stored[value].dims, stored[weights].dims[0])
     if isinstance(attributes, GeneralBinaryConv2dAttributes):
         found = dict(zip(OPERATORS[node.op_type].input_names(), node.input, strict=False))
-        for name, channels in general_sizes(attributes, stored[weights].dims[0]).items():
+        for name, full in general_shapes(attributes, stored[weights].dims).items():
             value = found.get(name, "")
             if not value or value in stored:
-                check_general_input(name, stored[value].dims if value else None, channels)
+                check_general_input(name, stored[value].dims if value else None, full)

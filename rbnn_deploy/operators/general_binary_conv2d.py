@@ -32,6 +32,7 @@ GENERAL_BINARY_CONV2D_OPERATOR = Operator(
         *CONVOLUTION_INPUTS,
         Input("T", "float", "[C] or one element", optional=True),
         *(Input(name, "float", _CHANNELS, optional=True) for name in ("window_sum", "neg", "pos", "post")),
+        Input("border", "float", "[KH, KW, O] or one element", optional=True),
     ),
     CONVOLUTION_OUTPUT,
     GeneralBinaryConv2dAttributes,

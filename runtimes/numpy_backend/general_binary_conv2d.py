@@ -3,10 +3,12 @@
 Thresholds, bits, sums and the first float steps are those of BinaryConv2d (binary_conv2d.py).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from rbnn_deploy.binary_conv2d_rules import check_general_input, general_sizes
+from rbnn_deploy.binary_conv2d_rules import check_general_input, general_shapes
 from rbnn_deploy.operators import GENERAL_BINARY_CONV2D_OPERATOR, GeneralBinaryConv2dAttributes
 from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import (
     BLOCK_SUMS,
@@ -38,6 +40,7 @@ def general_binary_conv2d(
     neg: Float32 | None = None,
     pos: Float32 | None = None,
     post: Float32 | None = None,
+    border: Float32 | None = None,
     *,
     attributes: GeneralBinaryConv2dAttributes,
 ) -> Float32:
@@ -54,6 +57,7 @@ def general_binary_conv2d(
         neg: Slope of negative values.
         pos: Slope of all others.
         post: Added behind the slope.
+        border: float32 [KH, KW, O], or any shape of one element: added for each padded tap.
         attributes: The node's attributes.
 
     Returns:
@@ -64,16 +68,15 @@ def general_binary_conv2d(
     """
     check_float_environment()
     check_arguments(X, W, scale, bias, R, attributes=attributes)
-    extras = {"T": T, "window_sum": window_sum, "neg": neg, "pos": pos, "post": post}
+    extras = {"T": T, "window_sum": window_sum, "neg": neg, "pos": pos, "post": post, "border": border}
     check_types(GENERAL_BINARY_CONV2D_OPERATOR, (X, W, scale, bias, R, *extras.values()), attributes.operator)
     try:
-        for name, channels in general_sizes(attributes, len(W)).items():
+        for name, full in general_shapes(attributes, W.shape).items():
             value = extras[name]
-            check_general_input(name, None if value is None else value.shape, channels)
+            check_general_input(name, None if value is None else value.shape, full)
     except ValueError as error:
         raise ValueError(f"{attributes.operator}: {error}") from None
-    if window_sum is not None and window_sum.size == 1 and window_sum.ravel()[0] == 0:
-        window_sum = None
+    window_sum, border = _unless_zero(window_sum), _unless_zero(border)
 
     weights = weight_words(W, attributes)
     size = attributes.output_size(X.shape[1:3], W.shape[1:3])
@@ -91,6 +94,8 @@ def general_binary_conv2d(
             before = attributes.residual == "before_activation"
             y = finish(acc, scale, bias, r if before else zero, "none")
             with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+                if border is not None:
+                    y = with_border(y, border, X.shape[1:3], W.shape, band, attributes)
                 if window_sum is not None:
                     sums = window_sums(words, weights, band, attributes)
                     y = y + sums.astype(np.float32) * _row(window_sum)
@@ -122,6 +127,46 @@ def _bits(X: Float32, T: Float32 | None, attributes: GeneralBinaryConv2dAttribut
         assert T is not None
         return np.greater_equal(X, _row(T))
     return binarise(X, attributes.threshold)
+
+
+def _unless_zero(values: Float32 | None) -> Float32 | None:
+    """Returns None in place of one element that is zero, which the specification does not add."""
+    return None if values is not None and values.size == 1 and values.ravel()[0] == 0 else values
+
+
+def with_border(
+    y: Float32,
+    border: Float32,
+    size: Sequence[int],
+    W: Sequence[int],
+    band: Band,
+    attributes: GeneralBinaryConv2dAttributes,
+) -> Float32:
+    """Takes step 4.4 for a part of the map.
+
+    Args:
+        y: float32 [N, rows, columns, O].
+        border: float32 [KH, KW, O], or one element.
+        size: (H, W) of the input map.
+        W: The shape of the packed weights.
+        band: Output rows and columns.
+        attributes: The node's attributes.
+    """
+    out_channels, KH, KW, _ = W
+    taps = np.broadcast_to(border if border.size > 1 else border.ravel(), (KH, KW, out_channels))
+    outside = []  # along each axis, bool [positions, taps]
+    for axis, count in enumerate((KH, KW)):
+        first = np.asarray(band[axis]) * attributes.strides[axis] - attributes.pads[axis]
+        places = first[:, None] + np.arange(count) * attributes.dilations[axis]
+        outside.append((places < 0) | (places >= size[axis]))
+    total = np.zeros(y.shape[1:], np.float32)
+    padded = np.zeros(y.shape[1:3], bool)
+    for i in range(KH):
+        for j in range(KW):
+            here = outside[0][:, i, None] | outside[1][None, :, j]
+            total[here] += taps[i, j]
+            padded |= here
+    return np.where(padded[:, :, None], y + total, y)
 
 
 def _row(values: Float32) -> Float32:

@@ -64,6 +64,7 @@ void fill_general(Case& c, Random& random) {
   const std::int64_t outputs = c.filter.outputs;
   if (c.attributes.threshold == Threshold::kPerChannel) draw(c.thresholds, some(c.attributes.channels));
   if (random() % 2) draw(c.window_sum, some(outputs));
+  if (random() % 2) draw(c.border, some(c.filter.height * c.filter.width * outputs));
   if (c.attributes.activation != Activation::kPrelu) return;
   draw(c.neg, some(outputs));
   if (random() % 2) draw(c.pos, some(outputs));
@@ -103,7 +104,7 @@ std::vector<float> run(Isa isa, const Case& c, const Parallel& parallel, std::si
   layer.run(
       *plan, static_cast<std::size_t>(c.samples),
       {c.x.data(), c.scale.data(), c.bias.data(), r, c.residual == Case::Residual::kOne, y, per_channel(c.thresholds),
-       per_channel(c.window_sum), per_channel(c.neg), per_channel(c.pos), per_channel(c.post)},
+       per_channel(c.window_sum), per_channel(c.neg), per_channel(c.pos), per_channel(c.post), per_channel(c.border)},
       parallel);
   for (std::size_t i = 0; i < kGuard; ++i) {
     RBNN_CHECK(memory[i] == guard && memory[memory.size() - 1 - i] == guard, describe(isa, c));

@@ -60,11 +60,17 @@ std::vector<float> binary_conv2d(const Case& c) {
         for (std::int64_t o = 0; o < O; ++o) {
           const std::int64_t first_channel = o / group_outputs * group_channels;
           std::int64_t acc = 0, window = 0;
+          volatile float border = 0;  // what the padded taps add
+          bool padded = false;
           for (std::int64_t i = 0; i < KH; ++i) {
             for (std::int64_t j = 0; j < KW; ++j) {
               const std::int64_t h = p * a.strides[0] + i * a.dilations[0] - a.pads[0];
               const std::int64_t w = q * a.strides[1] + j * a.dilations[1] - a.pads[1];
               const bool inside = h >= 0 && h < c.height && w >= 0 && w < c.width;
+              if (!inside && !c.border.empty()) {
+                border = border + at(c.border, c.border.size() == 1 ? 0 : (i * KW + j) * O + o);
+                padded = true;
+              }
               for (std::int64_t channel = 0; channel < group_channels; ++channel) {
                 const std::uint8_t byte = at(c.w, ((o * KH + i) * KW + j) * bytes + channel / 8);
                 const int weight = (byte >> (channel % 8)) & 1 ? 1 : -1;
@@ -88,6 +94,7 @@ std::vector<float> binary_conv2d(const Case& c) {
                                                                 : c.r.at(index);
           const bool before = a.residual == ResidualPlace::kBeforeActivation;
           value = value + (before ? r : 0.0f);
+          if (padded) value = value + border;
           if (!c.window_sum.empty()) {
             volatile float product = static_cast<float>(window) * of(c.window_sum, o, 0);
             value = value + product;

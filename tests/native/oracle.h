@@ -17,8 +17,8 @@ struct Case {
   enum class Residual { kAbsent, kOne, kFull } residual;
 
   std::vector<float> x, scale, bias, r;
-  // Of GeneralBinaryConv2d: empty for an absent input, of one element, or one per channel.
-  std::vector<float> thresholds, window_sum, neg, pos, post;
+  // Of GeneralBinaryConv2d: empty for an absent input, of one element, or one per channel; border: [KH, KW, O].
+  std::vector<float> thresholds, window_sum, neg, pos, post, border;
   std::vector<std::uint8_t> w;
 
   std::int64_t output_height() const;  // below 1 where the kernel does not fit

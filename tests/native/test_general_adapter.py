@@ -17,7 +17,7 @@ from rbnn_deploy.runtimes.onnx_runtime import create_session
 ATTRIBUTES: dict[str, Any] = GeneralBinaryConv2dAttributes(
     channels=8, pads=(1, 1, 1, 1), threshold="per_channel", activation="prelu"
 ).to_dict()
-EXTRAS = ("R", "T", "window_sum", "neg", "pos", "post")
+EXTRAS = ("R", "T", "window_sum", "neg", "pos", "post", "border")
 Values = dict[str, np.ndarray | None]
 
 
@@ -47,6 +47,8 @@ def zeros(*shape: int) -> np.ndarray:
         ({"neg": zeros(5)}, {}, r"neg must .*\[4\].*\[5\]"),
         ({"pos": zeros(5)}, {}, r"pos must .*\[4\].*\[5\]"),
         ({"post": zeros(2, 2)}, {}, r"post must .*\[4\].*\[2, 2\]"),
+        ({"border": zeros(4)}, {}, r"border must .*\[3, 3, 4\].*\[4\]"),
+        ({"border": zeros(3, 3, 8)}, {}, r"border must .*\[3, 3, 4\].*\[3, 3, 8\]"),
         ({}, {"activation": "relu"}, r"neg must .*one element.*\[4\]"),
         ({}, {"pad_value": 2}, "pad_value.* from -1 to 1"),
         ({}, {"pad_value": -2}, "pad_value.* from -1 to 1"),

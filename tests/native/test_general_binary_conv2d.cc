@@ -47,6 +47,7 @@ RBNN_TEST(general_layers_of_more_than_one_task) {
   fill(c, random);
   fill_general(c, random);
   if (c.window_sum.empty()) c.window_sum.assign(100, 0.25f);
+  if (c.border.empty()) c.border.assign(900, -0.5f);
   check(c);
 }
 
@@ -64,7 +65,7 @@ RBNN_TEST(infinities_nans_and_zeros_of_general_layers) {
       fill(c, random);
       fill_general(c, random);
       for (float& value : c.x) value = random() % 50 == 0 ? pick(random, values) : value;
-      for (auto* tensor : {&c.scale, &c.bias, &c.r, &c.thresholds, &c.window_sum, &c.neg, &c.pos, &c.post}) {
+      for (auto* tensor : {&c.scale, &c.bias, &c.r, &c.thresholds, &c.window_sum, &c.neg, &c.pos, &c.post, &c.border}) {
         for (float& value : *tensor) value = random() % 3 == 0 ? pick(random, values) : value;
       }
       check(c);

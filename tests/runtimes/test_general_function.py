@@ -14,7 +14,7 @@ from support.oracle import general_binary_conv2d as oracle
 
 from rbnn_deploy.exporters.onnx.general_function import general_binary_conv2d_function
 
-NEUTRAL = {"R": 0, "T": 0, "window_sum": 0, "neg": 0, "pos": 1, "post": 0}
+NEUTRAL = {"R": 0, "T": 0, "window_sum": 0, "neg": 0, "pos": 1, "post": 0, "border": 0}
 ONNX_VERSION = tuple(int(part) for part in onnx.__version__.split(".")[:2])
 
 
@@ -41,6 +41,7 @@ def largest(case: GeneralCase, arrays: dict[str, np.ndarray]) -> np.ndarray:
     sums = np.abs(accumulate(**geometry | {"W": np.full_like(arrays["W"], 255)}))
     size = np.abs(accumulate(**geometry) * arrays["scale"]) + np.abs(arrays["bias"]) + np.abs(arrays["R"])
     size = size + sums * np.abs(each(arrays["window_sum"], outputs, 0))
+    size = size + np.abs(np.broadcast_to(arrays["border"], (*arrays["W"].shape[1:3], outputs))).sum((0, 1))
     slope = np.maximum(np.abs(arrays["neg"]), np.abs(arrays["pos"])).max()
     return size * max(1, slope) + np.abs(arrays["post"]) + np.abs(arrays["R"])
 

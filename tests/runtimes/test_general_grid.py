@@ -54,11 +54,12 @@ def test_kernel_equals_the_oracle(kernel: str, case: GeneralCase) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", ["window_sums", "binarise", "activate"])
+@pytest.mark.parametrize("name", ["window_sums", "with_border", "binarise", "activate"])
 def test_the_cases_find_a_fault(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     right = getattr(arithmetic, name)
     faults = {
         "window_sums": lambda *arguments: right(*arguments) + 1,
+        "with_border": lambda y, border, *rest: right(y, border[::-1] if border.size > 1 else border, *rest),
         "binarise": lambda X, rule: np.greater(X, 0) if rule == "zero" else right(X, rule),
         "activate": lambda y, name: np.maximum(y, 0) if name == "hardtanh" else right(y, name),
     }

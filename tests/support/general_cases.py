@@ -24,6 +24,7 @@ FACTORS: dict[str, tuple[Any, ...]] = {
     "neg": SHAPES,
     "pos": ("absent", *SHAPES),
     "post": ("absent", *SHAPES),
+    "border": ("absent", "a zero", *SHAPES),
     "slopes": ("normal", "zero", "infinite", "subnormal"),
 }
 
@@ -57,23 +58,24 @@ class GeneralCase:
         values = self.base.row["values"]
         outputs, channels = self.base.outputs, self.base.attributes.channels
 
-        def array(name: str, count: int, used: bool) -> np.ndarray | None:
+        def array(name: str, full: tuple[int, ...], used: bool) -> np.ndarray | None:
             kind = extra[name]
             if kind == "absent" or (not used and rng.random() < 0.5):
                 return None
             if kind == "a zero":
                 return np.float32([0.0 if rng.random() < 0.5 else -0.0])
-            shape = (count,) if kind == "full" and used else (1,) * int(rng.integers(0, 3))
+            shape = full if kind == "full" and used else (1,) * int(rng.integers(0, 3))
             size = int(np.prod(shape))
             drawn = draw(rng, values, (size,)) if name == "T" else draw_affine(rng, extra["slopes"], size)
             return drawn.reshape(shape)
 
         slopes = extra["activation"] == "prelu"
         arrays = self.base.arrays()
-        arrays["T"] = array("T", channels, extra["threshold"] == "per_channel")
-        arrays["window_sum"] = array("window_sum", outputs, True)
+        arrays["T"] = array("T", (channels,), extra["threshold"] == "per_channel")
+        arrays["window_sum"] = array("window_sum", (outputs,), True)
         for name in ("neg", "pos", "post"):
-            arrays[name] = array(name, outputs, slopes)
+            arrays[name] = array(name, (outputs,), slopes)
+        arrays["border"] = array("border", (*arrays["W"].shape[1:3], outputs), True)
         if arrays["T"] is not None and self.base.row["values"] == "ties":
             # Values of X lie exactly on thresholds.
             arrays["T"] = rng.choice(np.float32([0, -0.0, 1, 0.5, -0.25]), arrays["T"].shape)

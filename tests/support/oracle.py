@@ -62,6 +62,7 @@ def general_binary_conv2d(
     neg: np.ndarray | None,
     pos: np.ndarray | None,
     post: np.ndarray | None,
+    border: np.ndarray | None = None,
     *,
     channels: int,
     strides: Sequence[int],
@@ -83,6 +84,8 @@ def general_binary_conv2d(
         before = residual == "before_activation"
         r = np.float32([0]) if R is None else R.ravel() if R.size == 1 else R
         y = rounded_sum(y, r if before else np.float32([0]))
+        if border is not None and not (border.size == 1 and border.item() == 0):
+            add_border(y, border, X.shape[1:3], W.shape[1:3], strides, pads, dilations)
         if window_sum is not None and not (window_sum.size == 1 and window_sum.item() == 0):
             ones = np.full_like(W, 255)
             y = rounded_sum(y, rounded_product(accumulate(X, ones, **sums), each(window_sum, outputs, 0)))
@@ -96,6 +99,32 @@ def general_binary_conv2d(
             above = rounded_product(y, each(pos, outputs, 1))
             y = rounded_sum(np.where(y < 0, below, above), each(post, outputs, 0))
         return y if before else rounded_sum(y, r)
+
+
+def add_border(
+    y: np.ndarray,
+    border: np.ndarray,
+    size: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+) -> None:
+    """Adds step 4.4 to y, pixel by pixel."""
+    for p in range(y.shape[1]):
+        for q in range(y.shape[2]):
+            total = None
+            for i in range(kernel[0]):
+                for j in range(kernel[1]):
+                    h = p * strides[0] - pads[0] + i * dilations[0]
+                    w = q * strides[1] - pads[1] + j * dilations[1]
+                    if 0 <= h < size[0] and 0 <= w < size[1]:
+                        continue
+                    value = np.full(y.shape[3], border.item()) if border.size == 1 else border[i, j]
+                    total = np.zeros(y.shape[3], np.float32) if total is None else total
+                    total = rounded_sum(total, value)
+            if total is not None:
+                y[:, p, q] = rounded_sum(y[:, p, q], total)
 
 
 def rounded_product(left: np.ndarray, right: np.ndarray) -> np.ndarray:

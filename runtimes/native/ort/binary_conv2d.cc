@@ -21,12 +21,12 @@ namespace rbnn::ort {
 namespace {
 
 // BinaryConv2d has the first ones, up to kR.
-enum Input : std::size_t { kX, kW, kScale, kBias, kR, kT, kWindowSum, kNeg, kPos, kPost };
+enum Input : std::size_t { kX, kW, kScale, kBias, kR, kT, kWindowSum, kNeg, kPos, kPost, kBorder };
 
-constexpr std::size_t input_count(Convolution which) { return which == Convolution::kGeneral ? kPost + 1 : kR + 1; }
+constexpr std::size_t input_count(Convolution which) { return which == Convolution::kGeneral ? kBorder + 1 : kR + 1; }
 
 // The inputs that only GeneralBinaryConv2d has, from kT on.
-constexpr std::array<const char*, 5> kGeneralNames = {"T", "window_sum", "neg", "pos", "post"};
+constexpr std::array<const char*, 6> kGeneralNames = {"T", "window_sum", "neg", "pos", "post", "border"};
 
 class BinaryConv2dKernel {
  public:
@@ -67,7 +67,7 @@ class BinaryConv2dKernel {
     const Dims y_dims = {x.dims[0], size[0], size[1], outputs};
     checked_product({y_dims[0], y_dims[1], y_dims[2], y_dims[3], sizeof(float)});
     BinaryConv2d::Tensors tensors{};
-    if (which_ == Convolution::kGeneral) read_general(context, outputs, tensors);
+    if (which_ == Convolution::kGeneral) read_general(context, w.dims, tensors);
     const bool scalar = has_residual && checked_product_of(residual.dims) == 1;
     if (has_residual && !scalar) check_dims("R", residual.dims, y_dims, "[N, OH, OW, O]");
 
@@ -127,21 +127,26 @@ class BinaryConv2dKernel {
     return own;
   }
 
-  void read_general(const OrtKernelContext* context, std::int64_t outputs, BinaryConv2d::Tensors& tensors) const {
+  void read_general(const OrtKernelContext* context, const Dims& w, BinaryConv2d::Tensors& tensors) const {
+    const std::int64_t outputs = w[0];
     const bool slopes = attributes_.activation == Activation::kPrelu;
-    const std::int64_t of_slopes = slopes ? outputs : 0;
-    const std::int64_t of_t = attributes_.threshold == Threshold::kPerChannel ? attributes_.channels : 0;
-    tensors.thresholds = per_channel(context, kT, "[C]", of_t, of_t != 0);
-    tensors.window_sum = per_channel(context, kWindowSum, "[O]", outputs, false);
-    if (tensors.window_sum.one && *tensors.window_sum.values == 0.0f) tensors.window_sum = {};
+    const Dims of_slopes = slopes ? Dims{outputs} : Dims{};
+    const Dims of_t = attributes_.threshold == Threshold::kPerChannel ? Dims{attributes_.channels} : Dims{};
+    tensors.thresholds = per_channel(context, kT, "[C]", of_t, !of_t.empty());
+    tensors.window_sum = unless_zero(per_channel(context, kWindowSum, "[O]", {outputs}, false));
     tensors.neg = per_channel(context, kNeg, "[O]", of_slopes, slopes);
     tensors.pos = per_channel(context, kPos, "[O]", of_slopes, false);
     tensors.post = per_channel(context, kPost, "[O]", of_slopes, false);
+    tensors.border = unless_zero(per_channel(context, kBorder, "[KH, KW, O]", {w[1], w[2], outputs}, false));
   }
 
-  // An input of one value per channel, or of one element. No attribute reads it where `channels` is 0.
+  static BinaryConv2d::PerChannel unless_zero(const BinaryConv2d::PerChannel& values) {
+    return values.one && *values.values == 0.0f ? BinaryConv2d::PerChannel{} : values;
+  }
+
+  // An input of its full shape, or of one element. No attribute reads it where the full shape is empty.
   BinaryConv2d::PerChannel per_channel(const OrtKernelContext* context, Input index, const char* meaning,
-                                       std::int64_t channels, bool needed) const {
+                                       const Dims& full, bool needed) const {
     const char* const name = kGeneralNames[index - kT];
     const Tensor& constant = general_[index - kT];
     Tensor own;
@@ -151,11 +156,11 @@ class BinaryConv2dKernel {
     }
     const Tensor& tensor = constant.known ? constant : own;
     const bool one = checked_product_of(tensor.dims) == 1;
-    if (!one && channels == 0) {
+    if (!one && full.empty()) {
       throw std::invalid_argument(std::string(name) + " must be of one element, as no attribute reads it, but is " +
                                   to_string(tensor.dims));
     }
-    if (!one) check_dims(name, tensor.dims, {channels}, meaning);
+    if (!one) check_dims(name, tensor.dims, full, meaning);
     return {static_cast<const float*>(tensor.data), one};
   }
 

@@ -102,6 +102,7 @@ struct BinaryConv2d::Round {
   float* sums;                           // [groups][samples, pixels of a band]
   float *window_sum, *neg, *pos, *post;  // [O]
   float* zeros;                          // [O], what the product adds where the residual comes later
+  float* border;                         // [kinds of border][O], what the padded taps of a window add
 
   void carve(Carver& carver, const Attributes& attributes, std::size_t outputs) {
     const auto rows = samples * static_cast<std::size_t>(plan.height);
@@ -119,10 +120,12 @@ struct BinaryConv2d::Round {
     window_sum = carver.take<float>(summed ? outputs : 0);
     for (float** const values : {&neg, &pos, &post}) *values = carver.take<float>(slopes ? outputs : 0);
     zeros = carver.take<float>(attributes.residual == ResidualPlace::kAfterActivation ? outputs : 0);
+    border = carver.take<float>(tensors.border.values != nullptr ? plan.inside.size() * outputs : 0);
   }
 
   // Writes what is the same for all rounds.
-  void fill(const Attributes& attributes, std::size_t outputs) {
+  void fill(const Attributes& attributes, const FilterShape& filter) {
+    const auto outputs = static_cast<std::size_t>(filter.outputs);
     if (tensors.residual == nullptr || tensors.residual_is_scalar) {
       std::fill_n(residual, outputs, tensors.residual == nullptr ? 0.0f : *tensors.residual);
       tensors.residual = residual;
@@ -141,9 +144,29 @@ struct BinaryConv2d::Round {
       spread(tensors.post, 0.0f, outputs, post);
     }
     if (attributes.residual == ResidualPlace::kAfterActivation) std::fill_n(zeros, outputs, 0.0f);
+    if (tensors.border.values != nullptr) fill_border(filter, outputs);
   }
 
  private:
+  // Sums, for each kind of border, what its padded taps add, in the order of the specification.
+  void fill_border(const FilterShape& filter, std::size_t outputs) {
+    float* total = border;
+    for (const Axis::Taps& rows : plan.row_kinds) {
+      for (const Axis::Taps& columns : plan.column_kinds) {
+        std::fill_n(total, outputs, 0.0f);
+        const float* values = tensors.border.values;
+        for (std::int64_t i = 0; i < filter.height; ++i) {
+          for (std::int64_t j = 0; j < filter.width; ++j) {
+            const bool inside = i >= rows.begin && i < rows.end && j >= columns.begin && j < columns.end;
+            for (std::size_t o = 0; !inside && o < outputs; ++o) total[o] += values[tensors.border.one ? 0 : o];
+            if (!tensors.border.one) values += outputs;
+          }
+        }
+        total += outputs;
+      }
+    }
+  }
+
   static void spread(const PerChannel& from, float absent, std::size_t count, float* to) {
     if (from.values == nullptr || from.one) {
       std::fill_n(to, count, from.values == nullptr ? absent : *from.values);
@@ -206,7 +229,7 @@ void BinaryConv2d::run(const Plan& plan, std::size_t samples, const Tensors& ten
   Scratch scratch(measure.bytes());
   Carver carver(scratch.data());
   round.carve(carver, attributes_, outputs);
-  round.fill(attributes_, outputs);
+  round.fill(attributes_, filter_.shape());
 
   for (std::size_t done = 0; done < samples; done += round.samples) {
     round.samples = std::min(round.samples, samples - done);
@@ -329,8 +352,25 @@ void BinaryConv2d::compute_sums(const Round& round, const Band& band, const Para
 }
 
 bool BinaryConv2d::has_epilogue(const Round& round) const {
-  return round.tensors.window_sum.values != nullptr || attributes_.activation == Activation::kPrelu ||
-         attributes_.residual == ResidualPlace::kAfterActivation;
+  return round.tensors.window_sum.values != nullptr || round.tensors.border.values != nullptr ||
+         attributes_.activation == Activation::kPrelu || attributes_.residual == ResidualPlace::kAfterActivation;
+}
+
+// Adds to `count` outputs of each pixel of `part`, from `first_output` of the layer on, what its padded taps add.
+void BinaryConv2d::add_border(const Round& round, const Product& part, std::size_t first_output,
+                              std::size_t count) const noexcept {
+  const FilterShape& shape = filter_.shape();
+  const auto outputs = static_cast<std::size_t>(shape.outputs);
+  const std::int64_t taps = shape.height * shape.width;
+  const std::size_t columns = round.plan.column_kinds.size();
+  float* y = part.output + part.pixel_begin * part.output_stride + part.panel_begin * kernel_.lanes;
+  for (std::size_t index = part.pixel_begin; index < part.pixel_end; ++index, y += part.output_stride) {
+    const std::size_t kind = part.pixels[index % part.pixels_per_sample].border;
+    const Axis::Taps rows = round.plan.row_kinds[kind / columns], places = round.plan.column_kinds[kind % columns];
+    if ((rows.end - rows.begin) * (places.end - places.begin) == taps) continue;
+    const float* const total = round.border + kind * outputs + first_output;
+    for (std::size_t c = 0; c < count; ++c) y[c] += total[c];
+  }
 }
 
 // Takes the steps behind the product, on the outputs that `part` has just written.
@@ -340,6 +380,7 @@ void BinaryConv2d::finish(const Round& round, const Product& part, std::size_t f
                     end = std::min(part.panel_end * kernel_.lanes, part.channels);
   if (begin >= end || part.pixel_begin == part.pixel_end) return;
   const std::size_t o = channel + begin;
+  if (round.tensors.border.values != nullptr) add_border(round, part, o, end - begin);
   Outputs outputs{};
   outputs.y = part.output + part.pixel_begin * part.output_stride + begin;
   outputs.pixels = part.pixel_end - part.pixel_begin;

@@ -54,6 +54,7 @@ class BinaryConv2d {
     PerChannel thresholds;      // T, of Threshold::kPerChannel
     PerChannel window_sum;      // null: no such step
     PerChannel neg, pos, post;  // of Activation::kPrelu; pos may be null for 1, post for 0
+    PerChannel border;          // [KH, KW, O] or one element; null: no such step
   };
 
   // Runs the layer. Safe to call from several threads at once; the result depends on nothing but the arguments.
@@ -63,6 +64,7 @@ class BinaryConv2d {
   struct Round;
   Product product_of(const Round& round, const Band& band) const;
   bool has_epilogue(const Round& round) const;
+  void add_border(const Round& round, const Product& part, std::size_t first_output, std::size_t count) const noexcept;
   void finish(const Round& round, const Product& part, std::size_t first_pixel, std::size_t channel,
               const float* sums) const noexcept;
   void compute_thresholds(const Round& round, const Parallel& parallel) const;

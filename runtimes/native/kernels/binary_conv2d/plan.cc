@@ -118,13 +118,13 @@ Axis::Taps Plan::window_rows(const Band& band) const {
 
 std::size_t Plan::bytes() const {
   return sizeof(Plan) + pixels.size() * sizeof(Pixel) + (inside.size() + border_weights.size()) * sizeof(std::int32_t) +
-         (row_taps.size() + column_taps.size()) * sizeof(Axis::Taps);
+         (row_taps.size() + column_taps.size() + row_kinds.size() + column_kinds.size()) * sizeof(Axis::Taps);
 }
 
 // A tap outside the image whose bits are 0 in the window counts as -1 where nothing corrects it: K - 2 popcount(w),
 // over its K bits. One more popcount(w) and K less make it 0, and twice that +1 (kernel.h, 3).
 void Plan::add_borders(const Filter& filter, const Attributes& attributes) {
-  std::vector<Axis::Taps> rows, columns;
+  std::vector<Axis::Taps>&rows = row_kinds, &columns = column_kinds;
   const std::vector<std::uint32_t> row_numbers = number(row_taps, rows), column_numbers = number(column_taps, columns);
   for (const std::uint32_t row : row_numbers) {
     for (const std::uint32_t column : column_numbers) {

@@ -54,7 +54,9 @@ struct Plan {
   std::vector<std::int32_t> inside;               // [border]
   std::vector<std::int32_t> border_weights;       // [border][O]
   std::vector<Axis::Taps> row_taps, column_taps;  // [OH], [OW]
-  std::size_t whole_begin, whole_end;             // the output columns all of whose taps are inside
+  // The distinct ones of these; borders are numbered row kind by row kind, column kind by column kind.
+  std::vector<Axis::Taps> row_kinds, column_kinds;
+  std::size_t whole_begin, whole_end;  // the output columns all of whose taps are inside
 
  private:
   void choose_bands(const Axis& vertical, const WindowLayout& layout, std::int64_t groups, std::int64_t budget);
