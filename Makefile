@@ -5,12 +5,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CPP := $(shell find runtimes/native tests/native exporters/c/kernels -name '*.cc' -o -name '*.h')
+CPP := $(shell find runtimes/native tests/native exporters/c/kernels examples/cpp -name '*.cc' -o -name '*.c' -o -name '*.h')
+# The folder with onnxruntime_c_api.h, which pip's package lacks.
+ONNXRUNTIME_INCLUDE ?= build/onnxruntime
 # Two pytest workers, each with one computing thread, use two cores better than the other way round.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 # cmake and ninja come with the environment.
-test test-native sanitize bench-native test-aarch64-kernels: export PATH := $(CURDIR)/$(BIN):$(PATH)
+test test-native sanitize bench-native test-aarch64-kernels examples: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Wheels for other machines are built in an environment of their own: it holds a C++ compiler for all of them.
 WHEELS := build/wheels-venv
@@ -25,7 +27,7 @@ LOWEST_TESTS := runtimes native/test_adapter.py native/test_general_adapter.py n
 	test_metadata.py test_onnx_graph.py
 
 .PHONY: help setup demo test test-lowest test-native sanitize bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 \
-	estimate-aarch64 docs lint format types clean
+	estimate-aarch64 onnxruntime-headers examples docs lint format types clean
 
 help:
 	@echo "make demo    train a small network on handwritten digits, export it, run it three ways, compare"
@@ -36,6 +38,7 @@ help:
 	@echo "make wheels        a wheel for each of $(TARGETS); make wheel TARGET=... for one"
 	@echo "make test-aarch64-kernels   the C++ tests, compiled for Arm64, on emulated processors"
 	@echo "make test-aarch64  the Arm64 wheel on an emulated Arm64 machine, against this one"
+	@echo "make examples  a C and a C++ program that classify an image with ONNX Runtime"
 	@echo "make docs    the API reference from the docstrings, in build/api"
 	@echo "make setup   only the environment     make format  apply the formatting that make lint asks for"
 
@@ -104,6 +107,19 @@ test-aarch64: $(READY)
 # What the NEON kernel should reach, from models of three cores and from instructions counted.
 estimate-aarch64: $(WHEELS_READY)
 	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/arm64/speed.py
+
+onnxruntime-headers: $(READY)
+	$(BIN)/python tools/onnxruntime_headers.py build/onnxruntime $(HEADERS_FLAGS)
+
+# Builds both programs against pip's ONNX Runtime, and runs them on the model that comes with the package.
+examples: $(READY) $(if $(filter build/onnxruntime,$(ONNXRUNTIME_INCLUDE)),onnxruntime-headers)
+	cmake -S examples/cpp -B build/examples -D ONNXRUNTIME_INCLUDE="$(abspath $(ONNXRUNTIME_INCLUDE))" \
+		-D ONNXRUNTIME_LIBRARY="$$(ls $(CURDIR)/$(VENV)/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)"
+	cmake --build build/examples
+	$(BIN)/python -c "from PIL import Image; Image.effect_noise((32, 32), 90).convert('RGB').save('build/examples/image.ppm')"
+	for program in classify classify_c; do build/examples/$$program rbnn_deploy/models/cifar10_resnet20_bireal_1w1a.onnx \
+		"$$($(BIN)/rbnn-deploy library)" build/examples/image.ppm || exit; done
+	ONNXRUNTIME_INCLUDE="$(abspath $(ONNXRUNTIME_INCLUDE))" OMP_NUM_THREADS=1 $(BIN)/pytest tests/examples
 
 # The API reference: build/api/index.html, from the docstrings.
 docs: $(READY)

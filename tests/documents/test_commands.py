@@ -35,7 +35,7 @@ ELSEWHERE = {
     "python3": "makes a virtual environment on another machine",
     ".": "activates an environment",
     "git": "needs a network",
-    "cmake": "builds for minutes; tests/native and tests/aarch64 build the same targets",
+    "cmake": "builds for minutes; tests/native, tests/aarch64 and tests/examples build the same targets",
     "ctest": "belongs to cmake",
     "torchrun": "needs several GPUs or machines; tests/pytorch/training starts several processes",
     "qemu-aarch64-static": "needs an Arm64 root; tests/aarch64 has one where it can",
