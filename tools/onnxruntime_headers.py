@@ -3,7 +3,7 @@
     python tools/onnxruntime_headers.py build/onnxruntime
 
 Microsoft publishes them with its releases on GitHub and in its NuGet package (docs/cpp.md). A package for
-Unity on npm has them too: it carries Microsoft's framework for iOS, whose headers are those of every platform.
+Unity on npm has them too: it carries Microsoft's framework for iOS, whose headers are the same everywhere.
 150 MB are fetched for them, once; the npm client checks the package, and this script its SHA-256.
 """
 
