@@ -17,6 +17,7 @@ from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.input_image import Float32, batch_size
 from rbnn_deploy.inspecting import NetworkSummary, inspect_onnx, read_metadata
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.models import EMBEDDED_MODEL
 from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
 
 FLOAT_LAYERS = ("float32", "int8")
@@ -225,11 +226,11 @@ def _calibration_images(source: str | Path) -> LabelledImages:
         return load_test_images(source, CALIBRATION_IMAGES)
 
 
-def load_model(path: str | Path, runtime: str = "ort", threads: int | None = None) -> Runtime:
+def load_model(path: str | Path | None = None, runtime: str = "ort", threads: int | None = None) -> Runtime:
     """Loads a deployed model.
 
     Args:
-        path: The .onnx file.
+        path: The .onnx file; None loads the model that comes with the package, for CIFAR-10's classes.
         runtime: "ort" (ONNX Runtime with the operator library), "ort-portable" (without) or "numpy".
         threads: Computing threads; None leaves the choice to the runtime.
 
@@ -238,7 +239,7 @@ def load_model(path: str | Path, runtime: str = "ort", threads: int | None = Non
     """
     from rbnn_deploy import runtimes  # noqa: PLC0415 - loads onnxruntime
 
-    return runtimes.load_model(path, runtime=runtime, threads=threads)
+    return runtimes.load_model(EMBEDDED_MODEL if path is None else path, runtime=runtime, threads=threads)
 
 
 def is_checkpoint_file(file: str | Path) -> bool:

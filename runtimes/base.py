@@ -1,13 +1,21 @@
 """The interface of every runtime: a loaded model that maps named inputs to named outputs."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.signature import INPUT_TYPES, Array, Inputs, Signature, quoted
+
+if TYPE_CHECKING:
+    from rbnn_deploy.data.sources import Images
+    from rbnn_deploy.runtimes.predicting import Prediction
+
+TOP = 5
 
 
 class Runtime(ABC):
@@ -82,6 +90,30 @@ class Runtime(ABC):
         wanted = [name for name in dict.fromkeys(names) if name not in feeds]
         found = self._run(feeds, wanted) if wanted else {}
         return {name: feeds[name] if name in feeds else found[name] for name in dict.fromkeys(names)}
+
+    def predict(
+        self, images: Images, top: int = TOP, labels: Sequence[str] | None = None
+    ) -> list[Prediction]:
+        """Classifies images as they come from a camera or a file.
+
+        They are resized and normalised as the model's metadata say.
+
+        Args:
+            images: uint8 pixels [N, H, W, C], [H, W, C] or grey [H, W]; a Pillow image; the name of a file,
+                folder or pattern; or an iterable of these. Sizes may differ.
+            top: How many classes to name per image.
+            labels: Names of the classes, in logit order; None takes those of the model.
+
+        Returns:
+            One prediction per image, in their order.
+
+        Raises:
+            UserError: An image cannot be read, the model does not say how images become its input or gives
+                no scores, or there are not as many labels as classes.
+        """
+        from rbnn_deploy.runtimes.predicting import predict  # noqa: PLC0415 - it loads Pillow; `run` needs none
+
+        return predict(self, images, top, labels)
 
     @abstractmethod
     def _run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rbnn_deploy.classifying.classes import check_image_classifier, check_scores, class_names
+from rbnn_deploy.classes import check_image_classifier, check_scores, class_names
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import Float32
 from rbnn_deploy.json_schema import with_schema

@@ -26,7 +26,7 @@ def evaluate(
 ) -> None:
     """Measure the accuracy of a deployed model in one runtime, in all and per class."""
     from rbnn_deploy import api, classifying
-    from rbnn_deploy.classifying.classes import check_image_classifier
+    from rbnn_deploy.classes import check_image_classifier
     from rbnn_deploy.cli.samples import test_samples
 
     if json is not None:

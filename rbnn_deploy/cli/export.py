@@ -80,7 +80,7 @@ def export(
                 raise UserError(f"{checkpoint} is a deployed model, which takes no options of a checkpoint")
             export_to_c(checkpoint, output, None)
             return
-    from rbnn_deploy.classifying import read_class_names
+    from rbnn_deploy.classes import read_class_names
     from rbnn_deploy.exporters.onnx.passes.result import render_notes
     from rbnn_deploy.inspecting import format_bytes
     from rbnn_deploy.metadata import ModelMetadata

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -20,13 +19,9 @@ from rbnn_deploy.cli.output import (
     write_json,
 )
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import batch_size
 from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.models import EMBEDDED_MODEL
-from rbnn_deploy.runtimes import Runtime
 from rbnn_deploy.text import printable
-
-BATCH = 16  # bounds the memory, however many images there are
 
 
 def run(
@@ -53,38 +48,31 @@ def run(
     if json is not None:
         check_writable(json, model, *map(Path, images), *([] if labels is None else [labels]))
     from rbnn_deploy import api
-    from rbnn_deploy.classifying import class_names, prepared, read_class_names, top_classes
-    from rbnn_deploy.classifying.classes import check_image_classifier, check_scores
+    from rbnn_deploy.classes import check_image_classifier, read_class_names
     from rbnn_deploy.cli.samples import note_normalisation
     from rbnn_deploy.data.sources import image_sources
+    from rbnn_deploy.runtimes.predicting import predicted_batches
 
     given = None if labels is None else read_class_names(labels)
     loaded = api.load_model(model, runtime=runtime, threads=threads)
     check_image_classifier(loaded.path, loaded.signature)
     if loaded.metadata is not None:
         note_normalisation(model, loaded.metadata)
-    prepare = prepared(loaded.metadata, loaded.path)
     sources = image_sources(images, sys.stdin.buffer.read)
-    most = BATCH if loaded.metadata is None else batch_size(loaded.metadata.input_shape, BATCH)
     results: list[dict[str, Any]] = []
     computing = 0.0
     begin = time.perf_counter()
     # Where the lines of the images themselves are seen to arrive, a bar would only be in their way.
     silent = json != STDOUT and sys.stdout.isatty()
     with nullcontext(_ignore) if silent else progress_bar(len(sources), "classifying") as advance:
-        for batch in _batches(len(sources), _fixed_batch(loaded) or most):
-            x = _stacked([(sources[i].name, prepare(sources[i].read())) for i in batch])
-            start = time.perf_counter()
-            logits = loaded.run(x)
-            computing += time.perf_counter() - start
-            check_scores(logits, loaded.path)
-            names = class_names(loaded.metadata, logits.shape[1], given)
-            for i, best in zip(batch, top_classes(logits, names, top), strict=True):
-                results.append({"image": sources[i].name, "classes": [asdict(entry) for entry in best]})
+        for batch in predicted_batches(loaded, sources, top, given):
+            computing += batch.seconds
+            for found in batch.predictions:
+                results.append(asdict(found))
                 if json != STDOUT:
-                    shown = ", ".join(f"{printable(c.name)} {_percent(c.probability)}" for c in best)
-                    typer.echo(f"{printable(sources[i].name)}: {shown}")
-            advance(len(batch))
+                    shown = ", ".join(f"{printable(c.name)} {_percent(c.probability)}" for c in found.classes)
+                    typer.echo(f"{printable(found.image)}: {shown}")
+            advance(len(batch.predictions))
     seconds = time.perf_counter() - begin
     rate = len(results) / seconds
     content = {
@@ -105,31 +93,6 @@ def run(
 
 def _ignore(_: int) -> None:
     pass
-
-
-def _fixed_batch(model: Runtime) -> int | None:
-    """Returns the batch that the model asks for; None where it takes any."""
-    size = (model.signature.inputs[0].shape or (None,))[0]
-    return size if isinstance(size, int) else None
-
-
-def _batches(count: int, size: int) -> Iterator[range]:
-    for start in range(0, count, size):
-        yield range(start, min(start + size, count))
-
-
-def _stacked(inputs: list[tuple[str, Any]]) -> Any:
-    """Joins inputs, which may differ in size if they come from arrays of somebody's own."""
-    import numpy as np
-
-    first, shape = inputs[0][0], inputs[0][1].shape
-    for name, x in inputs:
-        if x.shape != shape:
-            raise UserError(
-                f"{name} is an input of {list(x.shape)}, and {first} one of {list(shape)}; "
-                "run them one by one"
-            )
-    return np.stack([x for _, x in inputs])
 
 
 def _percent(probability: float | None) -> str:

@@ -48,7 +48,34 @@ def load_image(file: str | Path | BinaryIO, name: str | None = None) -> Image.Im
         _check_file(Path(file), path)
     try:
         with Image.open(file, formats=FORMATS) as image:
-            image.load()
+            _load(image, path)
+            return _upright(image)
+    except Image.DecompressionBombError:
+        raise _too_many_pixels(path) from None
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        raise unreadable(path, error) from None
+
+
+def upright_copy(image: Image.Image, name: str) -> Image.Image:
+    """Treats a Pillow image that somebody has opened as `load_image` treats its file.
+
+    Args:
+        image: The image; it is decoded, and otherwise not changed.
+        name: What to call it in a message.
+
+    Raises:
+        UserError: It is damaged or too large, or has colours that are not taken; see `load_image`.
+    """
+    _load(image, printable(name))
+    return _upright(image.copy())
+
+
+def _load(image: Image.Image, path: str) -> None:
+    """Decodes an image, and refuses colours that are not taken."""
+    try:
+        image.load()
     except Image.DecompressionBombError:
         raise _too_many_pixels(path) from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
@@ -57,7 +84,6 @@ def load_image(file: str | Path | BinaryIO, name: str | None = None) -> Image.Im
         raise UserError(f"{path} has more than 8 bits per channel; save it with 8")
     if image.mode not in _MODES:
         raise UserError(f"{path} has colours of the kind {image.mode}; save it as RGB or grey")
-    return _upright(image)
 
 
 def _check_file(file: Path, path: str) -> None:

@@ -1,9 +1,10 @@
-"""Images that somebody names for one run: files, folders, patterns, NumPy arrays and standard input."""
+"""Images that somebody names or holds: files, folders, patterns, arrays, Pillow images, standard input."""
 
 import glob
 import io
 import math
 import mmap
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rbnn_deploy.data.image_file import SUFFIXES as IMAGE_SUFFIXES
-from rbnn_deploy.data.image_file import load_image
+from rbnn_deploy.data.image_file import load_image, upright_copy
 from rbnn_deploy.data.preprocessing import Float32, UInt8
 from rbnn_deploy.errors import UserError
 
@@ -23,6 +24,7 @@ ARRAY_SUFFIX = ".npy"
 SUFFIXES = (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
 ARRAY_START = b"\x93NUMPY"
 ADVICE = "save uint8 pixels [H, W], [H, W, C] or [N, H, W, C], or float32 inputs [C, H, W] or [N, C, H, W]"
+LARGEST_CHANNELS = 4  # grey, grey and alpha, RGB, RGB and alpha
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -69,6 +71,75 @@ def image_sources(names: Iterable[str], stdin: Callable[[], bytes]) -> list[Imag
             else:
                 found.append(_of_file(path))
     return found
+
+
+Images = str | os.PathLike[str] | UInt8 | Image.Image | Iterable["Images"]
+
+
+def sources_of(images: Images) -> list[ImageSource]:
+    """Finds the images of a Python program.
+
+    Args:
+        images: uint8 pixels [H, W], [H, W, C] or [N, H, W, C], a Pillow image, the name of a file, folder or
+            pattern (see `image_sources`), or an iterable of these.
+
+    Returns:
+        At least one image. Those that have no name are called "image 0" and so on, by their position.
+
+    Raises:
+        UserError: There is none, or one is no image.
+    """
+    found: list[ImageSource] = []
+    _collect(images, found)
+    if not found:
+        raise UserError("there is no image to classify; give at least one")
+    return found
+
+
+def _collect(images: Any, found: list[ImageSource]) -> None:
+    if isinstance(images, str | os.PathLike):
+        found += image_sources([os.fspath(images)], _no_stdin)
+    elif isinstance(images, Image.Image):
+        name = f"image {len(found)}"
+        found.append(ImageSource(name, lambda: upright_copy(images, name)))
+    elif isinstance(images, np.ndarray):
+        found += _of_pixels(images, len(found))
+    elif isinstance(images, Iterable) and not hasattr(images, "__array__") and not isinstance(images, bytes):
+        for image in images:
+            _collect(image, found)
+    else:
+        raise UserError(
+            f"images cannot be of type {type(images).__name__}; give uint8 arrays [N, H, W, C], Pillow "
+            "images or paths of files"
+        )
+
+
+def _of_pixels(array: npt.NDArray[Any], first: int) -> list[ImageSource]:
+    if array.dtype != np.uint8:
+        raise UserError(
+            f"images must be uint8 arrays [N, H, W, C] of pixels, not {array.dtype} {list(array.shape)}; "
+            "give inputs that are normalised already to run(...)"
+        )
+    if array.ndim not in (2, 3, 4) or 0 in array.shape[-3:]:
+        raise UserError(f"uint8 {list(array.shape)} is no image; give pixels [N, H, W, C]")
+    _check_channels("the array", array)
+    several = array if array.ndim == 4 else array[None]
+    return [
+        ImageSource(f"image {first + i}", lambda i=i: several[i])  # type: ignore[misc]
+        for i in range(len(several))
+    ]
+
+
+def _check_channels(name: str, pixels: npt.NDArray[Any]) -> None:
+    if pixels.ndim > 2 and pixels.shape[-1] > LARGEST_CHANNELS:
+        raise UserError(
+            f"{name} holds uint8 {list(pixels.shape)}, whose last axis is no channel of an image; put the "
+            "channels last, [N, H, W, C]"
+        )
+
+
+def _no_stdin() -> bytes:
+    raise UserError("only the command line reads standard input; name a file, or give its pixels")
 
 
 def _files(name: str) -> list[Path]:
@@ -118,6 +189,8 @@ def _mapped(path: Path) -> bytes | mmap.mmap:
 
 def _of_array(name: str, content: bytes | mmap.mmap) -> list[ImageSource]:
     array = _array(name, content)
+    if array.dtype == np.uint8:
+        _check_channels(name, array)
     if array.dtype == np.uint8 and array.ndim in (2, 3):
         return [ImageSource(name, lambda: array)]
     if array.dtype == np.float32 and array.ndim == 3:

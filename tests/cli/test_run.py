@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from rbnn_deploy import load_model
-from rbnn_deploy.classifying.classes import CIFAR10
+from rbnn_deploy.classes import CIFAR10
 from rbnn_deploy.data import load_image, preprocessing_of
 from rbnn_deploy.metadata import PREFIX
 from rbnn_deploy.model_files.digest import add_digest
@@ -174,3 +174,12 @@ def test_a_model_that_is_no_image_classifier(
         f"error: {path} is no image classifier, since it maps left: float32 [N, 3], right: float32 [N, 3] "
         "-> float32 [N, 3]; use rbnn_deploy.load_model(...).run in Python\n"
     )
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 32, 32), (32, 32, 5)])
+def test_pixels_without_channels_last_are_refused(cli: Callable, tmp_path: Path, shape: tuple) -> None:
+    np.save(tmp_path / "pixels.npy", np.zeros(shape, np.uint8))
+    outcome = cli("run", tmp_path / "pixels.npy")
+    assert outcome.code == 2
+    assert "put the channels last" in outcome.err
+    assert "internal" not in outcome.err

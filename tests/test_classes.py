@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rbnn_deploy.classifying import class_names, read_class_names, top_classes
-from rbnn_deploy.classifying.classes import CIFAR10, check_scores
+from rbnn_deploy.classes import CIFAR10, check_scores, class_names, read_class_names, top_classes
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import ModelMetadata
 
