@@ -23,8 +23,8 @@ MOST_ELEMENTS = 1024  # of a constant whose values may say a shape
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
-def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
-    """Returns the shapes that inference finds, by the value's name; None for a size that is not a number.
+def inferred_values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Returns the values whose shapes inference finds, with these and their types.
 
     Args:
         model: A model that `model_files.read_model` read, or one of this program's own.
@@ -38,7 +38,19 @@ def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"the model's layers do not fit together ({reason}); export it again") from None
     values = [*graph.value_info, *graph.input, *graph.output]
-    return {value.name: dimensions(value) for value in values if value.type.tensor_type.HasField("shape")}
+    return [value for value in values if value.type.tensor_type.HasField("shape")]
+
+
+def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """Returns the shapes that inference finds, by the value's name; None for a size that is not a number.
+
+    Args:
+        model: See `inferred_values`.
+
+    Raises:
+        UserError: See `inferred_values`.
+    """
+    return {value.name: dimensions(value) for value in inferred_values(model)}
 
 
 def _shapes_only(model: onnx.ModelProto) -> onnx.ModelProto:

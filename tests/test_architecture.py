@@ -12,7 +12,7 @@ from support.source_tree import knows, sources
 import rbnn_deploy
 
 # The places that may see exporters and runtimes both.
-MEETING_PLACES = ("cli", "comparing", "benchmarking", "classifying", "api.py", "__init__.py")
+MEETING_PLACES = ("cli", "comparing", "benchmarking", "classifying", "estimating", "api.py", "__init__.py")
 # The place that needs PyTorch.
 TORCH_SIDE = "pytorch"
 TRAINING_PACKAGES = ("torch", "onnxscript", "onnxsim", "onnx_ir", "sklearn", "matplotlib")

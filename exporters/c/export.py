@@ -89,6 +89,30 @@ def export_c(model: str | Path, folder: str | Path, judge: Judge) -> CExport:
     return CExport(folder, len(program.steps), arena, program.weight_bytes, image, program, floats, words)
 
 
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What an export would take on the device.
+
+    Attributes:
+        arena_bytes: Static memory of all layers.
+        weight_bytes: Constant arrays.
+    """
+
+    arena_bytes: int
+    weight_bytes: int
+
+
+def plan_memory(model: str | Path) -> MemoryPlan:
+    """Plans an export and writes nothing.
+
+    Raises:
+        UserError: The model cannot be read or has a node that has no C code.
+    """
+    program = read_program(read_model(model))
+    count = sum(plan_arena(program, element).count for element in ("float", "uint32_t"))
+    return MemoryPlan(count * ELEMENT_BYTES, program.weight_bytes)
+
+
 FILES = ("model.h", "model.c", "kernels.h", "weights.h", "weights.c", "selftest.c", "Makefile", "selftest")
 
 

@@ -7,6 +7,7 @@ import typer
 
 from rbnn_deploy.cli.network import InputShapeOption, ModuleOption, load_network
 from rbnn_deploy.cli.output import JsonFile, check_writable, give_result
+from rbnn_deploy.errors import UserError
 
 
 def inspect(
@@ -16,18 +17,36 @@ def inspect(
     ] = None,
     module: ModuleOption = None,
     input_shape: InputShapeOption = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Estimate storage, memory and time of a deployed model on these, such as cortex-m4,x86-64; "
+            "a wrong name lists all.",
+        ),
+    ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Show each layer: binary or float, shapes, bytes, MACs."""
+    """Show each layer: binary or float, shapes, bytes, MACs; with --device the cost on devices."""
     from rbnn_deploy import api
+    from rbnn_deploy.estimating import estimate, find_devices
     from rbnn_deploy.inspecting import inspect_onnx, render
 
     if json is not None:
         check_writable(json, file)
     if not api.is_checkpoint_file(file):
         api.check_nothing_given(file, arch, module, input_shape)
+        devices = [] if device is None else device.split(",")
+        find_devices(devices)
         summary = inspect_onnx(file)
+        if devices:
+            estimates = estimate(file, devices)
+            content = {**summary.to_json(), "devices": estimates.to_json()}
+            give_result(f"{render(summary)}\n\n{estimates.to_text()}", content, json)
+            return
     else:
+        if device is not None:
+            raise UserError(f"{file} is a checkpoint; export it, and ask for --device of the exported file")
         network = load_network(file, arch, module, input_shape)
         from rbnn_deploy.pytorch.inspecting import inspect_network
 

@@ -2,11 +2,13 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.inspecting.activation_memory import activation_memory
 from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files import ModelFile, read_model
@@ -78,7 +80,7 @@ def inspect_onnx(path: str | Path) -> NetworkSummary:
     model, metadata = file.model, file.metadata
     graph = model.graph
     parameters = constant_tensors(graph)
-    shapes = _shapes(model)
+    shapes, memory = _shapes(model), activation_memory(model)
     layers: list[LayerSummary] = []
     float_size = deployed = 0
     for node in graph.node:
@@ -94,7 +96,8 @@ def inspect_onnx(path: str | Path) -> NetworkSummary:
             as_float = layer.size
         else:
             continue
-        layers.append(layer)
+        needed = None if memory is None else memory.at_node.get(node.output[0])
+        layers.append(replace(layer, activations=needed))
         float_size += as_float
         deployed += layer.size
     return NetworkSummary(
@@ -104,6 +107,8 @@ def inspect_onnx(path: str | Path) -> NetworkSummary:
         float_size,
         deployed,
         len(file.content),
+        None if memory is None else memory.peak,
+        None if memory is None else memory.peak_node,
     )
 
 

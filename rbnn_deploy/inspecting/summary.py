@@ -22,6 +22,8 @@ class LayerSummary:
         weights: Number of weights, without per-channel parameters.
         size: Bytes that all parameters of the layer take when deployed.
         macs: Multiply-accumulate operations for one sample; None where the shape is not known.
+        activations: Bytes of all values that are needed while the layer runs, for one sample; None where they
+            are not known, as in a checkpoint.
     """
 
     name: str
@@ -31,6 +33,7 @@ class LayerSummary:
     weights: int
     size: int
     macs: int | None
+    activations: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class NetworkSummary:
         float_size: Bytes of all weights and parameters in float32.
         deployed_size: Bytes of the same when binary weights take one bit.
         file_size: Bytes of the inspected file.
+        peak_activations: The most bytes of activations that are needed at once, for one sample; None where
+            they are not known.
+        peak_node: The name of the node that needs them.
     """
 
     title: str
@@ -52,6 +58,8 @@ class NetworkSummary:
     float_size: int
     deployed_size: int
     file_size: int
+    peak_activations: int | None = None
+    peak_node: str | None = None
 
     def macs(self, kind: str) -> int:
         """Sums the MACs of a kind of layer."""
@@ -88,20 +96,27 @@ def _count(value: int | None) -> str:
 
 
 def _table(summary: NetworkSummary) -> Table:
-    header = ("layer", "kind", "operator", "output", "weights", "bytes", "MACs")
+    # In a deployed model the operator says the kind, and memory has its place: both exceed 80 characters.
+    deployed = summary.peak_activations is not None
+    header = ("layer", *(() if deployed else ("kind",)), "operator", "output", "weights", "bytes", "MACs")
     rows = [
         (
             layer.name,
-            layer.kind,
+            *(() if deployed else (layer.kind,)),
             layer.operator,
             "?" if layer.output is None else "x".join(map(str, layer.output)),
             _count(layer.weights),
             _count(layer.size),
             _count(layer.macs),
+            *((_kilobytes(layer.activations),) if deployed else ()),
         )
         for layer in summary.layers
     ]
-    return Table(header, rows, text_columns=4)
+    return Table((*header, *(("live kB",) if deployed else ())), rows, text_columns=3 if deployed else 4)
+
+
+def _kilobytes(count: int | None) -> str:
+    return "?" if count is None else f"{count / 1000:,.1f}"
 
 
 def _totals(summary: NetworkSummary) -> list[str]:
@@ -114,6 +129,16 @@ def _totals(summary: NetworkSummary) -> list[str]:
         f"{format_bytes(summary.deployed_size)} deployed, "
         f"{summary.float_size / max(summary.deployed_size, 1):.1f} x smaller",
         f"file: {format_bytes(summary.file_size)}",
+        *_memory(summary),
+    ]
+
+
+def _memory(summary: NetworkSummary) -> list[str]:
+    if summary.peak_activations is None:
+        return []
+    return [
+        "live: the activations that a layer needs at once, for one sample; at most "
+        f"{format_bytes(summary.peak_activations)}, at {summary.peak_node}"
     ]
 
 

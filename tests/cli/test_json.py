@@ -72,6 +72,13 @@ def test_info(cli: Callable) -> None:
 def test_inspect(form: str, cli: Callable, request: pytest.FixtureRequest) -> None:
     outcome = cli("inspect", request.getfixturevalue(form), "--json", "-")
     assert outcome.code == 0, outcome.err
+    content = json.loads(outcome.out)
+    assert_documented(content, absent={key for key in documented(content["schema"]) if "devices" in key})
+
+
+def test_inspect_devices(cli: Callable, model: Path) -> None:
+    outcome = cli("inspect", model, "--device", "cortex-m7,cortex-a72", "--json", "-")
+    assert outcome.code == 0, outcome.err
     assert_documented(json.loads(outcome.out))
 
 
