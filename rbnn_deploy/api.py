@@ -151,6 +151,32 @@ def export(
         raise UserError(f"float layers cannot be {float_layers!r}; choose one of {', '.join(FLOAT_LAYERS)}")
     if (float_layers == "int8") != (calibration is not None):
         raise UserError("int8 float layers and calibration images go together; give both, or neither")
+    module, metadata = _module_and_metadata(source, path, arch, input_shape, metadata)
+    batches = None
+    if calibration is not None:
+        images = _calibration_images(calibration)
+        size = batch_size(metadata.input_shape, CALIBRATION_BATCH)
+        batches = (x for x, _ in images.batches(size, preprocessing_of(metadata)))
+    if not check or batches is not None:
+        return export_onnx(module, path, metadata, opset=opset, optimize=simplify, calibration=batches)
+    from rbnn_deploy.comparing.export_check import check_export  # noqa: PLC0415 - loads onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        unchecked = Path(folder) / "model.onnx"
+        result = export_onnx(module, unchecked, metadata, opset=opset, optimize=simplify)
+        check_export(unchecked, module, metadata.input_shape)
+        atomic_write_bytes(Path(path), unchecked.read_bytes())
+    return replace(result, path=Path(path))
+
+
+def _module_and_metadata(
+    source: nn.Module | LoadedNetwork | str | Path,
+    path: str | Path,
+    arch: str | None,
+    input_shape: tuple[int, int, int] | None,
+    metadata: ModelMetadata | None,
+) -> tuple[nn.Module, ModelMetadata]:
+    """Returns the network to write and what its file is to hold; see `export` for the arguments."""
     from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork  # noqa: PLC0415 - imports torch
 
     if isinstance(source, str | Path):
@@ -172,23 +198,39 @@ def export(
             f"{metadata.architecture} is exported without mean and std, so images will be scaled to [0, 1] "
             "and not normalised; pass metadata=rbnn_deploy.ModelMetadata(...), or --mean and --std, as it "
             "was trained",
-            stacklevel=2,
+            stacklevel=3,
         )
-    batches = None
-    if calibration is not None:
-        images = _calibration_images(calibration)
-        size = batch_size(metadata.input_shape, CALIBRATION_BATCH)
-        batches = (x for x, _ in images.batches(size, preprocessing_of(metadata)))
-    if not check or batches is not None:
-        return export_onnx(module, path, metadata, opset=opset, optimize=simplify, calibration=batches)
-    from rbnn_deploy.comparing.export_check import check_export  # noqa: PLC0415 - loads onnxruntime
+    return module, metadata
 
-    with tempfile.TemporaryDirectory() as folder:
-        unchecked = Path(folder) / "model.onnx"
-        result = export_onnx(module, unchecked, metadata, opset=opset, optimize=simplify)
-        check_export(unchecked, module, metadata.input_shape)
-        atomic_write_bytes(Path(path), unchecked.read_bytes())
-    return replace(result, path=Path(path))
+
+def export_qonnx(
+    source: nn.Module | LoadedNetwork | str | Path,
+    path: str | Path,
+    *,
+    arch: str | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    metadata: ModelMetadata | None = None,
+    opset: int = 18,
+) -> ExportResult:
+    """Folds a network and writes it as QONNX (docs/qonnx.md).
+
+    Args:
+        source: See `export`.
+        path: The file to write; it appears whole or not at all.
+        arch: See `export`.
+        input_shape: See `export`.
+        metadata: See `export`.
+        opset: See `export`.
+
+    Raises:
+        UserError: The checkpoint cannot be loaded, the network has no form in QONNX, the file cannot be
+            written.
+    """
+    require("export", "torch", "onnxscript", "onnxsim")
+    from rbnn_deploy.exporters.qonnx import export_qonnx as write  # noqa: PLC0415 - imports torch
+
+    module, metadata = _module_and_metadata(source, path, arch, input_shape, metadata)
+    return write(module, path, metadata, opset=opset)
 
 
 def _merged(known: ModelMetadata, given: ModelMetadata | None) -> ModelMetadata:

@@ -72,6 +72,46 @@ class ExportResult:
     notes: tuple[Note, ...] = ()
 
 
+@dataclass(frozen=True)
+class CapturedNetwork:
+    """A folded network as a graph, before any format or layout is chosen.
+
+    Attributes:
+        plain: The graph, channels-first; its binary layers are those of `plain`.
+        folded: What the folding passes did.
+        metadata: Checked, with the number of classes.
+    """
+
+    plain: ir.Model
+    folded: FoldedNetwork
+    metadata: ModelMetadata
+
+
+def capture(module: nn.Module, metadata: ModelMetadata, *, opset: int = 18) -> CapturedNetwork:
+    """Folds a network and captures its plain graph, from which every format is written.
+
+    Args:
+        module: See `build_model`.
+        metadata: See `build_model`.
+        opset: See `build_model`.
+
+    Raises:
+        UserError: See `build_model`.
+    """
+    check_opset(opset)
+    _check_input_shape(metadata.input_shape)
+    metadata = metadata.checked()
+    check_float32(module)
+    _check_size(module)
+    folded = fold(module)
+    plain = export_graph(folded.module, metadata.input_shape, opset)
+    if not any(is_plain_binary_conv(node) for graph in plain.graphs() for node in graph):
+        raise UserError(
+            f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
+        )
+    return CapturedNetwork(plain, folded, _with_classes(metadata, plain.graph))
+
+
 def build_model(
     module: nn.Module,
     metadata: ModelMetadata,
@@ -94,24 +134,14 @@ def build_model(
         UserError: No binary layers, an opset, input shape or metadata that cannot be written, or a module
             that cannot be captured.
     """
-    check_opset(opset)
-    _check_input_shape(metadata.input_shape)
-    metadata = metadata.checked()
-    check_float32(module)
-    _check_size(module)
-    folded = fold(module)
-    plain = export_graph(folded.module, metadata.input_shape, opset)
-    if not any(is_plain_binary_conv(node) for graph in plain.graphs() for node in graph):
-        raise UserError(
-            f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
-        )
-    metadata = _with_classes(metadata, plain.graph)
-    with _explained(metadata.architecture, optimize=optimize):
+    captured = capture(module, metadata, opset=opset)
+    plain, metadata = captured.plain, captured.metadata
+    with explained(metadata.architecture, optimize=optimize):
         topology = describe_topology(plain)
         lean = optimize_graph(plain, int8=int8) if optimize else _as_it_is(plain)
         tidy(lean.model)
         model = finalize(lean.model, metadata, opset, topology)
-    return BuiltModel(model, folded, lean.int8_layers, lean.notes)
+    return BuiltModel(model, captured.folded, lean.int8_layers, lean.notes)
 
 
 def _check_size(module: nn.Module) -> None:
@@ -150,8 +180,16 @@ def _as_it_is(plain: ir.Model) -> LeanGraph:
 
 
 @contextmanager
-def _explained(name: str, *, optimize: bool) -> Iterator[None]:
-    """Turns an error of the passes, of onnxsim or of onnx's checker into one sentence."""
+def explained(name: str, *, optimize: bool) -> Iterator[None]:
+    """Turns an error of the passes, of onnxsim or of onnx's checker into one sentence.
+
+    Args:
+        name: Of the network.
+        optimize: Whether the graph could be written as it is instead.
+
+    Raises:
+        UserError: In place of any other error.
+    """
     try:
         yield
     except UserError:

@@ -20,7 +20,7 @@ from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, note
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.json_schema import with_schema
 
-TARGETS = ("onnx", "c")
+TARGETS = ("onnx", "c", "qonnx")
 
 
 def export(
@@ -33,7 +33,9 @@ def export(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The .onnx file to write; for C the folder to make.")
     ],
-    target: Annotated[str, typer.Option("--format", help="onnx, or c for C99 without a runtime.")] = "onnx",
+    target: Annotated[
+        str, typer.Option("--format", help="onnx, c for C99 without a runtime, or qonnx.")
+    ] = "onnx",
     arch: Annotated[
         str | None,
         typer.Option(help="Architecture, e.g. cifar10/resnet20_1w1a; read off the file if absent."),
@@ -70,16 +72,15 @@ def export(
     """Fold a checkpoint into one-bit weights and write one .onnx file, or C."""
     from rbnn_deploy import api
 
-    if target not in TARGETS:
-        raise UserError(f"no format is called {target!r}; choose one of {', '.join(TARGETS)}")
-    if target == "c":
-        if float_layers != "float32" or calibration is not None or explain or json is not None:
-            raise UserError("C takes no --float-layers, --calibration, --explain or --json; leave them out")
-        if not api.is_checkpoint_file(checkpoint):
-            if any(option is not None for option in (arch, module, input_shape, mean, std, labels)):
-                raise UserError(f"{checkpoint} is a deployed model, which takes no options of a checkpoint")
-            export_to_c(checkpoint, output, None)
-            return
+    int8 = float_layers != "float32" or calibration is not None
+    _check_options(target, {"--float-layers": int8, "--explain": explain}, simplify=simplify, json=json)
+    if target != "onnx" and not api.is_checkpoint_file(checkpoint):
+        if target == "qonnx":
+            raise UserError(f"{checkpoint} is a deployed model; name the checkpoint that it was made of")
+        if any(option is not None for option in (arch, module, input_shape, mean, std, labels)):
+            raise UserError(f"{checkpoint} is a deployed model, which takes no options of a checkpoint")
+        export_to_c(checkpoint, output, None)
+        return
     from rbnn_deploy.classes import read_class_names
     from rbnn_deploy.exporters.onnx.passes.result import render_notes
     from rbnn_deploy.inspecting import format_bytes
@@ -101,16 +102,19 @@ def export(
         to_onnx = partial(api.export, network, metadata=metadata, opset=opset, simplify=simplify, check=check)
         export_to_c(checkpoint, output, to_onnx)
         return
-    result = api.export(
-        network,
-        output,
-        metadata=metadata,
-        opset=opset,
-        simplify=simplify,
-        float_layers=float_layers,
-        calibration=calibration,
-        check=check,
-    )
+    if target == "qonnx":
+        result = api.export_qonnx(network, output, metadata=metadata, opset=opset)
+    else:
+        result = api.export(
+            network,
+            output,
+            metadata=metadata,
+            opset=opset,
+            simplify=simplify,
+            float_layers=float_layers,
+            calibration=calibration,
+            check=check,
+        )
     layers = result.folded.layers
     weights = sum(layer.weights for layer in layers)
     if result.folded.zeros:
@@ -140,3 +144,19 @@ def export(
         "notes": [asdict(entry) for entry in result.notes],
     }
     give_result("\n".join(lines), with_schema("export", content), json)
+
+
+def _check_options(target: str, given: dict[str, bool], *, simplify: bool, json: Path | None) -> None:
+    """Refuses a format that nobody knows, and options that a format does not have.
+
+    Raises:
+        UserError: One was given.
+    """
+    if target not in TARGETS:
+        raise UserError(f"no format is called {target!r}; choose one of {', '.join(TARGETS)}")
+    more = {"c": {"--json": json is not None}, "qonnx": {"--no-simplify": not simplify}}.get(target)
+    if more is None:
+        return
+    wrong = [option for option, is_given in (given | more).items() if is_given]
+    if wrong:
+        raise UserError(f"--format {target} takes no {' and no '.join(wrong)}; leave that out")
