@@ -6,7 +6,7 @@ needs no change elsewhere. In evaluation mode, and up to float rounding, it must
     y = scale * conv(sign(x - t), sign(effective_weight)) + bias,    sign(0) = +1
 
 with zero padding after the sign: docs/ops/BinaryConv2d.md, channels first, without residual and activation.
-Where it has `thresholds`, they are t. Where it has `window_terms`, they are added, as docs/ops has them on the
+Where it has `thresholds`, they are t. Where it has `window_terms`, they are added as docs/ops has them on the
 page of GeneralBinaryConv2d.
 """
 
