@@ -8,17 +8,19 @@ from __future__ import annotations
 import tempfile
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rbnn_deploy.data import LabelledImages, load_test_images, load_train_images, preprocessing_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
-from rbnn_deploy.input_image import Float32, batch_size
+from rbnn_deploy.input_image import batch_size
 from rbnn_deploy.inspecting import NetworkSummary, inspect_onnx, read_metadata
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.models import EMBEDDED_MODEL
 from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
+from rbnn_deploy.signature import Inputs, Signature, TensorSpec
 
 FLOAT_LAYERS = ("float32", "int8")
 # Ranges settle with few images; more only take longer.
@@ -26,7 +28,7 @@ CALIBRATION_IMAGES, CALIBRATION_BATCH = 128, 16
 COMPARED_IMAGES = 50  # that are decoded at once, at most
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -114,7 +116,9 @@ def export(
     path: str | Path,
     *,
     arch: str | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    inputs: Mapping[str, Any] | Sequence[Any] | None = None,
+    output_names: Sequence[str] | None = None,
     metadata: ModelMetadata | None = None,
     opset: int = 18,
     simplify: bool = True,
@@ -126,10 +130,16 @@ def export(
 
     Args:
         source: A checkpoint file, what `load_checkpoint` made of one, or any torch module that contains
-            binary layers.
+            binary layers and returns float32 tensors, alone or in tuples and dicts.
         path: The file to write; it appears whole or not at all.
         arch: Architecture of the checkpoint; None reads it off the state dict.
-        input_shape: (C, H, W) of a module's input; a checkpoint brings its own.
+        input_shape: Sizes of one sample of a module's only input, (C, H, W) of an image; a checkpoint brings
+            its own.
+        inputs: In its place, by name, the sizes of one sample of each input, or an example with the batch
+            first, which also tells the type. The names are those of forward's arguments, or any others; then
+            their order counts. A list or tuple takes the names of forward's arguments.
+        output_names: In the order of the tensors that the module returns; None for the keys of dicts,
+            `output_0`, `output_1` ... of tuples, and `logits` of one tensor alone.
         metadata: Facts that the file holds: normalisation, class names. Each that is given replaces the
             checkpoint's. Without it, the file of a module holds its class and input shape only, and a warning
             says so.
@@ -151,20 +161,29 @@ def export(
         raise UserError(f"float layers cannot be {float_layers!r}; choose one of {', '.join(FLOAT_LAYERS)}")
     if (float_layers == "int8") != (calibration is not None):
         raise UserError("int8 float layers and calibration images go together; give both, or neither")
-    module, metadata = _module_and_metadata(source, path, arch, input_shape, metadata)
+    module, metadata, takes = _module_and_metadata(source, path, arch, input_shape, metadata, inputs)
     batches = None
     if calibration is not None:
+        size = batch_size(metadata.image.input_shape, CALIBRATION_BATCH)
         images = _calibration_images(calibration)
-        size = batch_size(metadata.input_shape, CALIBRATION_BATCH)
         batches = (x for x, _ in images.batches(size, preprocessing_of(metadata)))
+    write = partial(
+        export_onnx,
+        module,
+        metadata=metadata,
+        opset=opset,
+        optimize=simplify,
+        inputs=takes,
+        output_names=output_names,
+    )
     if not check or batches is not None:
-        return export_onnx(module, path, metadata, opset=opset, optimize=simplify, calibration=batches)
+        return write(path, calibration=batches)
     from rbnn_deploy.comparing.export_check import check_export  # noqa: PLC0415 - loads onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
         unchecked = Path(folder) / "model.onnx"
-        result = export_onnx(module, unchecked, metadata, opset=opset, optimize=simplify)
-        check_export(unchecked, module, metadata.input_shape)
+        result = write(unchecked)
+        check_export(unchecked, module)
         atomic_write_bytes(Path(path), unchecked.read_bytes())
     return replace(result, path=Path(path))
 
@@ -173,10 +192,15 @@ def _module_and_metadata(
     source: nn.Module | LoadedNetwork | str | Path,
     path: str | Path,
     arch: str | None,
-    input_shape: tuple[int, int, int] | None,
+    input_shape: tuple[int, ...] | None,
     metadata: ModelMetadata | None,
-) -> tuple[nn.Module, ModelMetadata]:
-    """Returns the network to write and what its file is to hold; see `export` for the arguments."""
+    inputs: Mapping[str, Any] | Sequence[Any] | None = None,
+) -> tuple[nn.Module, ModelMetadata, tuple[TensorSpec, ...] | None]:
+    """Returns the network to write, what its file is to hold, and its inputs; see `export` for the arguments.
+
+    The inputs are None where they are one batch of images, whose size the metadata tell.
+    """
+    takes: tuple[TensorSpec, ...] | None = None
     from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork  # noqa: PLC0415 - imports torch
 
     if isinstance(source, str | Path):
@@ -189,18 +213,16 @@ def _module_and_metadata(
         from rbnn_deploy.pytorch.folding.fold import unwrapped  # noqa: PLC0415 - imports torch
 
         module = unwrapped(source)
-        if metadata is None:
-            if input_shape is None:
-                raise UserError("a module does not tell its input's shape; pass input_shape=(C, H, W)")
-            metadata = ModelMetadata(architecture=type(module).__name__, input_shape=input_shape)
-    if metadata.mean is None and metadata.std is None:
+        metadata = metadata or ModelMetadata(architecture=type(module).__name__)
+        takes, metadata = _module_inputs(module, inputs, input_shape, metadata)
+    if metadata.input_shape is not None and metadata.mean is None and metadata.std is None:
         warnings.warn(
             f"{metadata.architecture} is exported without mean and std, so images will be scaled to [0, 1] "
             "and not normalised; pass metadata=rbnn_deploy.ModelMetadata(...), or --mean and --std, as it "
             "was trained",
             stacklevel=3,
         )
-    return module, metadata
+    return module, metadata, takes
 
 
 def export_qonnx(
@@ -229,8 +251,38 @@ def export_qonnx(
     require("export", "torch", "onnxscript", "onnxsim")
     from rbnn_deploy.exporters.qonnx import export_qonnx as write  # noqa: PLC0415 - imports torch
 
-    module, metadata = _module_and_metadata(source, path, arch, input_shape, metadata)
+    module, metadata, _ = _module_and_metadata(source, path, arch, input_shape, metadata)
     return write(module, path, metadata, opset=opset)
+
+
+def _module_inputs(
+    module: nn.Module, inputs: Any, input_shape: Any, metadata: ModelMetadata
+) -> tuple[tuple[TensorSpec, ...] | None, ModelMetadata]:
+    """Returns the description of a module's inputs, and metadata that agree with it.
+
+    Raises:
+        UserError: Nothing tells the inputs, or two things contradict each other.
+    """
+    from rbnn_deploy.pytorch.module_inputs import INPUT, describe_inputs  # noqa: PLC0415 - imports torch
+
+    if inputs is not None and input_shape is not None:
+        raise UserError("inputs and input_shape both describe the module's inputs; give one of them")
+    if inputs is None and input_shape is None:
+        if metadata.input_shape is None:
+            raise UserError(
+                "a module does not tell its input's shape; pass input_shape=(C, H, W), or "
+                "inputs={name: sizes}"
+            )
+        return None, metadata
+    takes = describe_inputs(module, {INPUT: input_shape} if inputs is None else inputs)
+    shape = takes[0].sample_shape if Signature(takes, ()).takes_images else None
+    image = None if shape is None else (shape[0], shape[1], shape[2])
+    if metadata.input_shape not in (None, image):
+        raise UserError(
+            f"the metadata's input_shape is {metadata.input_shape}, and the inputs are "
+            f"{Signature(takes, ()).describe_inputs()}; leave one of them out"
+        )
+    return takes, replace(metadata, input_shape=image)
 
 
 def _merged(known: ModelMetadata, given: ModelMetadata | None) -> ModelMetadata:
@@ -348,7 +400,7 @@ def inspect(
 def compare(
     model: str | Path,
     module: nn.Module | LoadedNetwork | str | Path | None,
-    samples: Float32 | Iterable[Float32] | str | Path,
+    samples: Inputs | Iterable[Inputs] | str | Path,
     labels: Sequence[int] | npt.NDArray[np.integer] | None = None,
     runtimes: Sequence[str] = ("torch", "ort", "ort-portable", "numpy"),
     layers: bool = False,
@@ -363,7 +415,8 @@ def compare(
     Args:
         model: The .onnx file.
         module: The torch module that it was exported from, or its checkpoint; None leaves torch out.
-        samples: float32 [N, C, H, W], or an iterator of such arrays; or a data set (see
+        samples: An array, such as float32 [N, C, H, W], where the model has one input, or arrays by the names
+            of its inputs; or an iterator of such batches; or a data set (see
             `rbnn_deploy.data.load_test_images`), whose images are prepared as the model's metadata say.
         labels: The N classes, for accuracies; a data set brings its own.
         runtimes: The runtimes to compare.
@@ -392,7 +445,7 @@ def compare(
 
         found = images_for(model, samples, limit)
         labels, prepare = found.labels, preprocessing_of(found.metadata)
-        size = batch_size(found.metadata.input_shape, COMPARED_IMAGES)
+        size = batch_size(found.metadata.image.input_shape, COMPARED_IMAGES)
         samples = (x for x, _ in found.images.batches(size, prepare))
     return compare_runtimes(
         model,

@@ -22,9 +22,11 @@ SMALLEST, LARGEST = 1e-30, 1e30  # of means and divisors, in magnitude; float32 
 class ModelMetadata:
     """Everything needed to feed images to a deployed model and to name where it came from.
 
+    Which inputs and outputs it has is not said here but in the graph (`rbnn_deploy.signature`).
+
     Attributes:
         architecture: Name of the network, or of the module's class.
-        input_shape: See `rbnn_deploy.input_image.InputImage`.
+        input_shape: See `rbnn_deploy.input_image.InputImage`; None where the model's input is not one image.
         num_classes: Number of logits, if known.
         mean, std, resize: See `rbnn_deploy.input_image.InputImage`.
         class_names: Names of the classes in logit order, if known.
@@ -33,7 +35,7 @@ class ModelMetadata:
     """
 
     architecture: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, int, int] | None = None
     num_classes: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -44,7 +46,16 @@ class ModelMetadata:
 
     @property
     def image(self) -> InputImage:
-        """How an image becomes the model's input."""
+        """How an image becomes the model's input.
+
+        Raises:
+            UserError: The model takes no image.
+        """
+        if self.input_shape is None:
+            raise UserError(
+                f"{printable(self.architecture)} does not take one image as its input; give it arrays, with "
+                "rbnn_deploy.load_model(...).run in Python"
+            )
         return InputImage(self.input_shape, self.mean, self.std, self.resize)
 
     def to_properties(self) -> dict[str, str]:
@@ -114,12 +125,17 @@ def _is_real(value: Any) -> bool:
 
 def _problem(m: ModelMetadata) -> str:
     """Says in a clause which value is not of the type or in the range that it must be; empty if none."""
-    if not is_input_shape(m.input_shape):
+    if m.input_shape is None:
+        given = [name for name in ("mean", "std", "resize") if getattr(m, name) is not None]
+        if given:
+            return f"{given[0]} is of images, so it needs input_shape"
+    elif not is_input_shape(m.input_shape):
         return f"input_shape must be three integers (C, H, W) from 1 to {LARGEST_SIZE}"
-    channels = m.input_shape[0]
+    shape = m.input_shape or (1, 1, 1)
+    channels = shape[0]
     count = "" if m.num_classes is None else f"{m.num_classes} "
     rules = (
-        (math.prod(m.input_shape) <= LARGEST_INPUT, f"input_shape has more than {LARGEST_INPUT} elements"),
+        (math.prod(shape) <= LARGEST_INPUT, f"input_shape has more than {LARGEST_INPUT} elements"),
         (
             m.num_classes is None or (_is_int(m.num_classes) and m.num_classes >= 1),
             "num_classes must be an integer from 1 up",

@@ -39,7 +39,7 @@ def test_metadata_comes_back(metadata: ModelMetadata) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("input_shape", None),
+        ("input_shape", {}),
         ("input_shape", 3),
         ("input_shape", "abc"),
         ("input_shape", [3, 32]),

@@ -1,7 +1,7 @@
 """Network -> .onnx file, the whole street in one function."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,8 @@ from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files.digest import add_digest
 from rbnn_deploy.pytorch.folding import FoldedNetwork, fold
 from rbnn_deploy.pytorch.folding.user_code import check_float32
+from rbnn_deploy.pytorch.module_inputs import images
+from rbnn_deploy.signature import TensorSpec
 from rbnn_deploy.version import __version__
 
 # Bytes of float32 parameters: protobuf writes at most 2 GiB, and the plain graph holds all of them.
@@ -87,24 +89,34 @@ class CapturedNetwork:
     metadata: ModelMetadata
 
 
-def capture(module: nn.Module, metadata: ModelMetadata, *, opset: int = 18) -> CapturedNetwork:
+def capture(
+    module: nn.Module,
+    metadata: ModelMetadata,
+    *,
+    opset: int = 18,
+    inputs: Sequence[TensorSpec] | None = None,
+    output_names: Sequence[str] | None = None,
+) -> CapturedNetwork:
     """Folds a network and captures its plain graph, from which every format is written.
 
     Args:
         module: See `build_model`.
         metadata: See `build_model`.
         opset: See `build_model`.
+        inputs: See `build_model`.
+        output_names: See `build_model`.
 
     Raises:
         UserError: See `build_model`.
     """
     check_opset(opset)
-    _check_input_shape(metadata.input_shape)
+    if inputs is None:
+        inputs = images(_checked_shape(metadata.input_shape))
     metadata = metadata.checked()
     check_float32(module)
     _check_size(module)
     folded = fold(module)
-    plain = export_graph(folded.module, metadata.input_shape, opset)
+    plain = export_graph(folded.module, inputs, opset, output_names)
     if not any(is_plain_binary_conv(node) for graph in plain.graphs() for node in graph):
         raise UserError(
             f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
@@ -119,22 +131,26 @@ def build_model(
     opset: int = 18,
     optimize: bool = True,
     int8: bool = False,
+    inputs: Sequence[TensorSpec] | None = None,
+    output_names: Sequence[str] | None = None,
 ) -> BuiltModel:
     """Folds a network and builds its ONNX model in memory.
 
     Args:
-        module: Any module with binary layers that maps float32 [N, C, H, W] to one tensor.
-        metadata: Stored in the model; `input_shape` is the shape that is exported.
+        module: Any module with binary layers that returns float32 tensors.
+        metadata: Stored in the model; `input_shape` is the shape that is exported, where `inputs` is None.
         opset: Version of ONNX's default domain, at least 18.
         optimize: Simplify, change the layout and fuse; False leaves the graph as torch exports it.
         int8: Whether float layers that gain by it are to become int8. The graph is arranged for that;
             `export_onnx` quantises it.
+        inputs: What the module takes, in its order; None for one batch of images.
+        output_names: In the order of the tensors that it returns; None for names from their structure.
 
     Raises:
         UserError: No binary layers, an opset, input shape or metadata that cannot be written, or a module
             that cannot be captured.
     """
-    captured = capture(module, metadata, opset=opset)
+    captured = capture(module, metadata, opset=opset, inputs=inputs, output_names=output_names)
     plain, metadata = captured.plain, captured.metadata
     with explained(metadata.architecture, optimize=optimize):
         topology = describe_topology(plain)
@@ -204,13 +220,14 @@ def explained(name: str, *, optimize: bool) -> Iterator[None]:
         raise UserError(f"the graph of {name} cannot be written ({kind}); {advice}") from error
 
 
-def _check_input_shape(shape: Any) -> None:
+def _checked_shape(shape: Any) -> tuple[int, int, int]:
     if (
         not isinstance(shape, tuple | list)
         or len(shape) != 3
         or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in shape)
     ):
         raise UserError(f"the input shape cannot be {shape!r}; pass three integers (C, H, W) from 1 up")
+    return (shape[0], shape[1], shape[2])
 
 
 def export_onnx(
@@ -221,6 +238,8 @@ def export_onnx(
     opset: int = 18,
     optimize: bool = True,
     calibration: Iterable[npt.NDArray[np.float32]] | None = None,
+    inputs: Sequence[TensorSpec] | None = None,
+    output_names: Sequence[str] | None = None,
 ) -> ExportResult:
     """Folds a network and writes its .onnx file, whole or not at all.
 
@@ -232,6 +251,8 @@ def export_onnx(
         optimize: See `build_model`.
         calibration: Images as the model takes them, float32 [n, C, H, W] each; with them the float layers
             that gain by it become int8 (`quantize_layers`). None leaves all of them float.
+        inputs: See `build_model`.
+        output_names: See `build_model`.
 
     Raises:
         UserError: See `build_model`, `quantize_layers` and `rbnn_deploy.files.atomic_write`; or int8 is asked
@@ -247,6 +268,8 @@ def export_onnx(
         opset=opset,
         optimize=optimize,
         int8=calibration is not None,
+        inputs=inputs,
+        output_names=output_names,
     )
     model = built.model
     if calibration is not None and built.int8_layers:

@@ -1,38 +1,38 @@
 """Folded torch module -> ONNX graph, by torch.export and torch.onnx."""
 
 import contextlib
+import inspect
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from onnxscript import ir, values
 from torch import nn
+from torch.export.graph_signature import ConstantArgument, OutputKind
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx.graph import graphs
 from rbnn_deploy.exporters.onnx.names import name_after_modules
 from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, PLAIN_VERSION, is_plain_binary_conv
-from rbnn_deploy.operators import (
-    BINARY_CONV2D_OPERATOR,
-    GENERAL_BINARY_CONV2D_OPERATOR,
-    BinaryConv2dAttributes,
-    GeneralBinaryConv2dAttributes,
-)
+from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR, BinaryConv2dAttributes
 from rbnn_deploy.operators.schema import operator_schema
+from rbnn_deploy.pytorch.module_inputs import bind, check_name, zeros
+from rbnn_deploy.pytorch.outputs import name_outputs
+from rbnn_deploy.signature import BATCH, TensorSpec
 
-INPUT, OUTPUT, BATCH = "input", "logits", "N"
+USER_OUTPUT = OutputKind.USER_OUTPUT
 _CLAMPS = tuple(
     getattr(home, name) for home in (torch, torch.Tensor) for name in ("clamp", "clamp_", "clip", "clip_")
 )
 
 _plain = values.Opset(PLAIN_DOMAIN, PLAIN_VERSION)
-_binary_conv2d, _general_binary_conv2d = (
-    values.Op(_plain, operator.name, operator_schema(operator, PLAIN_DOMAIN, PLAIN_VERSION))
-    for operator in (BINARY_CONV2D_OPERATOR, GENERAL_BINARY_CONV2D_OPERATOR)
+_binary_conv2d = values.Op(
+    _plain, BINARY_CONV2D, operator_schema(BINARY_CONV2D_OPERATOR, PLAIN_DOMAIN, PLAIN_VERSION)
 )
 
 
@@ -40,17 +40,6 @@ def _translate_binary_conv2d(x: Any, weight: Any, scale: Any, bias: Any, *values
     """Translates `torch.ops.rbnn.binary_conv2d`, which is channels-first, to the plain graph's operator."""
     attributes = BinaryConv2dAttributes.from_values(*values)
     return _binary_conv2d(x, weight, scale, bias, **attributes.to_dict())
-
-
-def _translate_general_binary_conv2d(
-    x: Any, weight: Any, scale: Any, bias: Any, thresholds: Any, window_sum: Any, border: Any, *values: Any
-) -> Any:
-    """Translates `torch.ops.rbnn.general_binary_conv2d`."""
-    given = {"X": x, "W": weight, "scale": scale, "bias": bias, "T": thresholds, "window_sum": window_sum}
-    given["border"] = border
-    inputs = [given.get(name) for name in GENERAL_BINARY_CONV2D_OPERATOR.input_names()]
-    attributes = GeneralBinaryConv2dAttributes.from_values(*values)
-    return _general_binary_conv2d(*inputs, **attributes.to_dict())
 
 
 @contextlib.contextmanager
@@ -73,18 +62,18 @@ def _quiet() -> Iterator[None]:
         logging.disable(disabled)
 
 
-def _check_output(graph: ir.Graph, name: str) -> None:
-    """Refuses what no runtime of ours could return: anything but one float32 tensor with N as first axis."""
+def _check_outputs(graph: ir.Graph, name: str) -> None:
+    """Refuses what no runtime of ours could return: anything but float32 tensors with N as first axis."""
     found = []
     for value in graph.outputs:
         dims = ["?"] if value.shape is None else [str(getattr(d, "value", d)) for d in value.shape]
         found.append((str(value.dtype).lower(), dims))
-    if len(found) == 1 and found[0][0] == "float" and found[0][1][:1] == [BATCH]:
+    if found and all(dtype == "float" and dims[:1] == [BATCH] for dtype, dims in found):
         return
     kinds = " and ".join(f"{dtype} [{', '.join(dims)}]" for dtype, dims in found) or "nothing"
     raise UserError(
-        f"{name} returns {kinds}; its forward method must return one float32 tensor whose first axis is the "
-        f"batch {BATCH}"
+        f"{name} returns {kinds}; each tensor that its forward method returns must be float32 and have the "
+        f"batch {BATCH} as first axis"
     )
 
 
@@ -102,10 +91,23 @@ def _check_precision(model: ir.Model, name: str) -> None:
                     )
 
 
-def _make_room_for_names(model: ir.Model) -> None:
-    """Renames weights that are called as the graph's input or output is."""
+def _name_inputs_and_outputs(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Names the graph's inputs and outputs, and renames what else is called so."""
+    fixed = [*model.graph.inputs, *model.graph.outputs]
+    names = [*inputs, *outputs]
+    _make_room_for_names(model, names)
+    for graph in graphs(model):
+        for value in (value for node in graph for value in node.outputs):
+            if value.name in names and value not in fixed:
+                value.name = f"{value.name}.value"
+    for value, name in zip(fixed, names, strict=True):
+        value.name = name
+
+
+def _make_room_for_names(model: ir.Model, names: Sequence[str]) -> None:
+    """Renames weights that are called as an input or output of the graph is to be."""
     weights = model.graph.initializers
-    for name in (INPUT, OUTPUT):
+    for name in names:
         if (weight := weights.pop(name, None)) is None:
             continue
         new = f"{name}.weight"
@@ -134,49 +136,82 @@ def _as_float(bound: Any) -> Any:
     return float(bound) if isinstance(bound, int) and not isinstance(bound, bool) else bound
 
 
-def export_graph(module: nn.Module, input_shape: tuple[int, int, int], opset: int) -> ir.Model:
+def export_graph(
+    module: nn.Module, inputs: Sequence[TensorSpec], opset: int, output_names: Sequence[str] | None = None
+) -> ir.Model:
     """Exports a folded network with a dynamic batch.
 
     Args:
-        module: Takes float32 [N, C, H, W], returns one tensor; its binary layers are folded.
-        input_shape: (C, H, W).
+        module: Returns tensors, alone or in tuples and dicts; its binary layers are folded.
+        inputs: What it takes, in its order.
         opset: Version of ONNX's default domain.
+        output_names: In the order of the tensors; None for names from the structure around them
+            (`rbnn_deploy.pytorch.outputs`).
 
     Raises:
-        UserError: torch.export cannot capture the module, or it does not return one tensor.
+        UserError: torch.export cannot capture the module, it returns no tensor or one of another type or
+            first axis, or there are not as many names as tensors.
     """
     module = module.eval()
     parameter = next(iter([*module.parameters(), *module.buffers()]), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     # A batch of one would be specialised by torch.export.
-    example = torch.zeros(2, *input_shape, device=device)
-    table: dict[Callable[..., Any], Any] = {
-        torch.ops.rbnn.binary_conv2d.default: _translate_binary_conv2d,
-        torch.ops.rbnn.general_binary_conv2d.default: _translate_general_binary_conv2d,
-    }
+    arguments, keywords = bind(module, zeros(inputs, 2, device))
+    shapes = " and ".join(str([2, *(spec.sample_shape or ())]) for spec in inputs)
+    table: dict[Callable[..., Any], Any] = {torch.ops.rbnn.binary_conv2d.default: _translate_binary_conv2d}
     try:
         with _quiet(), torch.no_grad(), _FloatBounds():
             program = torch.onnx.export(
                 module,
-                (example,),
+                arguments,
+                kwargs=keywords,
                 dynamo=True,
                 opset_version=opset,
                 custom_translation_table=table,
-                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
+                dynamic_shapes=_dynamic_batch(module, arguments, keywords),
                 verbose=False,
             )
     except Exception as error:  # the exporter wraps whatever the module's code raises
         cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"torch.export cannot capture {type(module).__name__} for inputs of shape {list(example.shape)}: "
-            f"{cause[0]}; mend its forward method or pass the right input shape"
+            f"torch.export cannot capture {type(module).__name__} for inputs of shape {shapes}: {cause[0]}; "
+            "mend its forward method or pass the right input shape"
         ) from error
     assert program is not None
     model: ir.Model = program.model
-    _check_output(model.graph, type(module).__name__)
+    _check_outputs(model.graph, type(module).__name__)
+    names = _output_names(program, output_names, [spec.name for spec in inputs])
     name_after_modules(model)
     _check_precision(model, type(module).__name__)
-    _make_room_for_names(model)
+    _name_inputs_and_outputs(model, [spec.name for spec in inputs], names)
     return model
+
+
+def _dynamic_batch(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
+    """Returns torch.export's description of what may vary: the first axis of every tensor, equally."""
+    batch = torch.export.Dim(BATCH)
+    bound = inspect.signature(module.forward).bind(*arguments, **keywords)
+    return {name: tree_map(lambda _: {0: batch}, value) for name, value in bound.arguments.items()}
+
+
+def _output_names(
+    program: torch.onnx.ONNXProgram, given: Sequence[str] | None, inputs: Sequence[str]
+) -> list[str]:
+    """Returns the names of the tensors that a captured module returns; see `export_graph`."""
+    captured = program.exported_program
+    assert captured is not None
+    returned = [spec.arg for spec in captured.graph_signature.output_specs if spec.kind == USER_OUTPUT]
+    present = [not isinstance(argument, ConstantArgument) for argument in returned]
+    names = name_outputs(captured.call_spec.out_spec, present)
+    if given is not None:
+        if len(given) != len(names):
+            raise UserError(
+                f"there are {len(given)} names for {len(names)} outputs ({', '.join(names)}); "
+                "name each output once"
+            )
+        names = list(given)
+    for name in names:
+        check_name(name, "output")
+        if name in inputs or names.count(name) > 1:
+            raise UserError(f"two inputs or outputs are called {name}; pass other output_names")
+    return names

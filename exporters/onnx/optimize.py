@@ -26,7 +26,7 @@ from rbnn_deploy.exporters.onnx.passes.place_activation import PlaceActivation
 from rbnn_deploy.exporters.onnx.passes.prelu import PreluAsMinMax
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass, Note
 from rbnn_deploy.exporters.onnx.passes.simplify import simplify
-from rbnn_deploy.exporters.onnx.passes.tidy import clean
+from rbnn_deploy.exporters.onnx.passes.tidy import clean, separate_outputs
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
         for one in passes:
             notes.extend(one(model).notes)
             clean(model)
+            separate_outputs(model.graph, outputs)
 
+    outputs = [str(value.name) for value in plain.graph.outputs]
     given = [str(node.name) for graph in plain.graphs() for node in graph]
     model = simplify(plain)
     run(

@@ -14,7 +14,6 @@ from torch import nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx.export import ExportResult, capture, explained
-from rbnn_deploy.exporters.onnx.from_torch import BATCH
 from rbnn_deploy.exporters.onnx.graph import graphs
 from rbnn_deploy.exporters.onnx.names import name_all
 from rbnn_deploy.exporters.onnx.passes.simplify import simplify
@@ -25,6 +24,7 @@ from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.onnx_graph import dimensions
 from rbnn_deploy.pytorch.folding import FoldedNetwork
+from rbnn_deploy.signature import BATCH
 from rbnn_deploy.text import printable
 from rbnn_deploy.version import __version__
 

@@ -110,4 +110,5 @@ def _input_shape(model: Path) -> str | None:
     from rbnn_deploy.inspecting import read_metadata
 
     metadata = read_metadata(model)
-    return None if metadata is None else ",".join(map(str, metadata.input_shape))
+    shape = None if metadata is None else metadata.input_shape
+    return None if shape is None else ",".join(map(str, shape))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,35 +13,38 @@ from rbnn_deploy.classifying import images_for
 from rbnn_deploy.cli.output import note
 from rbnn_deploy.data import preprocessing_of
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import Float32, batch_size, random_batch
-from rbnn_deploy.inspecting import read_metadata
+from rbnn_deploy.input_image import Float32, batch_size
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.model_files import read_model
+from rbnn_deploy.onnx_graph import signature
+from rbnn_deploy.signature import Array, count_samples
 
 BATCH = 50
+Batch = TypeVar("Batch", Float32, dict[str, Array])
 
 
 @dataclass(frozen=True)
-class Samples:
+class Samples(Generic[Batch]):
     """A sequence of inputs.
 
     Attributes:
         count: How many.
         labels: int64 [count], or None.
-        make: Yields the inputs in batches, float32 [n, C, H, W].
+        make: Yields the inputs in batches: images, float32 [n, C, H, W], or arrays by input.
     """
 
     count: int
     labels: npt.NDArray[np.int64] | None
-    make: Callable[[], Iterator[Float32]]
+    make: Callable[[], Iterator[Batch]]
 
-    def batches(self, advance: Callable[[int], None]) -> Iterator[Float32]:
+    def batches(self, advance: Callable[[int], None]) -> Iterator[Batch]:
         """Yields the inputs in batches and reports progress as they are asked for."""
         for batch in self.make():
             yield batch
-            advance(len(batch))
+            advance(count_samples(batch) if isinstance(batch, dict) else len(batch))
 
 
-def test_samples(model: Path, source: str, limit: int | None) -> Samples:
+def test_samples(model: Path, source: str, limit: int | None) -> Samples[Float32]:
     """Prepares the test images of a data set.
 
     Args:
@@ -63,7 +67,7 @@ def test_samples(model: Path, source: str, limit: int | None) -> Samples:
     return Samples(
         len(images),
         labels,
-        lambda: (x for x, _ in images.batches(batch_size(metadata.input_shape, BATCH), prepare)),
+        lambda: (x for x, _ in images.batches(batch_size(metadata.image.input_shape, BATCH), prepare)),
     )
 
 
@@ -76,23 +80,22 @@ def note_normalisation(model: Path, metadata: ModelMetadata) -> None:
         )
 
 
-def random_samples(model: Path, count: int, seed: int) -> Samples:
-    """Draws normally distributed inputs.
+def random_samples(model: Path, count: int, seed: int) -> Samples[dict[str, Array]]:
+    """Draws random values for every input (`rbnn_deploy.signature.TensorSpec.draw`).
 
     Raises:
-        UserError: The model's input size is not known, or the count is below 1.
+        UserError: The size of an input is open, or the count is below 1.
     """
-    metadata = read_metadata(model)
-    if metadata is None:
-        raise UserError(f"{model} does not tell its input's size; use a file that `rbnn-deploy export` wrote")
+    takes = signature(read_model(model).model.graph)
     if count < 1:
         raise UserError(f"--random takes a number of at least 1, not {count}")
-    most = batch_size(metadata.input_shape, BATCH)
+    takes.draw(np.random.default_rng(seed), 0)  # raises here, before anything is loaded
+    most = takes.batch_size(BATCH)
 
-    def make() -> Iterator[Float32]:
+    def make() -> Iterator[dict[str, Array]]:
         rng = np.random.default_rng(seed)
         for start in range(0, count, most):
             size = min(most, count - start)
-            yield random_batch(rng, size, metadata.input_shape)
+            yield takes.draw(rng, size)
 
     return Samples(count, None, make)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,15 +16,17 @@ from rbnn_deploy.comparing.binary_layers import BinaryLayer, binary_layers
 from rbnn_deploy.comparing.explaining import explain
 from rbnn_deploy.comparing.gates import Gates
 from rbnn_deploy.comparing.replaying import NumpyJudge, problem
-from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, PairReport
+from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, OutputReport, PairReport
 from rbnn_deploy.comparing.same_input import gives_same_bits
 from rbnn_deploy.comparing.statistics import PairStatistics, top1
 from rbnn_deploy.comparing.subjects import RuntimeSubject
-from rbnn_deploy.comparing.traces import TORCH, Judge, Replay, Subject, Trace
+from rbnn_deploy.comparing.traces import TORCH, Feeds, Judge, Replay, Subject, Trace
 from rbnn_deploy.errors import UnsupportedModelError, UserError
-from rbnn_deploy.input_image import Float32, describe_batch, is_batch
+from rbnn_deploy.input_image import Float32
 from rbnn_deploy.model_files import read_model
+from rbnn_deploy.onnx_graph import signature
 from rbnn_deploy.runtimes import Runtime, load_model
+from rbnn_deploy.signature import Array, Inputs, Signature, batches, count_samples, quoted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +46,7 @@ SAME_INPUT_SAMPLES = 8
 def compare(
     model_path: str | Path,
     module: nn.Module | None,
-    samples: Float32 | Iterable[Float32],
+    samples: Inputs | Iterable[Inputs],
     labels: Sequence[int] | npt.NDArray[np.integer] | None = None,
     runtimes: Sequence[str] = DEFAULT_RUNTIMES,
     layers: bool = False,
@@ -54,7 +57,7 @@ def compare(
 ) -> ComparisonReport:
     """Compares a deployed model in several runtimes, and with the PyTorch module it was exported from.
 
-    If the logits of a sample differ by more than 1e-3 between two runtimes, the difference must be explained
+    If an output of a sample differs by more than 1e-3 between two runtimes, the difference must be explained
     (see `explaining`). If the float layers are int8, this rule holds between runtimes only, because PyTorch
     computes these layers in float32.
 
@@ -63,8 +66,9 @@ def compare(
     Args:
         model_path: The .onnx file.
         module: The module; None leaves torch out.
-        samples: float32 [N, C, H, W], or an iterator of such arrays.
-        labels: The N classes, for accuracies.
+        samples: An array, such as float32 [N, C, H, W], where the model has one input, or arrays by the names
+            of its inputs; or an iterator of such batches.
+        labels: The N classes, for accuracies of a model with one output.
         runtimes: The runtimes to compare: names for `load_model`, and "torch".
         layers: Also counts the bits that differ at every binary layer, and runs each layer in ONNX Runtime
             and in NumPy on the same input.
@@ -74,7 +78,8 @@ def compare(
 
     Raises:
         UserError: A model or runtime cannot be loaded or run, fewer than two runtimes are left, there is no
-            sample, or there are not as many labels as samples.
+            sample or one that the model does not take, there are not as many labels as samples, or there are
+            labels for several outputs.
     """
     path = Path(model_path)
     names = [name for name in dict.fromkeys(runtimes) if name != TORCH or module is not None]
@@ -99,7 +104,7 @@ def compare(
             # Comparing runtimes with each other does without torch.
             from rbnn_deploy.pytorch.comparing import TorchSubject  # noqa: PLC0415
 
-            subjects.append(TorchSubject(module))
+            subjects.append(TorchSubject(module, signature(proto.graph)))
     comparison = _Comparison(
         subjects,
         found,
@@ -111,25 +116,47 @@ def compare(
     )
     for name, reason in unsupported.items():
         comparison.leave_out(name, reason)
-    for x in _batches(samples):
+    if labels is not None and len(proto.graph.output) > 1:
+        raise UserError(f"{path} has several outputs, and labels are classes of the only one; leave them out")
+    for x in _batches(samples, signature(proto.graph)):
         comparison.add(x)
         if progress is not None:
             progress(comparison.samples)
     return replace(comparison.report(labels), gates=gates or Gates())
 
 
-def _batches(samples: Float32 | Iterable[Float32]) -> Iterator[Float32]:
+def _batches(samples: Inputs | Iterable[Inputs], takes: Signature) -> Iterator[dict[str, Array]]:
     """Splits samples into batches that bound the memory."""
-    for block in [samples] if isinstance(samples, np.ndarray) else samples:
-        if not is_batch(block):
-            raise UserError(f"samples must be {describe_batch()} arrays; convert and normalise the images")
-        size = min(BATCH_SAMPLES, max(1, BATCH_VALUES // max(1, int(np.prod(block.shape[1:])))))
-        for start in range(0, len(block), size):
-            yield np.ascontiguousarray(block[start : start + size])
+    for block in [samples] if isinstance(samples, np.ndarray | Mapping) else samples:
+        feeds = takes.feeds(block)
+        elements = sum(math.prod(x.shape[1:]) for x in feeds.values())
+        yield from batches(feeds, min(BATCH_SAMPLES, max(1, BATCH_VALUES // max(1, elements))))
 
 
-def _tolerances(left: Float32, right: Float32) -> npt.NDArray[np.float64]:
-    """Returns the difference of logits that each sample is allowed, float64 [N]."""
+def _check_comparable(pair: Pair, left: Mapping[str, Array], right: Mapping[str, Array]) -> None:
+    """Refuses outputs of another type or of unlike shapes."""
+    for name in left:
+        a, b = left[name], right[name]
+        if a.dtype != np.float32 or b.dtype != np.float32:
+            raise UserError(
+                f"{pair[0]} and {pair[1]} must give float32 {quoted(name)} to be compared; "
+                "export without argmax"
+            )
+        if a.shape != b.shape:
+            raise UserError(
+                f"{pair[0]} gives {quoted(name)} of shape {list(a.shape)}, {pair[1]} of {list(b.shape)}; "
+                "compare a model with the checkpoint that it was exported from"
+            )
+
+
+def _tolerances(
+    left: Mapping[str, Float32], right: Mapping[str, Float32]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Returns the difference of values that each sample is allowed, float64 [N] by output."""
+    return {name: _tolerance(left[name], right[name]) for name in left}
+
+
+def _tolerance(left: Float32, right: Float32) -> npt.NDArray[np.float64]:
     both = np.abs(np.concatenate([a.reshape(len(a), -1) for a in (left, right)], axis=1).astype(np.float64))
     largest = np.max(both, axis=1, initial=0.0, where=np.isfinite(both))
     return np.asarray(np.maximum(LOGIT_TOLERANCE, RELATIVE_LOGIT_TOLERANCE * largest))
@@ -184,44 +211,37 @@ class _Comparison:
         self._judges.pop(name, None)
         self._notes[f"{name} is left out: {reason}"] = None
 
-    def _run(self, x: Float32) -> tuple[dict[str, Float32], dict[str, Trace]]:
-        """Returns each subject's logits, and its trace if all layers are compared."""
-        logits: dict[str, Float32] = {}
+    def _run(self, x: Feeds) -> tuple[dict[str, dict[str, Float32]], dict[str, Trace]]:
+        """Returns each subject's outputs, and its trace if all layers are compared."""
+        outputs: dict[str, dict[str, Float32]] = {}
         traces: dict[str, Trace] = {}
         for subject in self._subjects:
             try:
                 if self._trace_all:
                     traces[subject.name] = subject.trace(x)
-                    logits[subject.name] = traces[subject.name].logits
+                    outputs[subject.name] = traces[subject.name].outputs
                 else:
-                    logits[subject.name] = subject.run(x)
+                    outputs[subject.name] = subject.run(x)
             except UnsupportedModelError as error:
                 if self.samples:  # it could run the batches before this one
                     raise
                 self.leave_out(subject.name, error)
-        return logits, traces
+        return outputs, traces
 
-    def add(self, x: Float32) -> None:
+    def add(self, x: Feeds) -> None:
         """Compares one batch."""
-        logits, traces = self._run(x)
+        outputs, traces = self._run(x)
         differing: dict[Pair, npt.NDArray[np.intp]] = {}
         for pair, statistics in self._pairs.items():
-            left, right = (logits[name] for name in pair)
-            if left.dtype != np.float32 or right.dtype != np.float32:
-                raise UserError(
-                    f"{pair[0]} and {pair[1]} must give float32 logits to be compared; export without argmax"
-                )
-            if left.shape != right.shape:
-                raise UserError(
-                    f"{pair[0]} gives logits of shape {list(left.shape)}, {pair[1]} of {list(right.shape)}; "
-                    "compare a model with the checkpoint that it was exported from"
-                )
+            left, right = (outputs[name] for name in pair)
+            _check_comparable(pair, left, right)
             gaps = statistics.add(left, right)
-            wanting = np.flatnonzero(gaps > _tolerances(left, right))
+            allowed = _tolerances(left, right)
+            wanting = np.flatnonzero(np.any([gaps[name] > allowed[name] for name in gaps], axis=0))
             if wanting.size and not (self._quantised and TORCH in pair):
                 differing[pair] = wanting
-        for name, values in logits.items():
-            self._classes[name].append(top1(values))
+        for subject, values in outputs.items():
+            self._classes[subject].append(top1(next(iter(values.values()))))
 
         if differing and not traces:
             # The whole batch again, not the differing samples alone: float steps depend on the batch's size.
@@ -232,17 +252,17 @@ class _Comparison:
         self._explain(x, traces, differing)
         if self._trace_all:
             self._compare_layers(traces)
-        self.samples += len(x)
+        self.samples += count_samples(x)
 
     def _explain(
-        self, x: Float32, traces: dict[str, Trace], differing: dict[Pair, npt.NDArray[np.intp]]
+        self, x: Feeds, traces: dict[str, Trace], differing: dict[Pair, npt.NDArray[np.intp]]
     ) -> None:
         """Looks for the cause of each difference in a batch."""
         cache: dict[tuple[str, str], Replay] = {}
         for pair, chosen in differing.items():
             left_trace, right_trace = (traces[name] for name in pair)
             common = self._common(left_trace, right_trace)
-            allowed = _tolerances(left_trace.logits, right_trace.logits)
+            allowed = _tolerances(left_trace.outputs, right_trace.outputs)
             replays: list[tuple[str, str, Replay]] | None = None
             for sample in map(int, chosen):
                 found = explain(left_trace, right_trace, common, sample)
@@ -250,12 +270,13 @@ class _Comparison:
                     replays = self._replays(pair, x, traces, cache)
                 for judge, recorded, repeated in replays or ():
                     if found.explains:
-                        what = problem(repeated, traces[recorded], common, sample, float(allowed[sample]))
+                        bounds = {name: float(values[sample]) for name, values in allowed.items()}
+                        what = problem(repeated, traces[recorded], common, sample, bounds)
                         found = replace(found, problem=what and f"{judge} repeating {recorded}: {what}")
                 self._pairs[pair].explanations.append((self.samples + sample, found))
 
     def _replays(
-        self, pair: Pair, x: Float32, traces: dict[str, Trace], cache: dict[tuple[str, str], Replay]
+        self, pair: Pair, x: Feeds, traces: dict[str, Trace], cache: dict[tuple[str, str], Replay]
     ) -> list[tuple[str, str, Replay]]:
         """Returns who repeated whose run, and the repetition: see `replaying`, rule 1."""
         by_torch = [] if self._quantised else [TORCH]
@@ -324,10 +345,21 @@ class _Comparison:
             PairReport(
                 left=pair[0],
                 right=pair[1],
-                max_abs_diff=s.largest,
-                mean_abs_diff=s.total / max(1, s.values),
-                top1_agreement=s.same_class / s.samples,
-                bit_identical=s.bit_identical,
+                max_abs_diff=max(o.largest for o in s.outputs.values()),
+                mean_abs_diff=sum(o.total for o in s.outputs.values())
+                / max(1, sum(o.values for o in s.outputs.values())),
+                top1_agreement=s.same_class / self.samples,
+                bit_identical=all(o.bit_identical for o in s.outputs.values()),
+                outputs=tuple(
+                    OutputReport(
+                        name=name,
+                        max_abs_diff=o.largest,
+                        mean_abs_diff=o.total / max(1, o.values),
+                        top1_agreement=o.same_class / self.samples,
+                        bit_identical=o.bit_identical,
+                    )
+                    for name, o in s.outputs.items()
+                ),
                 explanations=tuple(s.explanations),
                 asked=not (self._quantised and TORCH in pair),
             )

@@ -64,7 +64,7 @@ def explain(left: Trace, right: Trace, layers: Sequence[str], sample: int) -> Ex
         sample: Index in the traces.
     """
     for name in layers:
-        sides = [_of_sample(side.inputs[name], sample) for side in (left, right)]
+        sides = [side.of_sample(name, sample) for side in (left, right)]
         flipped = sides[0].bits != sides[1].bits
         if flipped.any():
             distance = max(_distance(side, flipped) for side in sides)
@@ -72,15 +72,11 @@ def explain(left: Trace, right: Trace, layers: Sequence[str], sample: int) -> Ex
     return Explanation(None)
 
 
-def _of_sample(layer: Binarised, sample: int) -> Binarised:
-    return Binarised(layer.x[sample : sample + 1], layer.t[sample : sample + 1])
-
-
 def _distance(side: Binarised, flipped: np.ndarray) -> float:
     """Returns the largest |x - t| of the flipped bits over the root mean square; infinite for a NaN."""
-    x, t = side.x.astype(np.float64), np.float64(side.t[0])
+    x, t = side.x.astype(np.float64), side.t.astype(np.float64).reshape(-1, 1, 1, 1)
     with np.errstate(invalid="ignore"):
-        far = np.abs(x[flipped] - t).max()
+        far = np.abs(x - t)[flipped].max()
         size = np.sqrt(np.mean(np.square(x)))
     if far == 0:
         return 0.0

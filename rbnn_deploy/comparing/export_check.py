@@ -11,7 +11,8 @@ import numpy as np
 from rbnn_deploy.comparing.compare import compare
 from rbnn_deploy.comparing.traces import TORCH
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import random_batch
+from rbnn_deploy.model_files import read_model
+from rbnn_deploy.onnx_graph import signature
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +21,7 @@ SAMPLES, SEED = 4, 0
 RUNTIME = "ort-portable"  # needs nothing but the file
 
 
-def check_export(model: Path, module: nn.Module, input_shape: tuple[int, int, int]) -> None:
+def check_export(model: Path, module: nn.Module) -> None:
     """Runs random inputs through a module and the model that was exported from it.
 
     A difference that a bit on its threshold explains is none (`explaining`). If the two cannot be compared, a
@@ -29,7 +30,6 @@ def check_export(model: Path, module: nn.Module, input_shape: tuple[int, int, in
     Args:
         model: The .onnx file.
         module: The module; it is copied, and run on the CPU in evaluation mode.
-        input_shape: (C, H, W).
 
     Raises:
         UserError: The module gives two results for one input, or the model another one.
@@ -37,13 +37,14 @@ def check_export(model: Path, module: nn.Module, input_shape: tuple[int, int, in
     from rbnn_deploy.pytorch.comparing import TorchSubject  # noqa: PLC0415 - imports torch
     from rbnn_deploy.pytorch.folding.user_code import copied  # noqa: PLC0415
 
-    samples = random_batch(np.random.default_rng(SEED), SAMPLES, input_shape)
+    takes = signature(read_model(model).model.graph)
+    samples = takes.draw(np.random.default_rng(SEED), SAMPLES)
     on_cpu = copied(module).cpu()
     advice = "pass check=False or --no-check to write the model all the same"
     try:
-        subject = TorchSubject(on_cpu)
+        subject = TorchSubject(on_cpu, takes)
         twice = subject.run(samples), subject.run(samples)
-        same = np.array_equal(*twice, equal_nan=True)
+        same = all(np.array_equal(twice[0][name], twice[1][name], equal_nan=True) for name in twice[0])
         report = compare(model, on_cpu, samples, runtimes=(TORCH, RUNTIME)) if same else None
     except UserError as error:
         warnings.warn(f"the exported model was not checked: {error}", stacklevel=3)
@@ -56,9 +57,10 @@ def check_export(model: Path, module: nn.Module, input_shape: tuple[int, int, in
         )
     (pair,) = report.pairs
     if pair.unexplained:
+        values = "logits" if len(pair.outputs) == 1 else "outputs"
         reason = next(str(explanation) for _, explanation in pair.explanations if not explanation.explains)
         raise UserError(
             f"the exported model computes something else than {name}: {pair.unexplained} of {SAMPLES} random "
-            f"inputs have logits up to {pair.max_abs_diff:.3g} apart ({reason}); look for code that "
+            f"inputs have {values} up to {pair.max_abs_diff:.3g} apart ({reason}); look for code that "
             f"changes with the input or the batch, or {advice}"
         )

@@ -2,7 +2,7 @@
 
 A flipped bit explains a difference of logits only if nothing else differs, also behind the flip, where the
 two subjects no longer compute from the same numbers. So one of them, the judge, repeats the other's run: each
-binary layer binarises the recorded values. The judge's own value at that place, and its logits at the end,
+binary layer binarises the recorded values. The judge's own value at that place, and its outputs at the end,
 must equal the recorded ones to within rounding. Then every part of the network between two layers has
 computed the same from the same bits.
 
@@ -15,7 +15,7 @@ computed the same from the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,9 @@ from onnx.reference import ReferenceEvaluator
 
 from rbnn_deploy.comparing.binary_layers import BinaryLayer
 from rbnn_deploy.comparing.explaining import RELATIVE_MARGIN
-from rbnn_deploy.comparing.traces import Replay, Trace
+from rbnn_deploy.comparing.traces import Feeds, Replay, Trace, rows_of
 from rbnn_deploy.errors import UnsupportedModelError
-from rbnn_deploy.onnx_graph import producers, real_inputs
+from rbnn_deploy.onnx_graph import producers, signature
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
 
 Float32 = npt.NDArray[np.float32]
@@ -44,8 +44,7 @@ class NumpyJudge:
         cut = onnx.ModelProto()
         cut.CopyFrom(model)
         self._layers = layers
-        self._input = real_inputs(model.graph)[0].name
-        self._output = model.graph.output[0].name
+        self._signature = signature(model.graph)
         nodes = producers(cut.graph)
         self._recorded = {layer.name: f"recorded/{layer.name}" for layer in layers}
         for layer in layers:
@@ -58,36 +57,39 @@ class NumpyJudge:
         self._model = cut
         self._evaluator: ReferenceEvaluator | None = None
 
-    def replay(self, x: Float32, recorded: Trace) -> Replay:
+    def replay(self, x: Feeds, recorded: Trace) -> Replay:
         """Repeats a run.
 
         Args:
-            x: float32 [N, C, H, W], the samples of the trace.
+            x: The samples of the trace, by input.
             recorded: Another subject's results for them.
 
         Raises:
             UnsupportedModelError: The NumPy backend lacks an operator of the model.
         """
-        names = list(dict.fromkeys([self._output, *(layer.x for layer in self._layers)]))
+        outputs = [spec.name for spec in self._signature.outputs]
+        names = list(dict.fromkeys([*outputs, *(layer.x for layer in self._layers)]))
         feeds = {
             self._recorded[layer.name]: layer.restored(recorded.inputs[layer.name].x)
             for layer in self._layers
             if layer.name in recorded.inputs
         }
-        # A layer whose input is the model's own input has no value of the judge's to look at.
-        wanted = [name for name in names if name != self._input]
+        # A layer whose input is an input of the model has no value of the judge's to look at.
+        wanted = [name for name in names if name not in x]
         try:
             if self._evaluator is None:
                 self._evaluator = ReferenceEvaluator(self._model, new_ops=NEW_OPS)
-            values = self._evaluator.run(wanted, {self._input: x, **feeds})
+            values = self._evaluator.run(wanted, {**x, **feeds})
         except Exception as error:  # the evaluator raises whatever its operators do
             raise UnsupportedModelError(f"the NumPy backend cannot repeat a run: {error}") from error
         found = dict(zip(wanted, values, strict=True))
         own = {layer.name: layer.shifted(found[layer.x]) for layer in self._layers if layer.x in found}
-        return Replay(logits=found[self._output], own=own)
+        return Replay(outputs={name: found[name] for name in outputs}, own=own)
 
 
-def problem(judge: Replay, recorded: Trace, layers: Sequence[str], sample: int, tolerance: float) -> str:
+def problem(
+    judge: Replay, recorded: Trace, layers: Sequence[str], sample: int, tolerances: Mapping[str, float]
+) -> str:
     """Says where a judge's repetition of a run departs from the record.
 
     Args:
@@ -95,7 +97,7 @@ def problem(judge: Replay, recorded: Trace, layers: Sequence[str], sample: int, 
         recorded: The run.
         layers: Names of the binary layers in graph order.
         sample: Index in both.
-        tolerance: Difference of a logit that is allowed.
+        tolerances: Difference of a value that is allowed, by output.
 
     Returns:
         A clause that names the place; empty where there is none.
@@ -103,18 +105,18 @@ def problem(judge: Replay, recorded: Trace, layers: Sequence[str], sample: int, 
     for name in layers:
         if name not in judge.own or name not in recorded.inputs:
             continue
-        want = recorded.inputs[name].x[sample].astype(np.float64)
-        own = judge.own[name][sample].astype(np.float64)
+        rows = rows_of(len(judge.own[name]), recorded.samples, sample)
+        want = recorded.inputs[name].x[rows].astype(np.float64)
+        own = judge.own[name][rows].astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
             size = np.maximum(np.abs(want), np.sqrt(np.mean(np.square(want))))
             apart = ~((np.abs(own - want) <= RELATIVE_MARGIN * size) | (own == want))
         if (apart & ~(np.isnan(own) & np.isnan(want))).any():
             return f"from the same bits, the steps in front of layer {name} compute something else"
-    left, right = judge.logits[sample].astype(np.float64), recorded.logits[sample].astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        apart = ~((np.abs(left - right) <= tolerance) | (left == right) | (np.isnan(left) & np.isnan(right)))
-    return (
-        "from the same bits, the steps behind the last binary layer compute something else"
-        if apart.any()
-        else ""
-    )
+    for name, tolerance in tolerances.items():
+        left, right = (side.outputs[name][sample].astype(np.float64) for side in (judge, recorded))
+        with np.errstate(invalid="ignore"):
+            near = (np.abs(left - right) <= tolerance) | (left == right)
+        if not (near | (np.isnan(left) & np.isnan(right))).all():
+            return "from the same bits, the steps behind the last binary layer compute something else"
+    return ""

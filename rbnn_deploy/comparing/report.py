@@ -1,17 +1,37 @@
 """The result of a comparison, as JSON and as text for people."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rbnn_deploy.comparing.explaining import Explanation
 from rbnn_deploy.comparing.gates import Gates
 from rbnn_deploy.json_schema import with_schema
+from rbnn_deploy.signature import quoted
 from rbnn_deploy.tables import Table, fragment
 from rbnn_deploy.text_layout import paragraph
 
 SHOWN_SAMPLES = 5
 ROUNDING = 1e-9  # of a difference of two shares of samples in float64
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """How one output of two subjects compares.
+
+    Attributes:
+        name: Of the output.
+        max_abs_diff: Largest difference of a value; infinite where one alone is no number.
+        mean_abs_diff: Mean over all values.
+        top1_agreement: Fraction of samples whose largest value has the same place.
+        bit_identical: Whether all values have the same bits.
+    """
+
+    name: str
+    max_abs_diff: float
+    mean_abs_diff: float
+    top1_agreement: float
+    bit_identical: bool
 
 
 @dataclass(frozen=True)
@@ -21,10 +41,11 @@ class PairReport:
     Attributes:
         left: Name of one.
         right: Name of the other.
-        max_abs_diff: Largest difference of a logit; infinite where one alone is no number.
-        mean_abs_diff: Mean over all logits.
-        top1_agreement: Fraction of samples for which both find the same class.
-        bit_identical: Whether all logits have the same bits.
+        max_abs_diff: Largest difference of a value; infinite where one alone is no number.
+        mean_abs_diff: Mean over all values of all outputs.
+        top1_agreement: Fraction of samples for which both find the same class, in every output.
+        bit_identical: Whether all outputs have the same bits.
+        outputs: Each output by itself.
         explained: Samples whose logits differ by more than the tolerance because of bits on their threshold.
         unexplained: Samples whose logits differ by more than that for another reason.
         explanations: Sample number and explanation of both kinds.
@@ -37,6 +58,7 @@ class PairReport:
     mean_abs_diff: float
     top1_agreement: float
     bit_identical: bool
+    outputs: tuple[OutputReport, ...]
     explanations: tuple[tuple[int, Explanation], ...]
     asked: bool = True
 
@@ -139,6 +161,14 @@ class ComparisonReport:
                     "mean_abs_diff": _finite(pair.mean_abs_diff),
                     "top1_agreement": pair.top1_agreement,
                     "bit_identical": pair.bit_identical,
+                    "outputs": [
+                        {
+                            **asdict(output),
+                            "max_abs_diff": _finite(output.max_abs_diff),
+                            "mean_abs_diff": _finite(output.mean_abs_diff),
+                        }
+                        for output in pair.outputs
+                    ],
                     "explained": pair.explained,
                     "unexplained": pair.unexplained,
                     "asked": pair.asked,
@@ -167,8 +197,15 @@ class ComparisonReport:
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns one row per pair of runtimes, for pandas.DataFrame and the like."""
-        pairs: list[dict[str, Any]] = self.to_json()["pairs"]
-        return pairs
+        return [{k: v for k, v in pair.items() if k != "outputs"} for pair in self.to_json()["pairs"]]
+
+    def output_rows(self) -> list[dict[str, Any]]:
+        """Returns one row per pair of runtimes and output, likewise."""
+        return [
+            {"left": pair["left"], "right": pair["right"], **output}
+            for pair in self.to_json()["pairs"]
+            for output in pair["outputs"]
+        ]
 
     def layer_rows(self) -> list[dict[str, Any]]:
         """Returns one row per binary layer and pair, likewise; none if layers were not compared."""
@@ -179,14 +216,14 @@ class ComparisonReport:
         ]
 
     def _repr_html_(self) -> str:
-        tables = [self._pairs(), *([] if self.layers is None else [self._flipped_bits()])]
+        tables = [self._pairs(), *self._outputs(), *([] if self.layers is None else [self._flipped_bits()])]
         accuracy = [f"accuracy of {name}: {value:.2%}" for name, value in self.accuracy.items()]
         notes = [f"Note: {note}" for note in self.notes]
         return fragment("Comparison", tables, [*accuracy, *notes, self._verdict()])
 
     def to_text(self) -> str:
         """Returns the report for people: tables, and the verdict as the last paragraph."""
-        parts = [self._pair_table()]
+        parts = [self._pair_table(), *(f"{table.title}\n{table.to_text()}" for table in self._outputs())]
         if self.accuracy:
             parts.append(
                 "\n".join(f"accuracy of {name}: {value:.2%}" for name, value in self.accuracy.items())
@@ -198,7 +235,7 @@ class ComparisonReport:
 
     def _pair_table(self) -> str:
         pairs = self._pairs()
-        explained = f"explained: of the samples whose logits are more than {self.tolerance:g} apart"
+        explained = f"explained: of the samples whose {self._values} are more than {self.tolerance:g} apart"
         return f"{pairs.title}\n{pairs.to_text()}\n{paragraph(explained)}"
 
     def _pairs(self) -> Table:
@@ -215,8 +252,33 @@ class ComparisonReport:
             )
             for number, pair in enumerate(self.pairs, 1)
         ]
-        title = f"Logits of {self.samples} {'sample' if self.samples == 1 else 'samples'}"
+        title = (
+            f"{self._values.capitalize()} of {self.samples} {'sample' if self.samples == 1 else 'samples'}"
+        )
         return Table(header, rows, text_columns=2, title=title)
+
+    @property
+    def _values(self) -> str:
+        """What the subjects compute."""
+        return "outputs" if any(len(pair.outputs) > 1 for pair in self.pairs) else "logits"
+
+    def _outputs(self) -> list[Table]:
+        """Makes the table of the outputs one by one; none where there is one."""
+        header = ("pair", "output", "max |diff|", "mean |diff|", "same top-1", "same bits")
+        rows = [
+            (
+                str(number),
+                quoted(output.name),
+                f"{output.max_abs_diff:.3g}",
+                f"{output.mean_abs_diff:.3g}",
+                f"{output.top1_agreement:.2%}",
+                _yes(output.bit_identical),
+            )
+            for number, pair in enumerate(self.pairs, 1)
+            for output in pair.outputs
+            if len(pair.outputs) > 1
+        ]
+        return [Table(header, rows, text_columns=2, title="Each output by itself")] if rows else []
 
     def _layer_table(self) -> str:
         bits = self._flipped_bits()
@@ -266,11 +328,11 @@ class ComparisonReport:
             return self._verdict_of_int8()
         if any(pair.explained for pair in self.pairs):
             return paragraph(
-                f"All runtimes agree: where logits are more than {self.tolerance:g} apart, activations so "
-                "near their threshold that rounding decides fell to different sides of it."
+                f"All runtimes agree: where {self._values} are more than {self.tolerance:g} apart, "
+                "activations so near their threshold that rounding decides fell to different sides of it."
             )
         if all(pair.max_abs_diff <= self.tolerance for pair in self.pairs):
-            return f"All runtimes agree: no logit is more than {self.tolerance:g} apart."
+            return f"All runtimes agree: no {self._values[:-1]} is more than {self.tolerance:g} apart."
         return "All runtimes agree, apart from the differences that the notes name."
 
     def _verdict_of_int8(self) -> str:

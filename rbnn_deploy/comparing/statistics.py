@@ -1,5 +1,7 @@
-"""How far logits are apart: running figures for one pair of subjects, over batches."""
+"""How far outputs are apart: running figures for one pair of subjects, over batches."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,17 +29,16 @@ def same_bits(left: Float32, right: Float32) -> bool:
 
 
 @dataclass
-class PairStatistics:
-    """The results for one pair so far.
+class OutputStatistics:
+    """The results for one output so far.
 
     Attributes:
         samples: Samples seen.
-        values: Logits seen.
-        largest: Largest difference of a logit.
+        values: Values seen.
+        largest: Largest difference of a value.
         total: Sum of differences.
-        same_class: Samples whose largest logit is the same.
-        bit_identical: Whether all logits had the same bits.
-        explanations: Sample number and explanation of each difference that needed one.
+        same_class: Samples whose largest value has the same place.
+        bit_identical: Whether all values had the same bits.
     """
 
     samples: int = 0
@@ -46,13 +47,12 @@ class PairStatistics:
     total: float = 0.0
     same_class: int = 0
     bit_identical: bool = True
-    explanations: list[tuple[int, Explanation]] = field(default_factory=list)
 
     def add(self, left: Float32, right: Float32) -> npt.NDArray[np.float64]:
-        """Adds a batch of logits.
+        """Adds a batch.
 
         Args:
-            left: float32 [N, classes].
+            left: float32 [N, ...].
             right: Likewise.
 
         Returns:
@@ -66,6 +66,38 @@ class PairStatistics:
         self.same_class += int(np.sum(top1(left) == top1(right)))
         self.bit_identical &= same_bits(left, right)
         return np.asarray(gaps.max(axis=1, initial=0.0))
+
+
+@dataclass
+class PairStatistics:
+    """The results for one pair so far.
+
+    Attributes:
+        outputs: By the output's name.
+        same_class: Samples for which the largest value of every output has the same place.
+        explanations: Sample number and explanation of each difference that needed one.
+    """
+
+    outputs: dict[str, OutputStatistics] = field(default_factory=lambda: defaultdict(OutputStatistics))
+    same_class: int = 0
+    explanations: list[tuple[int, Explanation]] = field(default_factory=list)
+
+    def add(
+        self, left: Mapping[str, Float32], right: Mapping[str, Float32]
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Adds a batch; see `OutputStatistics.add`.
+
+        Args:
+            left: float32 [N, ...] by name.
+            right: Likewise.
+
+        Returns:
+            float64 [N] by name, the largest difference of each sample.
+        """
+        gaps = {name: self.outputs[name].add(left[name], right[name]) for name in left}
+        same = [top1(left[name]) == top1(right[name]) for name in left]
+        self.same_class += int(np.sum(np.all(same, axis=0)))
+        return gaps
 
 
 def top1(logits: Float32) -> npt.NDArray[np.intp]:

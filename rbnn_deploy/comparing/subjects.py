@@ -1,7 +1,7 @@
 """A deployed model in one runtime, as a subject of a comparison; torch's is rbnn_deploy.pytorch.comparing."""
 
 from rbnn_deploy.comparing.binary_layers import BinaryLayer
-from rbnn_deploy.comparing.traces import Binarised, Float32, Trace
+from rbnn_deploy.comparing.traces import Binarised, Feeds, Float32, Trace
 from rbnn_deploy.runtimes import Runtime
 from rbnn_deploy.runtimes.numpy_backend.threshold import thresholds
 
@@ -19,18 +19,17 @@ class RuntimeSubject:
         self._runtime = runtime
         self._layers = layers
 
-    def run(self, x: Float32) -> Float32:
+    def run(self, x: Feeds) -> dict[str, Float32]:
         """See `Subject`."""
-        logits: Float32 = self._runtime.run(x)
-        return logits
+        return self._runtime.run_outputs(x)
 
-    def trace(self, x: Float32) -> Trace:
+    def trace(self, x: Feeds) -> Trace:
         """See `Subject`; the thresholds are the specification's."""
         names = [name for layer in self._layers for name in (layer.x, layer.residual) if name is not None]
-        output = self._runtime.signature.outputs[0].name
-        found = self._runtime.run_with(x, [output, *names])
+        outputs = [spec.name for spec in self._runtime.signature.outputs]
+        found = self._runtime.run_with(x, [*outputs, *names])
         return Trace(
-            logits=found[output],
+            outputs={name: found[name] for name in outputs},
             inputs={
                 layer.name: Binarised(x, thresholds(x, layer.rule))
                 for layer in self._layers

@@ -1,12 +1,16 @@
-"""The parts of a comparison: subjects, which compute logits, and the records of their runs."""
+"""The parts of a comparison: subjects, which compute outputs, and the records of their runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from rbnn_deploy.signature import Array
+
 Float32 = npt.NDArray[np.float32]
+Feeds = Mapping[str, Array]
 
 TORCH = "torch"
 
@@ -34,14 +38,34 @@ class Trace:
     """One run of one subject with the inputs of its binary layers.
 
     Attributes:
-        logits: float32 [N, classes].
+        outputs: float32 [N, ...] by name.
         inputs: By layer name, in no order.
         residuals: float32 [N, OH, OW, O] by layer name, for layers that have one; not for torch.
     """
 
-    logits: Float32
+    outputs: dict[str, Float32]
     inputs: dict[str, Binarised]
     residuals: dict[str, Float32]
+
+    @property
+    def samples(self) -> int:
+        """The size of the batch."""
+        return len(next(iter(self.outputs.values())))
+
+    def of_sample(self, layer: str, sample: int) -> Binarised:
+        """Returns one sample's part of a layer's input; see `rows_of`."""
+        x, t = self.inputs[layer].x, self.inputs[layer].t
+        rows = rows_of(len(x), self.samples, sample)
+        return Binarised(x[rows], t[rows])
+
+
+def rows_of(rows: int, samples: int, sample: int) -> slice:
+    """Returns where one sample lies in a value whose first axis has the samples, or parts of each.
+
+    So a clip [N, T, ...] that a network views as [N T, ...] is one sample with T rows.
+    """
+    each = rows // samples if samples and rows % samples == 0 else 1
+    return slice(sample * each, (sample + 1) * each)
 
 
 @dataclass(frozen=True)
@@ -49,34 +73,34 @@ class Replay:
     """A run in which the binary layers were given another subject's inputs (`replaying`).
 
     Attributes:
-        logits: float32 [N, classes].
+        outputs: float32 [N, ...] by name.
         own: float32 [N, H, W, C] by layer name: the input that the layer would have had.
     """
 
-    logits: Float32
+    outputs: dict[str, Float32]
     own: dict[str, Float32]
 
 
 class Subject(Protocol):
-    """Something that maps images to logits through the layers that are compared."""
+    """Something that computes outputs through the layers that are compared."""
 
     name: str
 
-    def run(self, x: Float32) -> Float32:
-        """Computes the logits of float32 [N, C, H, W]."""
+    def run(self, x: Feeds) -> dict[str, Float32]:
+        """Computes the outputs by name from inputs by name, which are those of the model's signature."""
 
-    def trace(self, x: Float32) -> Trace:
-        """Computes the logits and keeps the binary layers' inputs."""
+    def trace(self, x: Feeds) -> Trace:
+        """Computes the outputs and keeps the binary layers' inputs."""
 
 
 @runtime_checkable
 class Judge(Protocol):
     """Something that repeats another subject's run (`replaying`)."""
 
-    def replay(self, x: Float32, recorded: Trace) -> Replay:
+    def replay(self, x: Feeds, recorded: Trace) -> Replay:
         """Repeats a run with the binary layers' inputs that another subject had.
 
         Args:
-            x: float32 [N, C, H, W], the samples of the trace.
+            x: The samples of the trace, by input.
             recorded: The other subject's results for them.
         """

@@ -116,7 +116,8 @@ def _facts(file: ModelFile) -> dict[str, str]:
     model, metadata = file.model, file.metadata
     facts = {}
     if metadata is not None:
-        facts["input"] = "N x " + " x ".join(map(str, metadata.input_shape))
+        if metadata.input_shape is not None:
+            facts["input"] = "N x " + " x ".join(map(str, metadata.input_shape))
         if metadata.num_classes is not None:
             facts["classes"] = str(metadata.num_classes)
         if metadata.mean is not None and metadata.std is not None:

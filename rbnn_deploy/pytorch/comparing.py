@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rbnn_deploy.comparing.traces import TORCH, Binarised, Float32, Replay, Trace
+from rbnn_deploy.comparing.traces import TORCH, Binarised, Feeds, Float32, Replay, Trace
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.folding.user_code import copied
-from rbnn_deploy.pytorch.layers import BinaryLayer, binary_layers
+from rbnn_deploy.pytorch.layers import binary_layers
 from rbnn_deploy.pytorch.layers.signs import sample_mean
-from rbnn_deploy.pytorch.outputs import only_tensor
+from rbnn_deploy.pytorch.module_inputs import bind
+from rbnn_deploy.pytorch.outputs import tensors
+from rbnn_deploy.signature import Signature
 
 
 class TorchSubject:
@@ -21,54 +24,62 @@ class TorchSubject:
 
     Args:
         module: The module that was exported, before or after folding; it is copied.
+        signature: The inputs and outputs of the model that it was exported to.
     """
 
     name = TORCH
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, signature: Signature) -> None:
         self._module = copied(module).eval()
+        self._names = [spec.name for spec in signature.outputs]
 
-    def run(self, x: Float32) -> Float32:
+    def run(self, x: Feeds) -> dict[str, Float32]:
         """See `Subject`."""
+        feeds = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in x.items()}
+        arguments, keywords = bind(self._module, feeds)
         with torch.no_grad():
-            logits = self._module(torch.from_numpy(np.ascontiguousarray(x)))
-        result: Float32 = only_tensor(logits).numpy()
-        return result
+            returned = tensors(self._module(*arguments, **keywords))
+        if len(returned) != len(self._names):
+            raise UserError(
+                f"the module returns {len(returned)} tensors and the model {len(self._names)}; compare a "
+                "model with the checkpoint that it was exported from"
+            )
+        return {name: value.numpy() for name, value in zip(self._names, returned, strict=True)}
 
-    def trace(self, x: Float32) -> Trace:
+    def trace(self, x: Feeds) -> Trace:
         """See `Subject`; the thresholds are taken as the layers in torch take them."""
         inputs: dict[str, Binarised] = {}
 
-        def record(name: str, layer: BinaryLayer, given: Tensor) -> None:
-            inputs[name] = _binarise(given, layer)
+        def record(name: str, rule: str, given: Tensor) -> None:
+            inputs[name] = _binarise(given, rule)
 
         return Trace(self._run_hooked(x, record), inputs, {})
 
-    def replay(self, x: Float32, recorded: Trace) -> Replay:
+    def replay(self, x: Feeds, recorded: Trace) -> Replay:
         """See `Judge`."""
         own: dict[str, Float32] = {}
 
-        def replace(name: str, layer: BinaryLayer, given: Tensor) -> Tensor | None:
-            own[name] = _channels_last(_shifted(given, layer))
+        def replace(name: str, _: str, given: Tensor) -> Tensor | None:
+            own[name] = _channels_last(given)
             if name not in recorded.inputs:
                 return None
-            x = torch.from_numpy(recorded.inputs[name].x).permute(0, 3, 1, 2).contiguous()
-            return _restored(x, layer)
+            return torch.from_numpy(recorded.inputs[name].x).permute(0, 3, 1, 2).contiguous()
 
         return Replay(self._run_hooked(x, replace), own)
 
-    def _run_hooked(self, x: Float32, visit: Callable[[str, BinaryLayer, Tensor], Tensor | None]) -> Float32:
-        """Runs the module; `visit` sees each binary layer with its name and input, and may replace that."""
+    def _run_hooked(self, x: Feeds, visit: Callable[[str, str, Tensor], Tensor | None]) -> dict[str, Float32]:
+        """Runs the module; `visit` sees each binary layer's name, rule and input, and may replace that."""
         calls: Counter[str] = Counter()
 
-        def hook(name: str, layer: BinaryLayer, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        def hook(name: str, rule: str, _: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
             calls[name] += 1
-            replaced = visit(name if calls[name] == 1 else f"{name}#{calls[name]}", layer, arguments[0])
+            replaced = visit(name if calls[name] == 1 else f"{name}#{calls[name]}", rule, arguments[0])
             return None if replaced is None else (replaced, *arguments[1:])
 
         hooks = []
         for name, layer in binary_layers(self._module):
-            hooks.append(layer.register_forward_pre_hook(partial(hook, name)))
+            rule = layer.attributes.threshold
+            hooks.append(layer.register_forward_pre_hook(partial(hook, name, rule)))
         try:
             return self.run(x)
         finally:
@@ -76,26 +87,11 @@ class TorchSubject:
                 handle.remove()
 
 
-def _binarise(x: Tensor, layer: BinaryLayer) -> Binarised:
+def _binarise(x: Tensor, rule: str) -> Binarised:
     """Takes a torch layer's threshold as the layer does."""
-    x = _shifted(x.detach(), layer)
-    of_sample = layer.attributes.threshold == "sample_mean"
-    t = sample_mean(x).flatten().numpy() if of_sample else np.zeros(len(x), np.float32)
+    x = x.detach()
+    t = sample_mean(x).flatten().numpy() if rule == "sample_mean" else np.zeros(len(x), np.float32)
     return Binarised(_channels_last(x), t)
-
-
-def _shifted(x: Tensor, layer: BinaryLayer) -> Tensor:
-    """Returns the values whose comparison with the rule's threshold gives the bits."""
-    thresholds = layer.thresholds
-    return x if thresholds is None else x - thresholds.view(-1, 1, 1)
-
-
-def _restored(x: Tensor, layer: BinaryLayer) -> Tensor:
-    """Returns an input that has the bits of shifted values: on its threshold, or next to it."""
-    if (thresholds := layer.thresholds) is None:
-        return x
-    t = thresholds.view(-1, 1, 1)
-    return torch.where(x >= 0, t, torch.nextafter(t, torch.tensor(-torch.inf)))
 
 
 def _channels_last(x: Tensor) -> Float32:

@@ -14,6 +14,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting import read_metadata
 from rbnn_deploy.pytorch.comparing import TorchSubject
 from rbnn_deploy.pytorch.layers import begin_epoch
+from rbnn_deploy.signature import Signature, TensorSpec
 
 pytest.importorskip("onnxscript")
 SHAPE = (3, 8, 8)
@@ -114,7 +115,15 @@ def test_a_network_that_wraps_its_logits_is_exported_and_compared(wrap: Callable
     ] * 3
 
 
-@pytest.mark.parametrize("wrap", [lambda y: [y, y], lambda y: {"logits": y, "loss": 0.0}, lambda y: None])
-def test_torch_has_one_tensor_to_compare(wrap: Callable) -> None:
-    with pytest.raises(UserError, match=r"the module returns .*; let it return its logits alone"):
-        TorchSubject(Wrapped(wrap)).run(torch.randn(2, *SHAPE).numpy())
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [
+        (lambda y: [y, y], "returns 2 tensors and the model 1; compare a model with the checkpoint"),
+        (lambda y: {"logits": y, "loss": 0.0}, "returns dict of Tensor, float; let it return tensors"),
+        (lambda y: None, "returns NoneType of nothing; let it return tensors"),
+    ],
+)
+def test_torch_has_the_tensors_of_the_model(wrap: Callable, message: str) -> None:
+    signature = Signature((TensorSpec("x", "float32", None),), (TensorSpec("y", "float32", None),))
+    with pytest.raises(UserError, match=f"the module {message}"):
+        TorchSubject(Wrapped(wrap), signature).run({"x": torch.randn(2, *SHAPE).numpy()})

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rbnn_deploy.comparing.explaining import explain
-from rbnn_deploy.comparing.statistics import PairStatistics, differences, same_bits
-from rbnn_deploy.comparing.traces import Binarised, Trace
+from rbnn_deploy.comparing.statistics import OutputStatistics, PairStatistics, differences, same_bits
+from rbnn_deploy.comparing.traces import Binarised, Trace, rows_of
 
 NAN, INF = np.nan, np.inf
 
@@ -24,7 +24,7 @@ def test_same_bits_tells_zeros_apart_and_not_nans() -> None:
 
 
 def test_statistics_add_up_over_batches() -> None:
-    statistics = PairStatistics()
+    statistics = OutputStatistics()
     first = statistics.add(np.float32([[1, 2], [4, 3]]), np.float32([[1, 2], [4, 5]]))
     second = statistics.add(np.float32([[0, 1]]), np.float32([[0, 2]]))
     assert first.tolist() == [0, 2]
@@ -36,9 +36,33 @@ def test_statistics_add_up_over_batches() -> None:
     assert not statistics.bit_identical
 
 
+def test_a_pair_agrees_where_all_outputs_do() -> None:
+    statistics = PairStatistics()
+    left = {"a": np.float32([[1, 2], [4, 3]]), "b": np.float32([[0, 1], [0, 1]])}
+    right = {"a": np.float32([[1, 2], [4, 5]]), "b": np.float32([[0, 1.5], [0, 1]])}
+    gaps = statistics.add(left, right)
+    assert {name: values.tolist() for name, values in gaps.items()} == {"a": [0, 2], "b": [0.5, 0]}
+    assert statistics.same_class == 1
+    assert [s.same_class for s in statistics.outputs.values()] == [1, 2]
+
+
+def test_a_sample_may_have_several_rows_of_a_layer() -> None:
+    assert rows_of(6, 6, 4) == slice(4, 5)
+    assert rows_of(6, 2, 1) == slice(3, 6)
+    x = np.float32([[0.5], [-1e-7], [1], [2]]).reshape(4, 1, 1, 1)  # two samples of two frames
+    other = x.copy()
+    other[1] = 0
+    sides = [Trace({"y": np.zeros((2, 1))}, {"layer": Binarised(a, np.zeros(4))}, {}) for a in (x, other)]
+    assert explain(*sides, ["layer"], 0).explains
+    assert explain(*sides, ["layer"], 1).layer is None
+    other[0] = -0.5
+    assert explain(*sides, ["layer"], 0).flipped == 2
+    assert not explain(*sides, ["layer"], 0).explains
+
+
 def trace(x: list[float], t: float) -> Trace:
     return Trace(
-        np.zeros((1, 1), np.float32),
+        {"logits": np.zeros((1, 1), np.float32)},
         {"layer": Binarised(np.float32(x).reshape(1, 1, 1, -1), np.float32([t]))},
         {},
     )

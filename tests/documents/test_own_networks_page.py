@@ -58,7 +58,7 @@ def test_the_page_trains_exports_compares_and_measures(tmp_path: Path) -> None:
 
 def test_the_examples_make_layers_binary_and_describe_others(tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("onnxscript")
-    _, _, binarized, adapted = (block.text for block in blocks(PAGE) if block.language == "python")
+    _, _, binarized, adapted, _ = (block.text for block in blocks(PAGE) if block.language == "python")
     monkeypatch.chdir(tmp_path)
     found = []
     binarize = rbnn_deploy.binarize
@@ -77,3 +77,13 @@ def test_the_examples_make_layers_binary_and_describe_others(tmp_path: Path, mon
     ]
     exec(adapted, namespace)
     assert "BinaryConv2d" in {node.op_type for node in onnx.load("theirs.onnx").graph.node}
+
+
+def test_the_example_of_several_inputs_and_outputs(tmp_path: Path, monkeypatch, capsys) -> None:
+    pytest.importorskip("onnxscript")
+    *_, several = (block.text for block in blocks(PAGE) if block.language == "python")
+    monkeypatch.chdir(tmp_path)
+    exec(several, {})
+    printed = capsys.readouterr().out
+    assert "All runtimes agree: no output is more than 0.001 apart" in printed
+    assert len(re.findall(r"^\d +(depth|steer) ", printed, re.MULTILINE)) == 12

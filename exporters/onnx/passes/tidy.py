@@ -1,5 +1,7 @@
 """What every graph goes through before it becomes a file: onnx-ir's own passes."""
 
+from collections.abc import Sequence
+
 from onnx_ir.passes import Sequential
 from onnx_ir.passes import common as passes
 from onnxscript import ir
@@ -19,6 +21,25 @@ def clean(model: ir.Model) -> None:
         passes.CommonSubexpressionEliminationPass(),
         passes.RemoveUnusedNodesPass(),
     )(model)
+
+
+def separate_outputs(graph: ir.Graph, names: Sequence[str]) -> None:
+    """Gives each output of a graph a value and a name of its own, in place.
+
+    Removing nodes that do nothing can make one value of two outputs, or of an output and an input.
+
+    Args:
+        graph: The graph.
+        names: Of its outputs.
+    """
+    seen: set[ir.Value] = set(graph.inputs)
+    for index, (value, name) in enumerate(zip(list(graph.outputs), names, strict=True)):
+        if value.name != name or value in seen:
+            copy = ir.Value(name=name, shape=value.shape, type=value.type)
+            graph.append(ir.Node("", "Identity", [value], outputs=[copy]))
+            graph.outputs[index] = copy
+        else:
+            seen.add(value)
 
 
 def tidy(model: ir.Model) -> None:

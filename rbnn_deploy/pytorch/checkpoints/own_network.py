@@ -27,7 +27,7 @@ from rbnn_deploy.pytorch.checkpoints.state_dict import (
 from rbnn_deploy.pytorch.checkpoints.stored_tensor import check_total
 from rbnn_deploy.pytorch.folding.fold import unwrapped
 from rbnn_deploy.pytorch.folding.user_code import check_initialised, copied
-from rbnn_deploy.pytorch.outputs import only_tensor
+from rbnn_deploy.pytorch.outputs import tensors
 
 _NAMED_PROBLEMS = 3
 
@@ -111,8 +111,8 @@ def count_classes(network: nn.Module, input_shape: tuple[int, int, int]) -> int 
             "give the right input shape"
         ) from error
     try:
-        logits = only_tensor(returned)
-    except UserError:
+        (logits,) = tensors(returned)
+    except (UserError, ValueError):  # no tensor, or several
         return None
     return int(logits.shape[1]) if logits.ndim == 2 and len(logits) == 2 else None
 

@@ -10,6 +10,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.comparing import TorchSubject
 from rbnn_deploy.pytorch.folding import BinaryConv2d, fold
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d, begin_epoch
+from rbnn_deploy.signature import Signature, TensorSpec
 
 # float32: the BatchNorm is folded into one multiplication and one addition.
 TOLERANCE = 1e-5
@@ -129,7 +130,8 @@ def test_a_network_that_keeps_its_activations_folds_and_is_compared() -> None:
     kept = network.last
     same(network, fold(network).module)
     network.last = kept
-    TorchSubject(network).run(X.numpy())
+    signature = Signature((TensorSpec("x", "float32", None),), (TensorSpec("y", "float32", None),))
+    TorchSubject(network, signature).run({"x": X.numpy()})
     assert network.last is kept
     assert kept.requires_grad
 
