@@ -65,7 +65,7 @@ class Graph:
         channels_last: Values that are stored channels-last though their ONNX shape is channels-first.
 
     Attributes:
-        bits: The packed signs of values, by value, threshold rule and groups.
+        bits: The packed signs of values, by value and by what they are compared with (`operators.packing`).
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Graph:
     ) -> None:
         self.program = program
         self.channels_last = channels_last
-        self.bits: dict[tuple[str, str, int], Buffer] = {}
+        self.bits: dict[tuple[str, str, int, str], Buffer] = {}
         self._shapes = shapes
         self._constants = constants
         self._buffers: dict[str, Buffer] = {}

@@ -11,8 +11,8 @@ from onnx import TensorProto
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.c.graph import Graph, Node, Shape, UnsupportedNodeError, to_node
 from rbnn_deploy.exporters.c.operators import EMITTERS, FOLLOWS_LAYOUT
-from rbnn_deploy.exporters.c.operators.binary_conv2d import add_packing, packings
 from rbnn_deploy.exporters.c.operators.movement import copy_step
+from rbnn_deploy.exporters.c.operators.packing import add_packing, packings
 from rbnn_deploy.exporters.c.program import Buffer, Program
 from rbnn_deploy.metadata import LARGEST_INPUT
 from rbnn_deploy.model_files import ModelFile

@@ -16,7 +16,8 @@ from rbnn_deploy.version import __version__
 KERNELS = Path(__file__).parent / "kernels"
 # The files that a kernel stands on, in the order in which C needs them; all others stand alone.
 NEEDS = {
-    "binary_conv2d": ("bits", "count_mismatches"),
+    "binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation"),
+    "general_binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation"),
     "matrix_product": ("row_times_columns",),
     "conv2d": ("row_times_columns",),
 }

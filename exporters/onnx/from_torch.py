@@ -19,7 +19,12 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx.graph import graphs
 from rbnn_deploy.exporters.onnx.names import name_after_modules
 from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, PLAIN_VERSION, is_plain_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONV2D_OPERATOR, BinaryConv2dAttributes
+from rbnn_deploy.operators import (
+    BINARY_CONV2D_OPERATOR,
+    GENERAL_BINARY_CONV2D_OPERATOR,
+    BinaryConv2dAttributes,
+    GeneralBinaryConv2dAttributes,
+)
 from rbnn_deploy.operators.schema import operator_schema
 from rbnn_deploy.pytorch.module_inputs import bind, check_name, zeros
 from rbnn_deploy.pytorch.outputs import name_outputs
@@ -31,8 +36,9 @@ _CLAMPS = tuple(
 )
 
 _plain = values.Opset(PLAIN_DOMAIN, PLAIN_VERSION)
-_binary_conv2d = values.Op(
-    _plain, BINARY_CONV2D, operator_schema(BINARY_CONV2D_OPERATOR, PLAIN_DOMAIN, PLAIN_VERSION)
+_binary_conv2d, _general_binary_conv2d = (
+    values.Op(_plain, operator.name, operator_schema(operator, PLAIN_DOMAIN, PLAIN_VERSION))
+    for operator in (BINARY_CONV2D_OPERATOR, GENERAL_BINARY_CONV2D_OPERATOR)
 )
 
 
@@ -40,6 +46,17 @@ def _translate_binary_conv2d(x: Any, weight: Any, scale: Any, bias: Any, *values
     """Translates `torch.ops.rbnn.binary_conv2d`, which is channels-first, to the plain graph's operator."""
     attributes = BinaryConv2dAttributes.from_values(*values)
     return _binary_conv2d(x, weight, scale, bias, **attributes.to_dict())
+
+
+def _translate_general_binary_conv2d(
+    x: Any, weight: Any, scale: Any, bias: Any, thresholds: Any, window_sum: Any, border: Any, *values: Any
+) -> Any:
+    """Translates `torch.ops.rbnn.general_binary_conv2d`."""
+    given = {"X": x, "W": weight, "scale": scale, "bias": bias, "T": thresholds, "window_sum": window_sum}
+    given["border"] = border
+    inputs = [given.get(name) for name in GENERAL_BINARY_CONV2D_OPERATOR.input_names()]
+    attributes = GeneralBinaryConv2dAttributes.from_values(*values)
+    return _general_binary_conv2d(*inputs, **attributes.to_dict())
 
 
 @contextlib.contextmanager
@@ -158,7 +175,10 @@ def export_graph(
     # A batch of one would be specialised by torch.export.
     arguments, keywords = bind(module, zeros(inputs, 2, device))
     shapes = " and ".join(str([2, *(spec.sample_shape or ())]) for spec in inputs)
-    table: dict[Callable[..., Any], Any] = {torch.ops.rbnn.binary_conv2d.default: _translate_binary_conv2d}
+    table: dict[Callable[..., Any], Any] = {
+        torch.ops.rbnn.binary_conv2d.default: _translate_binary_conv2d,
+        torch.ops.rbnn.general_binary_conv2d.default: _translate_general_binary_conv2d,
+    }
     try:
         with _quiet(), torch.no_grad(), _FloatBounds():
             program = torch.onnx.export(

@@ -4,14 +4,14 @@ torch.export's graph is channels-first throughout. Until the layout is decided, 
 
     ai.rbnn.plain::BinaryConv2d(X [N, C, H, W], W, scale, bias) -> [N, O, OH, OW]
 
-with the weights and attributes of docs/ops/BinaryConv2d.md. No tool in between can tear it apart, as it could
-tear a BinaryConv2d between two Transposes.
+with the weights and attributes of docs/ops/BinaryConv2d.md, or GeneralBinaryConv2d with those of
+its page. No tool in between can tear it apart, as it could tear a BinaryConv2d between two Transposes.
 """
 
 from onnxscript import ir
 
 from rbnn_deploy.exporters.onnx.graph import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, Writer, replace
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, OPERATORS, BinaryConv2dAttributes
+from rbnn_deploy.operators import DOMAIN, OPERATORS, ConvolutionAttributes
 
 PLAIN_DOMAIN = "ai.rbnn.plain"
 PLAIN_VERSION = 1
@@ -19,7 +19,7 @@ PLAIN_VERSION = 1
 
 def is_plain_binary_conv(node: ir.Node) -> bool:
     """Tells whether a node is a channels-first binary convolution."""
-    return node.domain == PLAIN_DOMAIN and node.op_type == BINARY_CONV2D
+    return node.domain == PLAIN_DOMAIN and node.op_type in OPERATORS
 
 
 def is_binary_conv(node: ir.Node) -> bool:
@@ -27,10 +27,12 @@ def is_binary_conv(node: ir.Node) -> bool:
     return node.domain == DOMAIN and node.op_type in OPERATORS
 
 
-def binary_conv_attributes(node: ir.Node) -> BinaryConv2dAttributes:
+def binary_conv_attributes(node: ir.Node) -> ConvolutionAttributes:
     """Returns the attributes of a binary convolution, in either layout."""
-    names = BinaryConv2dAttributes.names()
-    return BinaryConv2dAttributes.from_mapping({name: node.attributes[name].value for name in names})
+    table = OPERATORS[node.op_type].attributes
+    found = table.from_mapping({name: node.attributes[name].value for name in table.names()})
+    assert isinstance(found, ConvolutionAttributes)
+    return found
 
 
 def write_binary_conv(writer: Writer, node: ir.Node, x: ir.Value) -> ir.Value:

@@ -56,6 +56,8 @@ def _refusal(node: ir.Node, clause: str) -> UserError:
 
 def _write(node: ir.Node) -> None:
     attributes, x, graph = binary_conv_attributes(node), node.inputs[0], node.graph
+    if not isinstance(attributes, BinaryConv2dAttributes):
+        raise _refusal(node, "has thresholds per channel, or two levels that do not lie around 0")
     arrays = {name: constant_array(operand(node, _INDEX[name])) for name in ("W", "scale", "bias")}
     packed, scale, bias = arrays.values()
     if packed is None or scale is None or bias is None:

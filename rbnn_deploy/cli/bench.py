@@ -1,13 +1,24 @@
 """`rbnn-deploy bench`."""
 
+import tempfile
+from json import loads
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, live_progress, note
+from rbnn_deploy.cli.remote import (
+    REMOTE_PYTHON,
+    HostOption,
+    RemotePythonOption,
+    WheelOption,
+    check_no_host_options,
+    run_there,
+)
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.json_schema import with_schema
+from rbnn_deploy.model_files import read_model
 
 
 def bench(
@@ -30,12 +41,24 @@ def bench(
     ] = None,
     json: JsonFile = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw them into this .png file.")] = None,
+    host: HostOption = None,
+    wheel: WheelOption = None,
+    remote_python: RemotePythonOption = REMOTE_PYTHON,
 ) -> None:
-    """Time a deployed model and its layers on this machine, beside float32 and int8 networks."""
+    """Time a deployed model and its layers, beside float32 and int8 networks, here or on --host."""
     from rbnn_deploy import benchmarking
 
+    check_no_host_options(host, wheel, remote_python)
     if json is not None:
         check_writable(json, model)
+    if host is not None:
+        if plot is not None:
+            raise UserError("--plot draws times of this host; use --json and rbnn-deploy report")
+        options = ["--threads", threads, "--batch", batch, "--baseline", baseline, "--warmup", str(warmup)]
+        options += [] if runs is None else ["--runs", str(runs)]
+        options += [] if duration is None else ["--duration", str(duration)]
+        _bench_there(host, wheel, remote_python, model, options, json)
+        return
     if plot is not None:
         from rbnn_deploy.benchmarking.plot import check_plot
 
@@ -72,6 +95,20 @@ def bench(
 
         write_plot(report, plot)
         note(f"wrote {plot}")
+
+
+def _bench_there(
+    host: str, wheel: Path | None, remote_python: str, model: Path, options: list[str], json: Path | None
+) -> None:
+    """Times the model on another host, and gives the result that it gave there."""
+    read_model(model)  # before anything travels
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "bench.json"
+        command = ["bench", "model.onnx", *options, "--json", "bench.json"]
+        text = run_there(
+            host, wheel, remote_python, command, sends={"model.onnx": model}, returns={"bench.json": result}
+        )
+        give_result(text.rstrip("\n"), loads(result.read_bytes()), json)
 
 
 def _numbers(text: str, option: str) -> list[int]:

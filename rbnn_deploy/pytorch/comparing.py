@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rbnn_deploy.comparing.traces import TORCH, Binarised, Feeds, Float32, Replay, Trace
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.folding.user_code import copied
-from rbnn_deploy.pytorch.layers import binary_layers
+from rbnn_deploy.pytorch.layers import BinaryLayer, binary_layers
 from rbnn_deploy.pytorch.layers.signs import sample_mean
 from rbnn_deploy.pytorch.module_inputs import bind
 from rbnn_deploy.pytorch.outputs import tensors
@@ -50,8 +50,8 @@ class TorchSubject:
         """See `Subject`; the thresholds are taken as the layers in torch take them."""
         inputs: dict[str, Binarised] = {}
 
-        def record(name: str, rule: str, given: Tensor) -> None:
-            inputs[name] = _binarise(given, rule)
+        def record(name: str, layer: BinaryLayer, given: Tensor) -> None:
+            inputs[name] = _binarise(given, layer)
 
         return Trace(self._run_hooked(x, record), inputs, {})
 
@@ -59,27 +59,29 @@ class TorchSubject:
         """See `Judge`."""
         own: dict[str, Float32] = {}
 
-        def replace(name: str, _: str, given: Tensor) -> Tensor | None:
-            own[name] = _channels_last(given)
+        def replace(name: str, layer: BinaryLayer, given: Tensor) -> Tensor | None:
+            own[name] = _channels_last(_shifted(given, layer))
             if name not in recorded.inputs:
                 return None
-            return torch.from_numpy(recorded.inputs[name].x).permute(0, 3, 1, 2).contiguous()
+            x = torch.from_numpy(recorded.inputs[name].x).permute(0, 3, 1, 2).contiguous()
+            return _restored(x, layer)
 
         return Replay(self._run_hooked(x, replace), own)
 
-    def _run_hooked(self, x: Feeds, visit: Callable[[str, str, Tensor], Tensor | None]) -> dict[str, Float32]:
-        """Runs the module; `visit` sees each binary layer's name, rule and input, and may replace that."""
+    def _run_hooked(
+        self, x: Feeds, visit: Callable[[str, BinaryLayer, Tensor], Tensor | None]
+    ) -> dict[str, Float32]:
+        """Runs the module; `visit` sees each binary layer with its name and input, and may replace that."""
         calls: Counter[str] = Counter()
 
-        def hook(name: str, rule: str, _: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        def hook(name: str, layer: BinaryLayer, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
             calls[name] += 1
-            replaced = visit(name if calls[name] == 1 else f"{name}#{calls[name]}", rule, arguments[0])
+            replaced = visit(name if calls[name] == 1 else f"{name}#{calls[name]}", layer, arguments[0])
             return None if replaced is None else (replaced, *arguments[1:])
 
         hooks = []
         for name, layer in binary_layers(self._module):
-            rule = layer.attributes.threshold
-            hooks.append(layer.register_forward_pre_hook(partial(hook, name, rule)))
+            hooks.append(layer.register_forward_pre_hook(partial(hook, name)))
         try:
             return self.run(x)
         finally:
@@ -87,11 +89,26 @@ class TorchSubject:
                 handle.remove()
 
 
-def _binarise(x: Tensor, rule: str) -> Binarised:
+def _binarise(x: Tensor, layer: BinaryLayer) -> Binarised:
     """Takes a torch layer's threshold as the layer does."""
-    x = x.detach()
-    t = sample_mean(x).flatten().numpy() if rule == "sample_mean" else np.zeros(len(x), np.float32)
+    x = _shifted(x.detach(), layer)
+    of_sample = layer.attributes.threshold == "sample_mean"
+    t = sample_mean(x).flatten().numpy() if of_sample else np.zeros(len(x), np.float32)
     return Binarised(_channels_last(x), t)
+
+
+def _shifted(x: Tensor, layer: BinaryLayer) -> Tensor:
+    """Returns the values whose comparison with the rule's threshold gives the bits."""
+    thresholds = layer.thresholds
+    return x if thresholds is None else x - thresholds.view(-1, 1, 1)
+
+
+def _restored(x: Tensor, layer: BinaryLayer) -> Tensor:
+    """Returns an input that has the bits of shifted values: on its threshold, or next to it."""
+    if (thresholds := layer.thresholds) is None:
+        return x
+    t = thresholds.view(-1, 1, 1)
+    return torch.where(x >= 0, t, torch.nextafter(t, torch.tensor(-torch.inf)))
 
 
 def _channels_last(x: Tensor) -> Float32:

@@ -92,6 +92,8 @@ def run(words: list[str], environment: dict[str, str], folder: Path) -> None:
     program = words[0]
     if program == "make":
         succeeds(["make", "-n", *words[1:]], ROOT)
+    elif program == "rbnn-deploy" and "--host" in words:  # needs a second machine, as scp does
+        parses(words[1:])
     elif program == "rbnn-deploy":
         command = [sys.executable, "-m", "rbnn_deploy", *words[1:], *SHORTER.get(words[1], [])]
         succeeds(command, folder, environment)

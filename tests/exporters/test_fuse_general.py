@@ -28,6 +28,24 @@ def layer(graph: PlainGraph, x: str = "input", **options: object) -> str:
     return graph.binary(x, threshold="zero", **options)  # type: ignore[arg-type]
 
 
+def slopes(
+    graph: PlainGraph,
+    y: str,
+    *,
+    product: str | None = None,
+    above: str | None = None,
+    zero: str | None = None,
+) -> str:
+    """Adds Where(y < zero, a, b) * product; the product is y's own without one."""
+    less = node(graph, "Less", y, zero or graph.constant(0.0))
+    slope = node(graph, "Where", less, graph.random(6, 1, 1), above or graph.random(6, 1, 1))
+    return node(graph, "Mul", slope, product or y)
+
+
+def read_twice(graph: PlainGraph, y: str) -> str:
+    return node(graph, "Max", slopes(graph, y), y)
+
+
 def fused(build: Build) -> tuple[ir.Model, list[Note]]:
     """Runs the passes and compares the results; to the bit, since no constant is composed in them."""
     graph = PlainGraph(SHAPE)
@@ -64,6 +82,19 @@ WHOLE: dict[str, tuple[Build, dict[str, object]]] = {
         {"threshold": "per_channel"},
     ),
     "PRelu": (lambda g: node(g, "PRelu", layer(g), g.random(6, 1, 1)), {"activation": "prelu"}),
+    "two slopes": (lambda g: slopes(g, layer(g)), {"activation": "prelu"}),
+    "two slopes behind a residual": (
+        lambda g: slopes(g, node(g, "Add", layer(g), "input")),
+        {"activation": "prelu", "residual": "before_activation"},
+    ),
+    "two slopes and a shift": (
+        lambda g: node(g, "Add", slopes(g, layer(g)), g.random(6, 1, 1)),
+        {"activation": "prelu"},
+    ),
+    "residual behind two slopes": (
+        lambda g: node(g, "Add", slopes(g, layer(g)), "input"),
+        {"activation": "prelu", "residual": "after_activation"},
+    ),
     "LeakyRelu": (lambda g: node(g, "LeakyRelu", layer(g), alpha=0.25), {"activation": "prelu"}),
     "PRelu and a shift": (
         lambda g: node(g, "Add", node(g, "PRelu", layer(g), g.random(6, 1, 1)), g.random(6, 1, 1)),
@@ -109,6 +140,26 @@ LEFT: dict[str, tuple[Build, list[str]]] = {
         ["Sub", BINARY_CONV2D],
     ),
     "slope per pixel": (lambda g: node(g, "PRelu", layer(g), g.random(6, 4, 8)), [BINARY_CONV2D, "PRelu"]),
+    "slopes per pixel": (
+        lambda g: slopes(g, layer(g), above=g.random(6, 4, 8)),
+        [BINARY_CONV2D, "Less", "Where", "Mul"],
+    ),
+    "slopes on either side of another number": (
+        lambda g: slopes(g, layer(g), zero=g.constant(0.25)),
+        [BINARY_CONV2D, "Less", "Where", "Mul"],
+    ),
+    "slopes of another map": (
+        lambda g: slopes(g, layer(g), product="input"),
+        [BINARY_CONV2D, "Less", "Where", "Mul"],
+    ),
+    "slopes chosen by another map": (
+        lambda g: slopes(g, "input", product=layer(g)),
+        ["Less", "Where", BINARY_CONV2D, "Mul"],
+    ),
+    "two slopes of a map that is read elsewhere": (
+        lambda g: read_twice(g, layer(g)),
+        [BINARY_CONV2D, "Less", "Where", "Mul", "Max"],
+    ),
     "its output as the slopes": (
         lambda g: node(g, "PRelu", "input", layer(g)),
         [BINARY_CONV2D, "PRelu"],

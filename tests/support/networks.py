@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
-from rbnn_deploy.pytorch.methods import ReCUConv2d, SiMaNConv2d
+from rbnn_deploy.pytorch.methods import AdaBinConv2d, Maxout, ReCUConv2d, SiMaNConv2d
 from rbnn_deploy.pytorch.networks.bireal import LearnableBias
 
 
@@ -23,6 +23,13 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
             child.alpha.data[0] = 0
             if isinstance(child, SiMaNConv2d):
                 child.B.data.bernoulli_(generator=generator)
+        elif isinstance(child, AdaBinConv2d):
+            child.weight.data += torch.randn(len(child.weight), 1, 1, 1, generator=generator) / 30
+            child.binary_a.alpha_a.data.normal_(0.3, 0.5, generator=generator)
+            child.binary_a.beta_a.data.normal_(0, 0.3, generator=generator)
+        elif isinstance(child, Maxout):
+            child.neg_scale.data.normal_(0.25, 0.5, generator=generator)
+            child.pos_scale.data.normal_(1, 0.5, generator=generator)
         elif isinstance(child, nn.PReLU):
             child.weight.data.normal_(0.25, 0.5, generator=generator)
         elif isinstance(child, LearnableBias):

@@ -56,6 +56,14 @@ def magnitudes(state: State, name: str, x: Tensor, stride: int, padding: int) ->
     return F.conv2d(sign(x), sign(w) * mean_of(w.abs()), None, stride, padding)
 
 
+def adabin(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    alpha, beta = state[f"{name}.binary_a.alpha_a"], state[f"{name}.binary_a.beta_a"]
+    w = state[f"{name}.weight"]
+    deviation = torch.sqrt(((w - mean_of(w)) ** 2).flatten(1).mean(1)).view(-1, 1, 1, 1)
+    weights = sign((w - mean_of(w)) / deviation) * deviation + mean_of(w)
+    return F.conv2d(alpha * (sign((x - beta) / alpha) + beta), weights, None, stride, padding)
+
+
 def real(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
     return F.conv2d(x, state[f"{name}.weight"], None, stride, padding)
 
@@ -83,6 +91,12 @@ def nothing(state: State, name: str, x: Tensor) -> Tensor:
 
 def prelu(state: State, name: str, x: Tensor) -> Tensor:
     return torch.where(x >= 0, x, state[f"{name}.weight"].view(-1, 1, 1) * x)
+
+
+def maxout(state: State, name: str, x: Tensor) -> Tensor:
+    slopes = (state[f"{name}.{side}_scale"].view(-1, 1, 1) for side in ("pos", "neg"))
+    above, below = slopes
+    return above * relu(state, name, x) - below * relu(state, name, -x)
 
 
 def subsampled(x: Tensor) -> Tensor:

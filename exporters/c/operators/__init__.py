@@ -16,6 +16,7 @@ from rbnn_deploy.exporters.c.operators import (
 
 EMITTERS: dict[str, Callable[[Graph, Node], None]] = {
     "BinaryConv2d": binary_conv2d.emit,
+    "GeneralBinaryConv2d": binary_conv2d.emit_general,
     "Conv": conv2d.emit,
     "Gemm": matrix.emit_gemm,
     "MatMul": matrix.emit_matmul,
@@ -32,6 +33,8 @@ EMITTERS: dict[str, Callable[[Graph, Node], None]] = {
     "Sub": elementwise.emit_binary,
     "Mul": elementwise.emit_binary,
     "Div": elementwise.emit_binary,
+    "Min": elementwise.emit_binary,
+    "Max": elementwise.emit_binary,
     "PRelu": elementwise.emit_binary,
     "Transpose": movement.emit_transpose,
     "Slice": movement.emit_slice,

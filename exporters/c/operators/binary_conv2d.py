@@ -1,120 +1,112 @@
-"""BinaryConv2d (docs/ops/BinaryConv2d.md) in two calls: activations to bits, then bits to outputs.
-
-The bits take a 32nd of the activations' memory. They are made as soon as a value is there, so its float32 map
-is needed no longer unless a shortcut reads it, and the outputs may be written over it.
-"""
+"""BinaryConv2d and GeneralBinaryConv2d (docs/ops/): bits to outputs, the second of their two calls."""
 
 from __future__ import annotations
-
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from rbnn_deploy.bits import BITS_PER_BYTE, unpack_signs
-from rbnn_deploy.exporters.c.graph import Graph, Node, UnsupportedNodeError, times
-from rbnn_deploy.exporters.c.names import comment_text
+from rbnn_deploy.exporters.c.graph import Graph, Node
+from rbnn_deploy.exporters.c.operators.packing import WORD_BITS, packing_of
 from rbnn_deploy.exporters.c.program import Buffer, Places, Step
 from rbnn_deploy.exporters.c.structures import structure
-from rbnn_deploy.model_files.errors import quoted
-from rbnn_deploy.operators import BINARY_CONV2D, BinaryConv2dAttributes
+from rbnn_deploy.operators import (
+    BinaryConv2dAttributes,
+    ConvolutionAttributes,
+    GeneralBinaryConv2dAttributes,
+)
 
-WORD_BITS = 32
-KERNEL = "binary_conv2d"
-
-# (threshold, groups): what the bits of a value depend on, apart from the value.
-Packing = tuple[str, int]
-
-
-def packings(nodes: Iterable[Node]) -> Mapping[str, list[Packing]]:
-    """Returns, for each value that binary layers read, the ways in which they want its bits."""
-    wanted: dict[str, list[Packing]] = defaultdict(list)
-    for node in nodes:
-        if node.op == BINARY_CONV2D:
-            packing = _packing(node)
-            if packing not in wanted[node.inputs[0]]:
-                wanted[node.inputs[0]].append(packing)
-    return wanted
-
-
-def add_packing(graph: Graph, value: str, wanted: Mapping[str, list[Packing]]) -> None:
-    """Adds the steps that turn a value, which is there now, into bits."""
-    for packing in wanted.get(value, ()):
-        rule, groups = packing
-        if not graph.is_computed(value):
-            raise UnsupportedNodeError(f"gives bits of {quoted(value)}, which does not depend on the image")
-        if len(graph.shape(value)) != 4:
-            raise UnsupportedNodeError("has an output that is no map, where a binary layer needs one")
-        _, H, W, C = graph.shape(value)
-        source = graph.buffer(value)
-        row = -(-W * (C // groups) // WORD_BITS)
-        bits = Buffer(f"bits of {value}", "uint32_t", groups * H * row)
-        graph.bits[value, *packing] = bits
-        threshold = f"sample_mean({{x}}, {H}, {W * C})" if rule == "sample_mean" else "0.0f"
-        text = f"pack_signs({{x}}, {threshold}, {H}, {W}, {C}, {groups}, {{bits}});"
-        graph.add(
-            Step(
-                comment_text(f"bits of {value}, {times((H, W, C))}: 1 where x >= {_rule_text(rule)}"),
-                _filled(text, source, bits),
-                reads=(source,),
-                writes=(bits,),
-                kernel="pack_signs",
-                also=("sample_mean",) if rule == "sample_mean" else (),
-            )
-        )
+Members = dict[str, int | float | str]
 
 
 def emit(graph: Graph, node: Node) -> None:
-    """Adds the step from bits to outputs."""
+    """Adds the step of a BinaryConv2d."""
     a = BinaryConv2dAttributes.from_mapping(node.attributes)
+    _add(graph, node, a, "binary_conv2d", {}, f"{a.activation}", window_parts=2)
+
+
+def emit_general(graph: Graph, node: Node) -> None:
+    """Adds the step of a GeneralBinaryConv2d."""
+    a = GeneralBinaryConv2dAttributes.from_mapping(node.attributes)
+    behind = a.residual == "after_activation"
+    members: Members = {"pad_value": a.pad_value, "residual_behind": int(behind)}
+    window_sum, border = (_unless_zero(graph, node.input(index)) for index in (6, 10))
+    members |= _per_output(graph, "window_sum", window_sum)
+    members |= _per_output(graph, "border", border)
+    if a.activation == "prelu":
+        for member, index, absent in (("negative", 7, None), ("positive", 8, 1.0), ("post", 9, 0.0)):
+            members |= _per_output(graph, member, node.input(index), absent)
+    padded = f"padded with {a.pad_value}, " if any(a.pads) and a.pad_value else ""
+    where = " behind it" if behind and node.input(4) else ""
+    _add(graph, node, a, "general_binary_conv2d", members, f"{padded}{a.activation}{where}", window_parts=3)
+
+
+def _add(
+    graph: Graph,
+    node: Node,
+    a: ConvolutionAttributes,
+    kernel: str,
+    members: Members,
+    text: str,
+    window_parts: int,
+) -> None:
+    """Adds the step of either.
+
+    Args:
+        graph: Gets the step.
+        node: The layer.
+        a: Its attributes.
+        kernel: The C function, which is also the structure's tag.
+        members: Those of the structure that only this kind of layer has.
+        text: For the comment: what follows the sums.
+        window_parts: How many windows of words the function needs as scratch.
+    """
     value, weights_name, scale_name, bias_name = node.inputs[:4]
     H, W = graph.shape(value)[1:3]
     packed = graph.constant(weights_name)
     scale, bias = graph.weights(scale_name), graph.weights(bias_name)
     outputs, KH, KW, _ = packed.shape
     OH, OW = graph.shape(node.outputs[0])[1:3]
-    words = pack_windows(packed, a.channels // a.groups)
-    bits = graph.bits[value, *_packing(node)]
-    window = Buffer(f"window of {node.name}", "uint32_t", 2 * words.shape[1])
+    words = pack_windows(packed, a.group_channels)
+    bits = graph.bits[value, *packing_of(node)]
+    window = Buffer(f"window of {node.name}", "uint32_t", window_parts * words.shape[1])
     residual, residual_text, step = _residual(graph, node)
-
     name = graph.identifier("layer", node.name)
-    layer = structure(
-        "binary_conv2d",
-        name,
-        {
-            "height": H, "width": W, "channels": a.channels, "groups": a.groups,
-            "out_height": OH, "out_width": OW, "outputs": outputs,
-            "kernel_height": KH, "kernel_width": KW,
-            "stride_y": a.strides[0], "stride_x": a.strides[1],
-            "pad_top": a.pads[0], "pad_left": a.pads[1],
-            "dilation_y": a.dilations[0], "dilation_x": a.dilations[1],
-            "words": words.shape[1],
-            "residual_step": step,
-            "activation": f"ACTIVATION_{a.activation.upper()}",
-            "weights": graph.table(
-                "bits", weights_name, words, "uint32_t",
-                f"[{outputs}][{words.shape[1]}], bit (i * {KW} + j) * {a.channels // a.groups} + c",
-            ),
-            "scale": graph.table("scale", scale_name, scale, "float", f"{outputs} outputs"),
-            "bias": graph.table("bias", bias_name, bias, "float", f"{outputs} outputs"),
-        },
-    )  # fmt: skip
+    sizes: Members = {
+        "height": H, "width": W, "channels": a.channels, "groups": a.groups,
+        "out_height": OH, "out_width": OW, "outputs": outputs,
+        "kernel_height": KH, "kernel_width": KW,
+        "stride_y": a.strides[0], "stride_x": a.strides[1],
+        "pad_top": a.pads[0], "pad_left": a.pads[1],
+        "dilation_y": a.dilations[0], "dilation_x": a.dilations[1],
+        "words": words.shape[1],
+    }  # fmt: skip
+    common: Members = {
+        "residual_step": step,
+        "activation": f"ACTIVATION_{node.attributes['activation'].upper()}",
+        "weights": graph.table(
+            "bits", weights_name, words, "uint32_t",
+            f"[{outputs}][{words.shape[1]}], bit (i * {KW} + j) * {a.group_channels} + c",
+        ),
+        "scale": graph.table("scale", scale_name, scale, "float", f"{outputs} outputs"),
+        "bias": graph.table("bias", bias_name, bias, "float", f"{outputs} outputs"),
+    }  # fmt: skip
+    windows: Members = {f"windows.{member}": size for member, size in sizes.items()}
+    layer = structure(kernel, name, windows | common | members)
     y = graph.new_buffer(node.outputs[0])
 
     def call(at: Places) -> str:
         r = residual_text if residual is None else at[residual]
-        return f"binary_conv2d(&{name}, {at[bits]}, {r}, {at[y]}, {at[window]});"
+        return f"{kernel}(&{name}, {at[bits]}, {r}, {at[y]}, {at[window]});"
 
-    extra = f"{KH} x {KW} taps, {a.activation}" + ("" if residual is None else ", with a residual")
+    extra = f"{KH} x {KW} taps, {text}" + ("" if residual is None else ", with a residual")
     graph.add(
         Step(
             graph.comment(node, extra),
             call,
             reads=(bits,) if residual is None else (bits, residual),
             writes=(y, window),
-            kernel=KERNEL,
+            kernel=kernel,
             in_place=residual if step else None,
             layer=layer,
             result=node.outputs[0],
@@ -141,16 +133,29 @@ def pack_windows(packed: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np
     return words
 
 
-def _filled(text: str, source: Buffer, bits: Buffer) -> Callable[[Places], str]:
-    return lambda at: text.format(x=at[source], bits=at[bits])
+def _unless_zero(graph: Graph, name: str) -> str:
+    """Returns no name for one element that is zero, which the specification does not add."""
+    values = graph.weights(name) if name else np.zeros(1, np.float32)
+    return "" if values.size == 1 and values.ravel()[0] == 0 else name
 
 
-def _packing(node: Node) -> Packing:
-    return node.attributes["threshold"], node.attributes["groups"]
+def _per_output(graph: Graph, member: str, name: str, absent: float | None = None) -> Members:
+    """Returns the members of a `struct per_output`.
 
-
-def _rule_text(rule: str) -> str:
-    return "the mean of the map" if rule == "sample_mean" else "0"
+    Args:
+        graph: Gets the table.
+        member: The structure's name in its layer.
+        name: The input; empty where the node has none.
+        absent: The value that stands for an absent input; None for a null pointer.
+    """
+    if name:
+        values = graph.weights(name)
+    elif absent is None:
+        return {f"{member}.values": "NULL", f"{member}.step": 0}
+    else:
+        values = np.full(1, absent, np.float32)
+    table = graph.table(member, name or f"{absent:g}", values, "float", f"{member}, {values.size} values")
+    return {f"{member}.values": table, f"{member}.step": int(values.size > 1)}
 
 
 def _residual(graph: Graph, node: Node) -> tuple[Buffer | None, str, int]:

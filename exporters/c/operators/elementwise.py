@@ -11,7 +11,15 @@ from rbnn_deploy.exporters.c.graph import Graph, Node, Shape, UnsupportedNodeErr
 from rbnn_deploy.exporters.c.program import Buffer, Step
 from rbnn_deploy.exporters.c.structures import float_constant
 
-FUNCTIONS = {"Add": "add", "Sub": "subtract", "Mul": "multiply", "Div": "divide", "PRelu": "prelu"}
+FUNCTIONS = {
+    "Add": "add",
+    "Sub": "subtract",
+    "Mul": "multiply",
+    "Div": "divide",
+    "Min": "minimum",
+    "Max": "maximum",
+    "PRelu": "prelu",
+}
 
 
 def emit_clip(graph: Graph, node: Node) -> None:
@@ -57,7 +65,9 @@ def emit_binary(graph: Graph, node: Node) -> None:
 
     y[i] = f(a[i], b[(i / inner) % count]), or with a and b exchanged.
     """
-    left, right = node.inputs[:2]
+    if len(node.inputs) != 2:  # Min and Max take any number
+        raise UnsupportedNodeError(f"has {len(node.inputs)} inputs, not two")
+    left, right = node.inputs
     result = graph.shape(node.outputs[0])
     whole_left = graph.is_computed(left) and math.prod(graph.shape(left)) == math.prod(result)
     if not whole_left and node.op in ("Sub", "Div", "PRelu"):

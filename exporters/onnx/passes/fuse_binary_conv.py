@@ -2,7 +2,7 @@
 
 Each layer takes up the one node that reads it, again and again, until one does not fit:
 
-1. Mul(y, m), m per channel or single, without R: scale m, bias m.
+1. Mul(y, m), m per channel or single, without R: scale m, bias m, and so what else is added.
 2. Add(y, a), a per channel or single: bias + a. Each composed in float64 and rounded once.
 3. Add(y, r), r another value of the output's own shape, without R: R = r.
 4. Clip(y, -1, 1): activation hardtanh. Relu(y), or Clip(y, 0): activation relu. Nothing follows it.
@@ -32,9 +32,16 @@ from rbnn_deploy.exporters.onnx.graph import (
 )
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
 from rbnn_deploy.exporters.onnx.plain import is_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D_OPERATOR, BOUNDS, activation_between
+from rbnn_deploy.operators import (
+    BINARY_CONV2D_OPERATOR,
+    BOUNDS,
+    GENERAL_BINARY_CONV2D_OPERATOR,
+    activation_between,
+)
 
 SCALE, BIAS, RESIDUAL = map(BINARY_CONV2D_OPERATOR.index, ("scale", "bias", "R"))
+# What GeneralBinaryConv2d adds beside its bias.
+WINDOW_TERMS = tuple(map(GENERAL_BINARY_CONV2D_OPERATOR.index, ("window_sum", "border")))
 MAP_RANK = 4
 
 
@@ -148,7 +155,8 @@ def _add(conv: ir.Node, reader: ir.Node) -> str:
         return "it has a residual already"
     if not same_shape(other, conv.outputs[0]):
         return residual_mismatch(other, conv.outputs[0])
-    conv.resize_inputs(RESIDUAL + 1)
+    if len(conv.inputs) <= RESIDUAL:
+        conv.resize_inputs(RESIDUAL + 1)
     conv.replace_input_with(RESIDUAL, other)
     take_over(conv, reader)
     return ""
@@ -168,6 +176,10 @@ def _compose(
     if reader.op_type == "Mul" and operand(conv, RESIDUAL) is not None:
         return "it would scale the residual too"
     _set_affine(conv, outer(values).after(affine))
+    if reader.op_type == "Mul":
+        for index in WINDOW_TERMS:
+            if (term := constant_array(operand(conv, index))) is not None:
+                conv.replace_input_with(index, Writer(conv).constant((term * values).astype(np.float32)))
     take_over(conv, reader)
     return ""
 

@@ -7,7 +7,8 @@ In front of a layer whose threshold is zero:
 
 Behind a layer without activation, in this order, each where it is the one reader:
 
-2. PRelu(y, a), a per channel or single; LeakyRelu(y): activation prelu, neg = a.
+2. PRelu(y, a), a per channel or single; LeakyRelu(y): activation prelu, neg = a. Or Where(y < 0, a, b) y,
+   whose readers are two: neg = a, pos = b.
 3. Add(y, c), c per channel or single, behind 2: post = c.
 
 And behind any activation, if the layer has no residual:
@@ -29,6 +30,7 @@ from rbnn_deploy.exporters.onnx.graph import (
     only_reader,
     operand,
     producer,
+    remove,
     same_shape,
     text,
 )
@@ -58,7 +60,7 @@ class FuseGeneralBinaryConv(ExplainedPass):
         modified = False
         for conv in [node for node in graph if is_binary_conv(node)]:
             modified |= self._shift(conv)
-            modified |= self._slope(conv)
+            modified |= self._slope(conv) or self._two_slopes(conv)
             modified |= self._late_residual(conv)
         return modified
 
@@ -79,6 +81,41 @@ class FuseGeneralBinaryConv(ExplainedPass):
         else:
             moved.replace_input_with(0, source)
         conv.replace_input_with(_INDEX["T"], Writer(conv).constant(values))
+        return True
+
+    def _two_slopes(self, conv: ir.Node) -> bool:
+        output, outputs = conv.outputs[0], _outputs(conv)
+        if outputs is None or output.is_graph_output() or text(conv, "activation") != "none":
+            return False
+        readers = [use.node for use in output.uses()]
+        less = next((node for node in readers if node.op_type == "Less" and not node.domain), None)
+        choice = None if less is None else only_reader(less.outputs[0])
+        product = None if choice is None else only_reader(choice.outputs[0])
+        if less is None or choice is None or product is None or set(readers) != {less, product}:
+            return False
+        zero = constant_array(less.inputs[1])
+        if (
+            (choice.op_type, product.op_type, len(readers)) != ("Where", "Mul", 2)
+            or choice.inputs[0] is not less.outputs[0]
+            or less.inputs[0] is not output
+            or zero is None
+            or zero.size != 1
+            or zero.item() != 0
+        ):
+            return False
+        below, above = (_row(choice.inputs[index], outputs) for index in (1, 2))
+        if below is None or above is None:
+            self.note(conv, "not fused: two slopes, because they are not constants", done=False)
+            return False
+        self.note(conv, "fused: two slopes")
+        _general(conv)
+        _set(conv, "activation", "prelu")
+        for name, values in (("neg", below), ("pos", above)):
+            conv.replace_input_with(_INDEX[name], Writer(conv).constant(values))
+        product.replace_input_with(list(product.inputs).index(choice.outputs[0]), None)
+        remove([choice, less])
+        take_over(conv, product)
+        self._post(conv, outputs)
         return True
 
     def _slope(self, conv: ir.Node) -> bool:

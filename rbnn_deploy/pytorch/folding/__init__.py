@@ -5,6 +5,7 @@ from rbnn_deploy.pytorch.folding.batch_norm import BatchNormFold, fold_batch_nor
 from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
 from rbnn_deploy.pytorch.folding.binary_weights import FoldedWeights, fold_binary_layers
 from rbnn_deploy.pytorch.folding.fold import FoldedNetwork, fold
+from rbnn_deploy.pytorch.folding.general_binary_conv2d import GeneralBinaryConv2d
 
 __all__ = [
     "BatchNormFold",
@@ -12,6 +13,7 @@ __all__ = [
     "ChannelAffine",
     "FoldedNetwork",
     "FoldedWeights",
+    "GeneralBinaryConv2d",
     "fold",
     "fold_batch_norms",
     "fold_binary_layers",

@@ -83,7 +83,7 @@ def fold_batch_norms(module: nn.Module) -> list[BatchNormFold]:
         conv, norm = modules[str(producer.target)], modules[name]
         assert isinstance(conv, BinaryConv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        conv.set_affine(batch_norm_affine(norm).after(conv.affine))
+        conv.append(batch_norm_affine(norm))
         module.set_submodule(name, nn.Identity())
         result.append(BatchNormFold(name, str(producer.target)))
     return result

@@ -55,6 +55,10 @@ class BinaryConv2d(BinaryLayer):
         self.scale = torch.from_numpy(scale).to(self.weight.device)
         self.bias = torch.from_numpy(bias).to(self.weight.device)
 
+    def append(self, outer: ChannelAffine) -> None:
+        """Takes up a map behind the layer."""
+        self.set_affine(outer.after(self._affine))
+
     def forward(self, x: Tensor) -> Tensor:
         """Computes the layer.
 

@@ -13,6 +13,7 @@ from torch import nn
 from rbnn_deploy.bits import pack_signs
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.folding.binary_conv2d import BinaryConv2d
+from rbnn_deploy.pytorch.folding.general_binary_conv2d import GeneralBinaryConv2d
 from rbnn_deploy.pytorch.folding.user_code import check_layer
 from rbnn_deploy.pytorch.layers import BinaryLayer
 
@@ -59,7 +60,10 @@ def fold_layer(layer: BinaryLayer, name: str) -> tuple[BinaryConv2d, FoldedWeigh
         )
     packed = torch.from_numpy(pack_signs(weight.permute(0, 2, 3, 1).cpu().numpy())).to(weight.device)
     report = FoldedWeights(name, weight.numel(), int((weight == 0).sum()))
-    return BinaryConv2d(attributes, packed, affine), report
+    thresholds, terms = layer.thresholds, layer.window_terms
+    if thresholds is None and terms is None:
+        return BinaryConv2d(attributes, packed, affine), report
+    return GeneralBinaryConv2d(attributes, packed, affine, thresholds, terms), report
 
 
 def fold_binary_layers(module: nn.Module) -> tuple[nn.Module, list[FoldedWeights]]:

@@ -91,7 +91,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 def _check_finite(folded: nn.Module) -> None:
     for name, child in folded.named_modules():
         if isinstance(child, BinaryConv2d) and not all(
-            torch.isfinite(values).all() for values in (child.scale, child.bias)
+            torch.isfinite(values).all() for values in child.buffers()
         ):
             where = f"layer {name}" if name else "the layer"
             raise UserError(

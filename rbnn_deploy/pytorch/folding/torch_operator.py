@@ -7,7 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rbnn_deploy.bits import BITS_PER_BYTE
-from rbnn_deploy.operators import BOUNDS, BinaryConv2dAttributes
+from rbnn_deploy.operators import (
+    BOUNDS,
+    BinaryConv2dAttributes,
+    ConvolutionAttributes,
+    OperatorAttributes,
+)
 from rbnn_deploy.pytorch.layers.signs import binary_sign, sample_mean
 
 
@@ -27,17 +32,38 @@ def unpack_weight(packed: Tensor, channels: int) -> Tensor:
     return signs.permute(0, 3, 1, 2)
 
 
-def _read(x: Tensor, values: tuple[Any, ...]) -> BinaryConv2dAttributes:
-    attributes = BinaryConv2dAttributes.from_values(*values)
+def check_input(x: Tensor, attributes: ConvolutionAttributes) -> None:
+    """Checks the shape of a layer's input.
+
+    Raises:
+        ValueError: It is not [N, C, H, W].
+    """
     if x.ndim != 4 or x.shape[1] != attributes.channels:
         raise ValueError(f"a binary layer takes [N, {attributes.channels}, H, W], not {list(x.shape)}")
+
+
+def _read(x: Tensor, values: tuple[Any, ...]) -> BinaryConv2dAttributes:
+    attributes = BinaryConv2dAttributes.from_values(*values)
+    check_input(x, attributes)
     return attributes
 
 
 # torch infers an operator's schema from a Python signature, which would be one more list of the attributes.
 _TYPES = {"INT": "int", "INTS": "int[]", "STRING": "str"}
-_ATTRIBUTES = ", ".join(f"{_TYPES[field.kind]} {field.name}" for field in BinaryConv2dAttributes.fields())
-SCHEMA = f"(Tensor x, Tensor weight, Tensor scale, Tensor bias, {_ATTRIBUTES}) -> Tensor"
+
+
+def schema_of(attributes: type[OperatorAttributes], more: str = "") -> str:
+    """Writes a torch operator's schema.
+
+    Args:
+        attributes: The operator's table.
+        more: Arguments between the tensors that all have and the attributes, each with a comma behind it.
+    """
+    listed = ", ".join(f"{_TYPES[field.kind]} {field.name}" for field in attributes.fields())
+    return f"(Tensor x, Tensor weight, Tensor scale, Tensor bias, {more}{listed}) -> Tensor"
+
+
+SCHEMA = schema_of(BinaryConv2dAttributes)
 
 
 @torch.library.custom_op("rbnn::binary_conv2d", mutates_args=(), schema=SCHEMA)

@@ -6,6 +6,8 @@ needs no change elsewhere. In evaluation mode, and up to float rounding, it must
     y = scale * conv(sign(x - t), sign(effective_weight)) + bias,    sign(0) = +1
 
 with zero padding after the sign: docs/ops/BinaryConv2d.md, channels first, without residual and activation.
+Where it has `thresholds`, they are t. Where it has `window_terms`, they are added as docs/ops has them on the
+page of GeneralBinaryConv2d.
 """
 
 from abc import ABC, abstractmethod
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.operators import BinaryConv2dAttributes, Threshold
 from rbnn_deploy.pytorch.layers.signs import SignGradient
+from rbnn_deploy.window_terms import WindowTerms
 
 
 class BinaryLayer(nn.Module, ABC):
@@ -37,6 +40,19 @@ class BinaryLayer(nn.Module, ABC):
     @abstractmethod
     def affine(self) -> ChannelAffine:
         """Scale and bias, float64 [O]."""
+
+    @property
+    def thresholds(self) -> Tensor | None:
+        """Thresholds per input channel, [C] or [1]; None where the rule of `attributes` says them.
+
+        Where they are given, that rule is "zero".
+        """
+        return None
+
+    @property
+    def window_terms(self) -> WindowTerms | None:
+        """What is added beside the bias; None where nothing is."""
+        return None
 
     @abstractmethod
     def effective_weight(self) -> Tensor:

@@ -4,9 +4,10 @@ Each class has the parameter names of that code, so that its checkpoints load. W
 of an exact zero as 0, ours takes it as +1 (rbnn_deploy.bits): one bit has no third value.
 """
 
+from rbnn_deploy.pytorch.methods.adabin import AdaBinConv2d, Maxout
 from rbnn_deploy.pytorch.methods.bireal import BiRealConv2d
 from rbnn_deploy.pytorch.methods.irnet import IRConv2d
 from rbnn_deploy.pytorch.methods.recu import ReCUConv2d
 from rbnn_deploy.pytorch.methods.siman import SiMaNConv2d
 
-__all__ = ["BiRealConv2d", "IRConv2d", "ReCUConv2d", "SiMaNConv2d"]
+__all__ = ["AdaBinConv2d", "BiRealConv2d", "IRConv2d", "Maxout", "ReCUConv2d", "SiMaNConv2d"]

@@ -5,6 +5,7 @@ Topologies and parameter names are those of the published code of each method:
 - IR-Net: github.com/htqin/IR-Net, whose LogSoftmax at the end is left out: it changes no class.
 - ReCU: github.com/z-hXu/ReCU.
 - SiMaN: github.com/lmbxmu/SiMaN.
+- AdaBin: github.com/huawei-noah/Efficient-Computing, folder BinaryNetworks/AdaBin.
 - Bi-Real Net: github.com/liuzechun/Bi-Real-net. ReActNet: github.com/liuzechun/ReActNet, folder resnet.
 """
 
@@ -13,7 +14,7 @@ from functools import partial
 
 from torch import nn
 
-from rbnn_deploy.pytorch.methods import IRConv2d, ReCUConv2d, SiMaNConv2d
+from rbnn_deploy.pytorch.methods import AdaBinConv2d, IRConv2d, Maxout, ReCUConv2d, SiMaNConv2d
 from rbnn_deploy.pytorch.networks.architecture import (
     CIFAR10,
     CIFAR100,
@@ -55,6 +56,14 @@ _CIFAR: dict[str, tuple[Builder, str]] = {
         "linear",
     ),
     "siman_resnet18": (partial(ResNet18, conv=SiMaNConv2d), "linear"),
+    "adabin_resnet20": (
+        partial(
+            ResNet20,
+            partial(TwoConvolutions, conv=AdaBinConv2d, activation=Maxout),
+            stem_activation=Maxout,
+        ),
+        "linear",
+    ),
     "siman_vgg_small": (partial(VggSmall, conv=SiMaNConv2d, activation=nn.PReLU), "fc"),
 }
 

@@ -5,25 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.generated_c import COMPILERS, WARNINGS, compiles
+from support.c_kernels import ACTIVATIONS, GUARD, Windows, compile_kernels, guarded
+from support.generated_c import COMPILERS
 from support.operator_cases import Case, covering_cases, random_cases
 from support.oracle import same_bits
 
 from rbnn_deploy.exporters.c.operators.binary_conv2d import pack_windows
-from rbnn_deploy.exporters.c.text import KERNELS, NEEDS
 from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
-
-ACTIVATIONS = ("none", "hardtanh", "relu")  # the order of C's enumeration
-INTEGERS = (
-    *("height", "width", "channels", "groups", "out_height", "out_width", "outputs"),
-    *("kernel_height", "kernel_width", "stride_y", "stride_x", "pad_top", "pad_left"),
-    *("dilation_y", "dilation_x", "words", "residual_step", "activation"),
-)
 
 
 class Layer(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_int) for name in INTEGERS),
+        ("windows", Windows),
+        *((name, ctypes.c_int) for name in ("residual_step", "activation")),
         *((n, ctypes.c_void_p) for n in ("w", "s", "b")),
     ]
 
@@ -33,8 +27,8 @@ void layer(const struct binary_conv2d* l, const float* x, int mean, const float*
            uint32_t* bits, uint32_t* window);
 void layer(const struct binary_conv2d* l, const float* x, int mean, const float* residual, float* y,
            uint32_t* bits, uint32_t* window) {
-  const float t = mean ? sample_mean(x, l->height, l->width * l->channels) : 0.0f;
-  pack_signs(x, t, l->height, l->width, l->channels, l->groups, bits);
+  const float t = mean ? sample_mean(x, l->windows.height, l->windows.width * l->windows.channels) : 0.0f;
+  pack_signs(x, t, l->windows.height, l->windows.width, l->windows.channels, l->windows.groups, bits);
   binary_conv2d(l, bits, residual, y, window);
 }
 """
@@ -43,33 +37,20 @@ void layer(const struct binary_conv2d* l, const float* x, int mean, const float*
 @pytest.fixture(scope="module", params=COMPILERS, ids=" ".join)
 def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     folder: Path = tmp_path_factory.mktemp("kernel")
-    names = ("common", "sample_mean", "pack_signs", *NEEDS["binary_conv2d"], "binary_conv2d")
-    (folder / "layer.c").write_text("\n".join((KERNELS / f"{n}.h").read_text() for n in names) + SOURCE)
-    command = [request.param[0], *WARNINGS, *request.param[1:], "-shared", "-fPIC"]
-    compiles([*command, "-o", str(folder / "layer.so"), str(folder / "layer.c")])
-    return ctypes.CDLL(str(folder / "layer.so"))
+    return compile_kernels(("sample_mean", "pack_signs", "binary_conv2d"), SOURCE, folder, request.param)
 
 
 def run(library: ctypes.CDLL, case: Case) -> np.ndarray:
     arrays, a = case.arrays(), case.attributes
     X, R = arrays["X"], arrays["R"]
-    H, W = X.shape[1:3]
-    KH, KW = case.kernel
-    OH, OW = a.output_size((H, W), case.kernel)
     words = pack_windows(arrays["W"], a.channels // a.groups)
     residual = np.zeros(1, np.float32) if R is None else R
     step = 0 if residual.size == 1 else 1
-    numbers = (
-        H, W, a.channels, a.groups, OH, OW, case.outputs, KH, KW, *a.strides, *a.pads[:2], *a.dilations,
-        words.shape[1], step, ACTIVATIONS.index(a.activation),
-    )  # fmt: skip
     pointers = [array.ctypes.data for array in (words, arrays["scale"], arrays["bias"])]
-    layer = Layer(*numbers, *pointers)
-    Y = np.full((len(X), OH, OW, case.outputs), np.nan, np.float32)
-    # Guards behind the memory that the code may use.
-    row = -(-W * (a.channels // a.groups) // 32)
-    bits = np.full(a.groups * H * row + 1, 0xDEADBEEF, np.uint32)
-    window = np.full(2 * words.shape[1] + 1, 0xDEADBEEF, np.uint32)
+    windows = Windows.of(case, words)
+    layer = Layer(windows, step, ACTIVATIONS.index(a.activation), *pointers)
+    Y = np.full((len(X), *windows.out_size, case.outputs), np.nan, np.float32)
+    bits, window = guarded(windows.bit_words), guarded(2 * windows.words)
     for index in range(len(X)):
         r = residual if residual.size == 1 else residual[index]
         arguments = [np.ascontiguousarray(v).ctypes for v in (X[index], r)]
@@ -78,7 +59,7 @@ def run(library: ctypes.CDLL, case: Case) -> np.ndarray:
             arguments[1].data_as(ctypes.c_void_p), Y[index].ctypes.data_as(ctypes.c_void_p),
             bits.ctypes.data_as(ctypes.c_void_p), window.ctypes.data_as(ctypes.c_void_p),
         )  # fmt: skip
-        assert bits[-1] == window[-1] == 0xDEADBEEF
+        assert bits[-1] == window[-1] == GUARD
     return Y
 
 
@@ -96,7 +77,7 @@ def test_a_window_of_any_length_in_which_every_bit_differs(words: int, library: 
     """So the sums of the counting, in fours and in bytes, are at their largest."""
     channels = words * 32
     W, one = np.zeros((1, words), np.uint32), np.ones(1, np.float32)
-    layer = Layer(1, 1, channels, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, words, 0, 0)
+    layer = Layer(Windows(1, 1, channels, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, words), 0, 0)
     layer.w, layer.s, layer.b = (array.ctypes.data for array in (W, one, one))
     X, Y = np.ones(channels, np.float32), np.zeros(1, np.float32)
     bits, window = np.zeros(words, np.uint32), np.zeros(2 * words, np.uint32)

@@ -12,7 +12,8 @@ from rbnn_deploy import export, load_model
 from rbnn_deploy.data.preprocessing import normalise
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.models import EMBEDDED_MODEL
-from rbnn_deploy.pytorch.networks import build_network
+from rbnn_deploy.operators import GENERAL_BINARY_CONV2D, OPERATORS
+from rbnn_deploy.pytorch.networks import OTHER_METHODS
 from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
 from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime
 
@@ -28,23 +29,37 @@ def exported(name: str, folder: Path) -> Path:
     if name == "own":
         export(randomise(UsersOwnNetwork(), seed=2), path, input_shape=(3, 32, 32), check=False)
         return path
-    family = ARCHITECTURES[name].family
+    architecture = (ARCHITECTURES | OTHER_METHODS)[name]
+    family = architecture.family
     shape = SIZES.get(family.name, family.input_shape)
     metadata = ModelMetadata(name, shape, family.num_classes, family.mean, family.std)
-    export(randomise(build_network(name), seed=2), path, metadata=metadata, check=False)
+    network = architecture.builder(family.num_classes)
+    export(randomise(network, seed=2), path, metadata=metadata, check=False)
     return path
 
 
 # cifar100's networks are cifar10's with another head.
 NETWORKS = [name for name in ARCHITECTURES if not name.startswith("cifar100/")]
+# Other people's, with how many GeneralBinaryConv2d each has.
+OTHERS = {
+    "cifar10/irnet_resnet20": 0,
+    "cifar10/recu_resnet20": 0,
+    "cifar10/siman_resnet20": 18,
+    "cifar10/siman_vgg_small": 2,
+    "imagenet/recu_resnet18": 0,
+    "imagenet/birealnet18": 0,
+    "imagenet/reactnet_resnet18": 16,
+}
 
 
-@pytest.mark.parametrize("name", ["embedded", "own", *NETWORKS])
+@pytest.mark.parametrize("name", ["embedded", "own", *NETWORKS, *OTHERS])
 def test_every_binary_layer_and_the_logits_have_numpys_bits(name: str, tmp_path: Path) -> None:
     path = exported(name, tmp_path)
     model = build(path, tmp_path, ("cc", "-O2"))
-    layers = [n.output[0] for n in onnx.load(path).graph.node if n.op_type == "BinaryConv2d"]
+    nodes = [node for node in onnx.load(path).graph.node if node.op_type in OPERATORS]
+    layers = [node.output[0] for node in nodes]
     assert len(layers) >= 4
+    assert sum(node.op_type == GENERAL_BINARY_CONV2D for node in nodes) == OTHERS.get(name, 0)
     x = np.random.default_rng(3).standard_normal((1, *model.result.program.input_shape), np.float32)
     runtime = NumpyRuntime(path, in_order=True)
     judge = runtime.run_with(x, [*layers, runtime.signature.outputs[0].name])

@@ -59,6 +59,8 @@ CASES: dict[str, list[Step]] = {
     "prelu": [("PRelu", ["x", draw(6, 1, 1)], {})],
     "add channels": [("Add", ["x", draw(6, 1, 1)], {})],
     "add a number": [("Add", [draw(1), "x"], {})],
+    "smaller": [("Min", ["x", draw(6, 1, 1)], {})],
+    "larger": [("Max", [draw(1), "x"], {}), ("Max", ["x", "input"], {})],
     "multiply columns": [("Mul", ["x", draw(7)], {})],
     "subtract and divide": [("Sub", ["x", draw(9, 1)], {}), ("Div", ["x", draw(6, 9, 7)], {})],
     "residual": [("Relu", ["x"], {}), ("Add", ["x", "input"], {}), ("Mul", ["x", "x"], {})],
@@ -132,9 +134,10 @@ def test_split(tmp_path: Path) -> None:
     assert np.array_equal(model.run(x[0])[0], expected.ravel())
 
 
-@pytest.mark.parametrize("op", ["Relu", "Clip", "MaxPool"])
+@pytest.mark.parametrize("op", ["Relu", "Clip", "Min", "Max", "MaxPool"])
 def test_a_nan_passes(op: str, tmp_path: Path) -> None:
-    inputs: list[Any] = ["x", np.float32(-1), np.float32(1)] if op == "Clip" else ["x"]
+    others = {"Clip": [np.float32(-1), np.float32(1)], "Min": [np.float32(1)], "Max": [np.float32(-1)]}
+    inputs: list[Any] = ["x", *others.get(op, [])]
     model = build(chain([(op, inputs, {"kernel_shape": [2, 2]} if op == "MaxPool" else {})]), tmp_path)
     x = np.zeros(SHAPE, np.float32)
     x[2, 4, 3] = np.nan
@@ -143,4 +146,4 @@ def test_a_nan_passes(op: str, tmp_path: Path) -> None:
 
 def test_every_operator_of_the_table_is_tested() -> None:
     tested = {op for steps in CASES.values() for op, _, _ in steps}
-    assert EMITTERS.keys() - tested == {"BinaryConv2d", "Split", "Constant"}
+    assert EMITTERS.keys() - tested == {"BinaryConv2d", "GeneralBinaryConv2d", "Split", "Constant"}

@@ -28,6 +28,9 @@ FORMULAS: dict[str, Callable[[published.State, Tensor], Tensor]] = {
     "cifar10/siman_resnet20": partial(
         published.resnet20, conv=published.siman, activation=published.prelu, stem=published.relu
     ),
+    "cifar10/adabin_resnet20": partial(
+        published.resnet20, conv=published.adabin, activation=published.maxout, stem=published.maxout
+    ),
     "cifar10/siman_resnet18": partial(published.resnet18, conv=published.siman, shortcut=published.siman),
     "cifar10/siman_vgg_small": partial(published.vgg_small, conv=published.siman, activation=published.prelu),
     "imagenet/irnet_resnet18": partial(published.imagenet_resnet18, conv=published.irnet),
@@ -43,11 +46,19 @@ SMALL = {
     "irnet": "cifar10/irnet_resnet20",
     "recu": "cifar10/recu_resnet20",
     "siman": "cifar10/siman_resnet20",
+    "adabin": "cifar10/adabin_resnet20",
     "bireal": "imagenet/birealnet18",
     "reactnet": "imagenet/reactnet_resnet18",
 }
 # Transposes of ONNX Runtime's pools, which are faster channels-first.
-POOLS = {SMALL["irnet"]: 0, SMALL["recu"]: 4, SMALL["siman"]: 0, SMALL["bireal"]: 8, SMALL["reactnet"]: 8}
+POOLS = {
+    SMALL["irnet"]: 0,
+    SMALL["recu"]: 4,
+    SMALL["siman"]: 0,
+    SMALL["adabin"]: 0,
+    SMALL["bireal"]: 8,
+    SMALL["reactnet"]: 8,
+}
 
 
 def network(name: str, seed: int = 3) -> nn.Module:
