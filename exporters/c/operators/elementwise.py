@@ -19,6 +19,8 @@ FUNCTIONS = {
     "Min": "minimum",
     "Max": "maximum",
     "PRelu": "prelu",
+    "Less": "less",
+    "Greater": "greater",
 }
 
 
@@ -70,17 +72,14 @@ def emit_binary(graph: Graph, node: Node) -> None:
     left, right = node.inputs
     result = graph.shape(node.outputs[0])
     whole_left = graph.is_computed(left) and math.prod(graph.shape(left)) == math.prod(result)
-    if not whole_left and node.op in ("Sub", "Div", "PRelu"):
+    if not whole_left and node.op in ("Sub", "Div", "PRelu", "Less", "Greater"):
         raise UnsupportedNodeError("repeats its first input")
     whole, other = (left, right) if whole_left else (right, left)
     if not graph.is_computed(whole) or math.prod(graph.shape(whole)) != math.prod(result):
         raise UnsupportedNodeError("repeats both of its inputs")
     count, inner = _repetition(graph.shape(other), result)
     a = graph.buffer(whole)
-    b = graph.buffer(other) if graph.is_computed(other) else None
-    table = ""
-    if b is None:
-        table = graph.table("values", other, graph.weights(other), "float", f"{count} values")
+    b, table = _operand(graph, other, count)
     function = FUNCTIONS[node.op]
     y = graph.new_buffer(node.outputs[0])
 
@@ -99,6 +98,46 @@ def emit_binary(graph: Graph, node: Node) -> None:
             result=node.outputs[0],
         )
     )
+
+
+def emit_where(graph: Graph, node: Node) -> None:
+    """Adds the step of a Where; truth values are floats, 1 and 0."""
+    result = graph.shape(node.outputs[0])
+    condition = graph.buffer(node.inputs[0])
+    if condition.count != math.prod(result):
+        raise UnsupportedNodeError("repeats its condition")
+    operands = []
+    for name in node.inputs[1:]:
+        count, inner = _repetition(graph.shape(name), result)
+        operands.append((*_operand(graph, name, count), count, inner))
+    y = graph.new_buffer(node.outputs[0])
+    buffers = tuple(buffer for buffer, *_ in operands if buffer is not None)
+
+    def call(at: Mapping[Buffer, str]) -> str:
+        a, b = (
+            f"(struct repeated){{{table if buffer is None else at[buffer]}, {count}, {inner}}}"
+            for buffer, table, count, inner in operands
+        )
+        return f"where({at[condition]}, {condition.count}, {a}, {b}, {at[y]});"
+
+    graph.add(
+        Step(
+            graph.comment(node),
+            call,
+            reads=(condition, *buffers),
+            writes=(y,),
+            kernel="where",
+            in_place=None if condition in buffers else condition,
+            result=node.outputs[0],
+        )
+    )
+
+
+def _operand(graph: Graph, name: str, count: int) -> tuple[Buffer | None, str]:
+    """Returns an operand's buffer, or None and the C name of its constants."""
+    if graph.is_computed(name):
+        return graph.buffer(name), ""
+    return None, graph.table("values", name, graph.weights(name), "float", f"{count} values")
 
 
 def _repetition(shape: Shape, result: Shape) -> tuple[int, int]:

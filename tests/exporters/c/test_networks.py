@@ -43,6 +43,7 @@ NETWORKS = [name for name in ARCHITECTURES if not name.startswith("cifar100/")]
 # Other people's, with how many GeneralBinaryConv2d each has.
 OTHERS = {
     "cifar10/irnet_resnet20": 0,
+    "cifar10/adabin_resnet20": 18,
     "cifar10/recu_resnet20": 0,
     "cifar10/siman_resnet20": 18,
     "cifar10/siman_vgg_small": 2,

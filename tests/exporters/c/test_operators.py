@@ -61,6 +61,8 @@ CASES: dict[str, list[Step]] = {
     "add a number": [("Add", [draw(1), "x"], {})],
     "smaller": [("Min", ["x", draw(6, 1, 1)], {})],
     "larger": [("Max", [draw(1), "x"], {}), ("Max", ["x", "input"], {})],
+    "where less": [("Less", ["x", draw(6, 1, 1)], {}), ("Where", ["x", draw(7), draw(6, 9, 7)], {})],
+    "where greater": [("Greater", ["x", np.float32(0)], {}), ("Where", ["x", "input", draw(9, 1)], {})],
     "multiply columns": [("Mul", ["x", draw(7)], {})],
     "subtract and divide": [("Sub", ["x", draw(9, 1)], {}), ("Div", ["x", draw(6, 9, 7)], {})],
     "residual": [("Relu", ["x"], {}), ("Add", ["x", "input"], {}), ("Mul", ["x", "x"], {})],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 from support.generated_c import WARNINGS, build, compiles, needs_compiler, write_c
 from support.small_models import LAYERS, small_model
 
@@ -60,6 +60,27 @@ def test_an_attribute_without_c_code(
     node.attribute.extend(kept)
     node.attribute.extend(helper.make_attribute(k, v) for k, v in changes.items() if v is not None)
     refused(model, tmp_path, *words)
+
+
+def test_a_minimum_of_three(tmp_path: Path) -> None:
+    model = small_model()
+    model.graph.node[0].output[0] = "before"
+    model.graph.node.insert(1, helper.make_node("Min", ["before"] * 3, ["stem"], name="least"))
+    refused(model, tmp_path, "'least'", "3 inputs")
+
+
+def test_a_condition_that_is_repeated(tmp_path: Path) -> None:
+    model = small_model()
+    model.graph.node[0].output[0] = "before"
+    added = (
+        ("GlobalAveragePool", ["before"], "means"),
+        ("Less", ["means", "one"], "low"),
+        ("Where", ["low", "before", "before"], "stem"),
+    )
+    for index, (op, inputs, output) in enumerate(added, start=1):
+        model.graph.node.insert(index, helper.make_node(op, inputs, [output], name=output))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32([1]), "one"))
+    refused(model, tmp_path, "'stem'", "repeats its condition")
 
 
 def test_a_map_of_open_size(tmp_path: Path) -> None:
