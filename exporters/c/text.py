@@ -20,6 +20,7 @@ NEEDS = {
     "general_binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation"),
     "matrix_product": ("row_times_columns",),
     "conv2d": ("row_times_columns",),
+    "reduce_mean": ("reduce_sum",),
 }
 
 

@@ -73,13 +73,13 @@ def export(
     from rbnn_deploy import api
 
     int8 = float_layers != "float32" or calibration is not None
-    _check_options(target, {"--float-layers": int8, "--explain": explain}, simplify=simplify, json=json)
+    _check_options(target, {"--float-layers": int8, "--explain": explain}, simplify=simplify)
     if target != "onnx" and not api.is_checkpoint_file(checkpoint):
         if target == "qonnx":
             raise UserError(f"{checkpoint} is a deployed model; name the checkpoint that it was made of")
         if any(option is not None for option in (arch, module, input_shape, mean, std, labels)):
             raise UserError(f"{checkpoint} is a deployed model, which takes no options of a checkpoint")
-        export_to_c(checkpoint, output, None)
+        export_to_c(checkpoint, output, None, json)
         return
     from rbnn_deploy.classes import read_class_names
     from rbnn_deploy.exporters.onnx.passes.result import render_notes
@@ -100,7 +100,7 @@ def export(
     )
     if target == "c":
         to_onnx = partial(api.export, network, metadata=metadata, opset=opset, simplify=simplify, check=check)
-        export_to_c(checkpoint, output, to_onnx)
+        export_to_c(checkpoint, output, to_onnx, json)
         return
     if target == "qonnx":
         result = api.export_qonnx(network, output, metadata=metadata, opset=opset)
@@ -146,7 +146,7 @@ def export(
     give_result("\n".join(lines), with_schema("export", content), json)
 
 
-def _check_options(target: str, given: dict[str, bool], *, simplify: bool, json: Path | None) -> None:
+def _check_options(target: str, given: dict[str, bool], *, simplify: bool) -> None:
     """Refuses a format that nobody knows, and options that a format does not have.
 
     Raises:
@@ -154,9 +154,9 @@ def _check_options(target: str, given: dict[str, bool], *, simplify: bool, json:
     """
     if target not in TARGETS:
         raise UserError(f"no format is called {target!r}; choose one of {', '.join(TARGETS)}")
-    more = {"c": {"--json": json is not None}, "qonnx": {"--no-simplify": not simplify}}.get(target)
-    if more is None:
+    if target == "onnx":
         return
+    more = {"--no-simplify": not simplify} if target == "qonnx" else {}
     wrong = [option for option, is_given in (given | more).items() if is_given]
     if wrong:
         raise UserError(f"--format {target} takes no {' and no '.join(wrong)}; leave that out")

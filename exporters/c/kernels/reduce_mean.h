@@ -1,19 +1,8 @@
-/* The mean over the axis in the middle: the sum in ascending order, divided by the count.
-   x: [outer][count][inner]. y: [outer][inner], which may begin where x does. */
+/* The mean over the axis in the middle: the sum of reduce_sum, divided by the count. */
 static void reduce_mean(const float* x, int outer, int count, int inner, float* y) {
-  int o, n, i;
-  for (o = 0; o < outer; o++, x += (ptrdiff_t)count * inner, y += inner) {
-    for (i = 0; i < inner; i++) {
-      y[i] = 0.0f + x[i];
-    }
-    for (n = 1; n < count; n++) {
-      for (i = 0; i < inner; i++) {
-        const float value = x[(ptrdiff_t)n * inner + i];
-        y[i] = y[i] + value;
-      }
-    }
-    for (i = 0; i < inner; i++) {
-      y[i] = y[i] / (float)count;
-    }
+  int i;
+  reduce_sum(x, outer, count, inner, y);
+  for (i = 0; i < outer * inner; i++) {
+    y[i] = y[i] / (float)count;
   }
 }
