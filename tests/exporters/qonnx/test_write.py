@@ -52,6 +52,7 @@ def test_random_networks_give_equal_outputs(seed: int, tmp_path: Path) -> None:
         ("cifar10/resnet20_bireal_1w1a", (3, 32, 32)),
         ("cifar10/vgg_small_1w1a", (3, 32, 32)),
         ("imagenet/reactnet_resnet18", (3, 64, 64)),
+        ("cifar10/adabin_resnet20", (3, 32, 32)),
         ("user", (3, 20, 20)),
     ],
 )
