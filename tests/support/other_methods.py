@@ -133,6 +133,21 @@ def resnet20(
     return y @ state["linear.weight"].T + state["linear.bias"]
 
 
+def adabin_resnet18(state: State, x: Tensor) -> Tensor:
+    y = maxout(state, "nonlinear1", norm(state, "bn1", real(state, "conv1", x, 1, 1)))
+    for stage in (1, 2, 3, 4):
+        for index in range(2):
+            name, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
+            z = norm(state, f"{name}.bn1", adabin(state, f"{name}.conv1", y, stride, 1))
+            if stride == 2:
+                y = norm(state, f"{name}.shortcut.1", real(state, f"{name}.shortcut.0", y, 2, 0))
+            y = maxout(state, f"{name}.nonlinear1", z + y)
+            z = norm(state, f"{name}.bn2", adabin(state, f"{name}.conv2", y, 1, 1))
+            y = maxout(state, f"{name}.nonlinear2", z + y)
+    y = norm(state, "bn2", y.mean((2, 3)))
+    return y @ state["linear.weight"].T + state["linear.bias"]
+
+
 def resnet18(state: State, x: Tensor, conv: Conv, shortcut: Conv) -> Tensor:
     y = norm(state, "bn1", real(state, "conv1", x, 1, 1))
     for stage in (1, 2, 3, 4):
@@ -159,13 +174,16 @@ def vgg_small(state: State, x: Tensor, conv: Conv, activation: Activation = hard
 def imagenet_resnet18(
     state: State, x: Tensor, conv: Conv, activation: Activation = hardtanh, stem: Activation = hardtanh
 ) -> Tensor:
-    y = stem(state, "", norm(state, "bn1", real(state, "conv1", x, 2, 3)))
+    y = stem(state, "nonlinear1", norm(state, "bn1", real(state, "conv1", x, 2, 3)))
     y = F.max_pool2d(y, 3, 2, 1)
     for stage in (1, 2, 3, 4):
         for index in range(2):
             name, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
             z = norm(state, f"{name}.bn1", conv(state, f"{name}.conv1", y, stride, 1))
-            if stride == 2:
+            if stride == 2 and f"{name}.downsample.2.weight" in state:
+                y = real(state, f"{name}.downsample.1", pooled(y), 1, 0)
+                y = norm(state, f"{name}.downsample.2", y)
+            elif stride == 2:
                 y = norm(state, f"{name}.downsample.1", real(state, f"{name}.downsample.0", y, 2, 0))
             y = activation(state, f"{name}.nonlinear1", z + y)
             z = norm(state, f"{name}.bn2", conv(state, f"{name}.conv2", y, 1, 1))

@@ -73,14 +73,26 @@ class ResNet18(nn.Module):
         num_classes: Number of logits.
         conv: The method's layer.
         shortcut_conv: The layer of the shortcuts; the method's own by default.
+        block: BasicBlock or BiRealBlock.
+        activation: The method's activation.
+        stem_activation: The activation behind the first convolution; the reference has none.
     """
 
-    def __init__(self, num_classes: int, conv: Conv = ROTATED, shortcut_conv: Conv | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        conv: Conv = ROTATED,
+        shortcut_conv: Conv | None = None,
+        block: Callable[..., nn.Module] = BasicBlock,
+        activation: Activation = hardtanh,
+        stem_activation: Activation = nn.Identity,
+    ) -> None:
         super().__init__()
-        block = functools.partial(BasicBlock, conv=conv)
+        block = functools.partial(block, conv=conv, activation=activation)
         shortcut = functools.partial(convolved_shortcut, shortcut_conv or conv)
         self.conv1 = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
+        self.nonlinear1 = stem_activation(64)
         self.layer1 = stage(block, shortcut, 64, 64, blocks=2, stride=1)
         self.layer2 = stage(block, shortcut, 64, 128, blocks=2, stride=2)
         self.layer3 = stage(block, shortcut, 128, 256, blocks=2, stride=2)
@@ -90,7 +102,7 @@ class ResNet18(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images [N, 3, 32, 32] to logits [N, num_classes]."""
-        y = self.bn1(self.conv1(x))  # the reference has no activation here
+        y = self.nonlinear1(self.bn1(self.conv1(x)))
         y = self.layer4(self.layer3(self.layer2(self.layer1(y))))
         y = F.adaptive_avg_pool2d(y, 1).flatten(1)
         return self.linear(self.bn2(y))  # type: ignore[no-any-return]

@@ -19,9 +19,12 @@ class ImageNetBlock(nn.Module):
         stride: Stride of the first convolution and of its shortcut.
         conv: The method's layer.
         activation: Its activation.
+        pooled: Whether the float shortcut takes means of pixels in place of every second one.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, conv: Conv, activation: Activation) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, conv: Conv, activation: Activation, pooled: bool
+    ) -> None:
         super().__init__()
         self.conv1 = binary_conv3x3(inputs, outputs, stride, conv)
         self.bn1 = nn.BatchNorm2d(outputs)
@@ -31,7 +34,10 @@ class ImageNetBlock(nn.Module):
         self.nonlinear2 = activation(outputs)
         self.downsample = nn.Sequential()
         if stride != 1 or inputs != outputs:
-            self.downsample.append(nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False))
+            if pooled:
+                self.downsample.append(nn.AvgPool2d(stride))
+            step = 1 if pooled else stride
+            self.downsample.append(nn.Conv2d(inputs, outputs, kernel_size=1, stride=step, bias=False))
             self.downsample.append(nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,6 +57,7 @@ class ImageNetResNet(nn.Module):
         conv: The method's layer.
         activation: Its activation.
         stem_activation: The activation behind the first convolution.
+        pooled_shortcuts: Whether shortcuts that change shapes take means of pixels.
     """
 
     def __init__(
@@ -60,15 +67,19 @@ class ImageNetResNet(nn.Module):
         conv: Conv = ROTATED,
         activation: Activation = hardtanh,
         stem_activation: Activation = hardtanh,
+        pooled_shortcuts: bool = False,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.nonlinear = stem_activation(64)
+        self.nonlinear1 = stem_activation(64)
         self.layer1, self.layer2, self.layer3, self.layer4 = (
             nn.Sequential(
-                ImageNetBlock(inputs, width, stride, conv, activation),
-                *(ImageNetBlock(width, width, 1, conv, activation) for _ in range(count - 1)),
+                ImageNetBlock(inputs, width, stride, conv, activation, pooled_shortcuts),
+                *(
+                    ImageNetBlock(width, width, 1, conv, activation, pooled_shortcuts)
+                    for _ in range(count - 1)
+                ),
             )
             for inputs, width, stride, count in zip((64, *WIDTHS), WIDTHS, (1, 2, 2, 2), blocks, strict=False)
         )
@@ -77,7 +88,7 @@ class ImageNetResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images [N, 3, 224, 224] to logits [N, num_classes]."""
-        y = self.nonlinear(self.bn1(self.conv1(x)))
+        y = self.nonlinear1(self.bn1(self.conv1(x)))
         y = F.max_pool2d(y, kernel_size=3, stride=2, padding=1)
         y = self.layer4(self.layer3(self.layer2(self.layer1(y))))
         y = F.adaptive_avg_pool2d(y, 1).flatten(1)

@@ -64,6 +64,17 @@ _CIFAR: dict[str, tuple[Builder, str]] = {
         ),
         "linear",
     ),
+    "adabin_resnet18": (
+        partial(
+            ResNet18,
+            conv=AdaBinConv2d,
+            shortcut_conv=nn.Conv2d,
+            block=TwoConvolutions,
+            activation=Maxout,
+            stem_activation=Maxout,
+        ),
+        "linear",
+    ),
     "siman_vgg_small": (partial(VggSmall, conv=SiMaNConv2d, activation=nn.PReLU), "fc"),
 }
 
@@ -91,6 +102,14 @@ def _imagenet() -> Iterator[Architecture]:
         yield Architecture(IMAGENET, f"recu_resnet{depth}", partial(build, conv=ReCUConv2d), "fc")
         siman = partial(build, conv=SiMaNConv2d, activation=nn.PReLU, stem_activation=_relu)
         yield Architecture(IMAGENET, f"siman_resnet{depth}", siman, "fc")
+        adabin = partial(build, conv=AdaBinConv2d, activation=Maxout, stem_activation=Maxout)
+        yield Architecture(
+            IMAGENET,
+            f"adabin_resnet{depth}",
+            partial(adabin, pooled_shortcuts=True),
+            "fc",
+            unused_keys=("bn3.", "nonlinear2."),
+        )
     for depth, blocks in ((18, (4, 4, 4, 4)), (34, (6, 8, 12, 6))):
         yield Architecture(IMAGENET, f"birealnet{depth}", partial(BiRealNet, BiRealBlock, blocks), "fc")
         yield Architecture(

@@ -38,6 +38,10 @@ FORMULAS: dict[str, Callable[[published.State, Tensor], Tensor]] = {
     "imagenet/siman_resnet18": partial(
         published.imagenet_resnet18, conv=published.siman, activation=published.prelu, stem=published.relu
     ),
+    "cifar10/adabin_resnet18": published.adabin_resnet18,
+    "imagenet/adabin_resnet18": partial(
+        published.imagenet_resnet18, conv=published.adabin, activation=published.maxout, stem=published.maxout
+    ),
     "imagenet/birealnet18": published.birealnet18,
     "imagenet/reactnet_resnet18": published.birealnet18,
 }
