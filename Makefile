@@ -26,7 +26,7 @@ LOWEST_TESTS := runtimes native/test_adapter.py native/test_general_adapter.py n
 	benchmarking/test_bench.py benchmarking/test_host.py benchmarking/test_measuring.py \
 	test_metadata.py test_onnx_graph.py
 
-.PHONY: help setup demo test test-lowest test-native sanitize bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 \
+.PHONY: help setup demo test test-lowest test-native sanitize bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 test-mcu \
 	estimate-aarch64 onnxruntime-headers examples docs lint format types clean
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo "make wheels        a wheel for each of $(TARGETS); make wheel TARGET=... for one"
 	@echo "make test-aarch64-kernels   the C++ tests, compiled for Arm64, on emulated processors"
 	@echo "make test-aarch64  the Arm64 wheel on an emulated Arm64 machine, against this one"
+	@echo "make test-mcu      generated C on emulated Cortex-M and RISC-V processors"
 	@echo "make examples  a C and a C++ program that classify an image with ONNX Runtime"
 	@echo "make docs    the API reference from the docstrings, in build/api"
 	@echo "make setup   only the environment     make format  apply the formatting that make lint asks for"
@@ -103,6 +104,10 @@ test-aarch64: $(READY)
 	$(MAKE) wheel TARGET=linux-aarch64
 	$(BIN)/python tools/arm64/setup.py --optional dist/rbnn_deploy-*-manylinux_2_28_aarch64.whl
 	RBNN_TEST_AARCH64=1 OMP_NUM_THREADS=1 $(BIN)/pytest -s tests/aarch64
+
+# Generated C on emulated microcontrollers; the tests say which packages they lack.
+test-mcu: $(READY)
+	$(BIN)/pytest -v tests/exporters/c/test_microcontrollers.py
 
 # What the NEON kernel should reach, from models of three cores and from instructions counted.
 estimate-aarch64: $(WHEELS_READY)
