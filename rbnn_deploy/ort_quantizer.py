@@ -11,29 +11,29 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.onnx_graph import signature
+from rbnn_deploy.signature import Array, Inputs, Signature, count_samples
 
-Float32 = npt.NDArray[np.float32]
 X86 = platform.machine() in ("x86_64", "AMD64")
 
 
-class _Images:
+class _Batches:
     """Feeds batches to ONNX Runtime's calibration, which pulls them one by one."""
 
-    def __init__(self, name: str, batches: Iterable[Float32]) -> None:
-        self._name, self._batches = name, iter(batches)
+    def __init__(self, takes: Signature, batches: Iterable[Inputs]) -> None:
+        self._takes, self._batches = takes, iter(batches)
         self.count = 0
 
-    def get_next(self) -> dict[str, Float32] | None:
+    def get_next(self) -> dict[str, Array] | None:
         batch = next(self._batches, None)
         if batch is None:
             return None
-        self.count += len(batch)
-        return {self._name: batch}
+        feeds = self._takes.feeds(batch)
+        self.count += count_samples(feeds)
+        return feeds
 
 
 @contextlib.contextmanager
@@ -64,15 +64,16 @@ def has_int8_dot_product() -> bool:
     return "avx512_vnni" in flags or "avx_vnni" in flags
 
 
-def quantize_static(model: onnx.ModelProto, batches: Iterable[Float32], **options: Any) -> onnx.ModelProto:
+def quantize_static(model: onnx.ModelProto, batches: Iterable[Inputs], **options: Any) -> onnx.ModelProto:
     """Quantises a model with ONNX Runtime's static quantiser: QDQ, int8 weights per output channel.
 
     Activations are unsigned on x86, whose fast multiplication takes unsigned times signed bytes, and signed
     elsewhere, where signed times signed is the fast one.
 
     Args:
-        model: A float32 model with one input; it is not changed. Its functions and metadata survive.
-        batches: Images that show the range of every activation, float32 [n, C, H, W] each.
+        model: A float32 model; it is not changed. Its functions and metadata survive.
+        batches: Samples that show the range of every activation: images, float32 [n, C, H, W] each, or arrays
+            by the names of the inputs.
         options: Further arguments of `onnxruntime.quantization.quantize_static`; they win.
 
     Returns:
@@ -91,17 +92,17 @@ def quantize_static(model: onnx.ModelProto, batches: Iterable[Float32], **option
         "weight_type": quantization.QuantType.QInt8,
         **options,
     }
-    images = _Images(model.graph.input[0].name, batches)
+    samples = _Batches(signature(model.graph), batches)
     source = onnx.ModelProto()
     source.CopyFrom(model)  # the quantiser changes what it is given
     with tempfile.TemporaryDirectory() as folder, _quiet():
         target = Path(folder) / "int8.onnx"
         try:
-            quantization.quantize_static(source, target, images, **arguments)
+            quantization.quantize_static(source, target, samples, **arguments)
         except ValueError:
-            if images.count:
+            if samples.count:
                 raise
-        if not images.count:
+        if not samples.count:
             raise UserError("there is no image to calibrate with; name a folder that holds some")
         result = onnx.load(target)
     result.ir_version = model.ir_version

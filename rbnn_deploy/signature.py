@@ -112,9 +112,13 @@ class Signature:
         """Writes it in one line; names are left out where there is one tensor."""
         return f"{_listed(self.inputs)} -> {_listed(self.outputs)}"
 
-    def describe_inputs(self) -> str:
-        """Writes the inputs in one line, likewise."""
-        return _listed(self.inputs)
+    def describe_inputs(self, *, named: bool = False) -> str:
+        """Writes the inputs in one line, likewise, or with the name of the only one too."""
+        return _listed(self.inputs, named=named)
+
+    def describe_outputs(self) -> str:
+        """Writes the outputs in one line, with their names."""
+        return _listed(self.outputs, named=True)
 
     def feeds(self, given: Any) -> dict[str, Array]:
         """Checks what a caller gives to the model.

@@ -1,7 +1,7 @@
 """Benchmarks a deployed model beside its baselines, all in one process and in turns."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,16 +16,16 @@ from rbnn_deploy.benchmarking.report import OURS, BenchReport, Result
 from rbnn_deploy.benchmarking.sessions import Candidate, Peak, name_every_node
 from rbnn_deploy.benchmarking.timing import WARM_UP_RUNS, time_in_rounds
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import Float32, random_batch
 from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv, producers
 from rbnn_deploy.ort_quantizer import quantize_static
 from rbnn_deploy.runtimes import Runtime, load_model
 from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime, create_session
+from rbnn_deploy.signature import Array, batches
 
 BASELINES = ("fp32", "int8", "portable")
 FLOAT_BASELINES = {"fp32", "int8"}
-CALIBRATION_IMAGES = 8
+CALIBRATION_SAMPLES = 8
 NO_PLAIN_GRAPH = (
     "no float baseline: an earlier version wrote this file, without its plain graph; export it again"
 )
@@ -35,14 +35,16 @@ LONGEST = 86_400  # seconds of timing
 Announce = Callable[[str], None]
 
 
-def build_baselines(path: Path, names: Sequence[str], folder: Path, images: Float32) -> list[Candidate]:
+def build_baselines(
+    path: Path, names: Sequence[str], folder: Path, samples: Mapping[str, Array]
+) -> list[Candidate]:
     """Writes the files of the baselines.
 
     Args:
         path: The deployed model.
         names: Some of BASELINES.
         folder: Where new files go.
-        images: Inputs that calibrate int8, float32 [n, C, H, W].
+        samples: Inputs that calibrate int8, by name.
 
     Returns:
         The baselines; without "fp32" and "int8" where the file does not hold its plain graph.
@@ -58,7 +60,7 @@ def build_baselines(path: Path, names: Sequence[str], folder: Path, images: Floa
     if plain is not None:
         onnx.save(plain, folder / "fp32.onnx")
     if plain is not None and "int8" in names:
-        onnx.save(quantize_static(plain, [image[None] for image in images]), folder / "int8.onnx")
+        onnx.save(quantize_static(plain, batches(samples, 1)), folder / "int8.onnx")
     for name in dict.fromkeys(names):
         if plain is None and name in FLOAT_BASELINES:
             continue
@@ -66,13 +68,13 @@ def build_baselines(path: Path, names: Sequence[str], folder: Path, images: Floa
     return candidates
 
 
-def count_macs(model: onnx.ModelProto, loaded: Runtime, x: Float32) -> dict[str, int]:
+def count_macs(model: onnx.ModelProto, loaded: Runtime, x: Mapping[str, Array]) -> dict[str, int]:
     """Counts binary multiply-accumulates, taps in the padding included, as is usual.
 
     Args:
         model: The deployed model; its nodes have names.
         loaded: The same, to find the size of every output.
-        x: float32 [N, C, H, W].
+        x: Its inputs, by name.
 
     Returns:
         Multiply-accumulates of the whole batch by name of the layer.
@@ -105,7 +107,7 @@ def bench(
     Args:
         model: The .onnx file.
         threads: Threads that compute one operator.
-        batch: Images in one run.
+        batch: Samples in one run.
         baselines: "fp32" and "int8", the same topology without binary layers; "portable", the same file
             without the operator library.
         runs: How many rounds are timed; None for as many as fit into the duration.
@@ -131,25 +133,23 @@ def bench(
     if not any(map(is_binary_conv, named.graph.node)):
         raise UserError(f"{path} has no binary layers; name a file that `rbnn-deploy export` wrote")
     loaded = load_model(path, threads=threads)
-    shape = loaded.input_shape
-    sizes = [size for size in shape if size is not None]
-    if len(sizes) < len(shape):
-        raise UserError(f"{path} leaves its input's size open; export it with a fixed size")
     name = loaded.metadata.architecture if loaded.metadata else path.name
-    images = random_batch(np.random.default_rng(0), max(batch, CALIBRATION_IMAGES), sizes)
-    x = images[:batch]
+    samples = loaded.signature.draw(np.random.default_rng(0), max(batch, CALIBRATION_SAMPLES))
+    x = next(batches(samples, batch))
     macs = count_macs(named, loaded, x)
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if FLOAT_BASELINES & set(baselines):
             announce("building the baselines")
-        candidates = [Candidate(OURS, path, library=True), *build_baselines(path, baselines, folder, images)]
+        candidates = [Candidate(OURS, path, library=True), *build_baselines(path, baselines, folder, samples)]
         if {c.name for c in candidates} < {OURS, *baselines}:
             announce(NO_PLAIN_GRAPH)
         announce("measuring memory")
         memory = {
-            c.name: measure_memory(c.path, library=c.library, threads=threads, batch=batch, shape=sizes)
+            c.name: measure_memory(
+                c.path, library=c.library, threads=threads, batch=batch, inputs=loaded.signature.inputs
+            )
             for c in candidates
         }
         profiled = create_session(
@@ -169,10 +169,7 @@ def bench(
         before = read_state()
         announce("timing")
         timings = time_in_rounds(
-            {
-                key: partial(session.run, None, {session.get_inputs()[0].name: x})
-                for key, session in {**sessions, PROFILED: profiled}.items()
-            },
+            {key: partial(session.run, None, x) for key, session in {**sessions, PROFILED: profiled}.items()},
             runs,
             each_round=each_round,
             advance=advance,

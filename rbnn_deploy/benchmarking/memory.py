@@ -1,6 +1,8 @@
 """Peak memory of one model: a process of its own that loads it, runs it, and nothing else.
 
-usage: python -m rbnn_deploy.benchmarking.memory MODEL LIBRARY(0|1) THREADS BATCH C H W
+usage: python -m rbnn_deploy.benchmarking.memory MODEL LIBRARY(0|1) THREADS BATCH INPUTS
+
+INPUTS is JSON: a list of name, element type and sizes of each input.
 """
 
 import json
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.signature import Signature, TensorSpec
 
 
 def peak_kilobytes() -> int:
@@ -30,7 +33,7 @@ def peak_kilobytes() -> int:
 
 
 def measure_memory(
-    path: Path, *, library: bool, threads: int, batch: int, shape: Sequence[int]
+    path: Path, *, library: bool, threads: int, batch: int, inputs: Sequence[TensorSpec]
 ) -> dict[str, float]:
     """Runs a model in a process of its own.
 
@@ -41,7 +44,8 @@ def measure_memory(
     Raises:
         UserError: The process failed.
     """
-    arguments = [str(path), str(int(library)), str(threads), str(batch), *map(str, shape)]
+    given = json.dumps([[spec.name, spec.dtype, spec.shape] for spec in inputs])
+    arguments = [str(path), str(int(library)), str(threads), str(batch), given]
     command = [sys.executable, "-m", "rbnn_deploy.benchmarking.memory", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -55,12 +59,11 @@ def main(arguments: Sequence[str]) -> None:
     """Loads and runs the model, and prints the two figures as JSON."""
     import numpy as np  # noqa: PLC0415 - counted among the imports, like those below
 
-    from rbnn_deploy.input_image import random_batch  # noqa: PLC0415
     from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime  # noqa: PLC0415
 
-    path, library, threads, *sizes = arguments
-    count, *shape = map(int, sizes)
-    x = random_batch(np.random.default_rng(0), count, shape)
+    path, library, threads, batch, inputs = arguments
+    specs = tuple(TensorSpec(name, dtype, tuple(shape)) for name, dtype, shape in json.loads(inputs))
+    x = Signature(specs, ()).draw(np.random.default_rng(0), int(batch))
     imports = peak_kilobytes()
     loaded = OrtRuntime(path, library=library == "1", threads=int(threads))
     for _ in range(3):

@@ -12,7 +12,7 @@ from rbnn_deploy.inspecting.activation_memory import activation_memory
 from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files import ModelFile, read_model
-from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv
+from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv, signature
 from rbnn_deploy.shape_inference import static_shapes
 
 FLOAT_LAYERS = ("Conv", "Gemm", "MatMul")
@@ -114,10 +114,15 @@ def inspect_onnx(path: str | Path) -> NetworkSummary:
 
 def _facts(file: ModelFile) -> dict[str, str]:
     model, metadata = file.model, file.metadata
+    takes = signature(model.graph)
     facts = {}
     if metadata is not None:
         if metadata.input_shape is not None:
             facts["input"] = "N x " + " x ".join(map(str, metadata.input_shape))
+        else:
+            facts["inputs"] = takes.describe_inputs(named=True)
+        if metadata.input_shape is None or len(takes.outputs) > 1:
+            facts["outputs"] = takes.describe_outputs()
         if metadata.num_classes is not None:
             facts["classes"] = str(metadata.num_classes)
         if metadata.mean is not None and metadata.std is not None:

@@ -357,3 +357,14 @@ def test_the_self_check_finds_one_wrong_output(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="4 of 4 random inputs have outputs up to 1 apart"):
         rbnn_deploy.export(Wrapped(forward), tmp_path / "m.onnx", input_shape=MAP)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect_and_bench_take_every_input(stereo: tuple[nn.Module, Path]) -> None:
+    facts = rbnn_deploy.inspect(stereo[1]).facts
+    assert facts["inputs"] == (
+        "left: float32 [N, 3, 12, 10], right: float32 [N, 1, 12, 10], speed: float32 [N, 4]"
+    )
+    assert facts["outputs"].startswith("depth: float32 [N, 1, 12, 10], classes: float32 [N, 5], more.0: ")
+    report = rbnn_deploy.bench(stereo[1], batch=3, runs=1, baselines=["fp32", "int8", "portable"])
+    assert [result.name for result in report.results] == ["ort", "fp32", "int8", "portable"]
+    assert [layer.binary_macs for layer in report.layers] == [3 * 120 * 16 * 16 * 9]
