@@ -1,8 +1,8 @@
 """Plain graph -> lean graph: the passes, in their order.
 
 1. onnxsim, at the level of channels-first standard operators.
-2. What is easier to see channels-first: BatchNorm into the head, activations in front of max pools.
-3. The layout, chosen once.
+2. What is easier to see channels-first: BatchNorm into the head, activations in front of max pools and views.
+3. The layout, chosen once, and the Transposes of views that it leaves.
 4. One node per binary layer.
 5. Float or int8, decided once; then each float layer is written as that kind runs it fastest.
 
@@ -19,6 +19,7 @@ from rbnn_deploy.exporters.onnx.passes.fold_batch_norm import FoldBatchNorm
 from rbnn_deploy.exporters.onnx.passes.fuse_binary_conv import FuseBinaryConv
 from rbnn_deploy.exporters.onnx.passes.fuse_general import FuseGeneralBinaryConv
 from rbnn_deploy.exporters.onnx.passes.hoist import HoistAboveMaxPool
+from rbnn_deploy.exporters.onnx.passes.hoist_above_view import HoistAboveView
 from rbnn_deploy.exporters.onnx.passes.int8 import int8_layers
 from rbnn_deploy.exporters.onnx.passes.mean_as_product import MeanAsProduct
 from rbnn_deploy.exporters.onnx.passes.pair_pixels import PairPixels
@@ -27,6 +28,7 @@ from rbnn_deploy.exporters.onnx.passes.prelu import PreluAsMinMax
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass, Note
 from rbnn_deploy.exporters.onnx.passes.simplify import simplify
 from rbnn_deploy.exporters.onnx.passes.tidy import clean, separate_outputs
+from rbnn_deploy.exporters.onnx.passes.views import DropTransposesOfViews
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
     run(
         FoldBatchNorm(),
         HoistAboveMaxPool(),
+        HoistAboveView(),
         ChannelsLast(),
+        DropTransposesOfViews(),
         FuseBinaryConv(),
         FuseGeneralBinaryConv(),
         PreluAsMinMax(),

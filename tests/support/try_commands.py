@@ -73,7 +73,8 @@ def _with_damaged_member(content: bytes, rng: random.Random) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(result, "w") as target:
         entries = source.infolist()
         pickle = next(entry for entry in entries if entry.filename.endswith(".pkl"))
-        chosen = pickle if rng.random() < 0.7 else rng.choice(entries)
+        large = [entry for entry in entries if entry.file_size > 1]
+        chosen = pickle if rng.random() < 0.7 else rng.choice(large)
         for entry in entries:
             member = source.read(entry)
             target.writestr(entry.filename, damaged(member, rng) if entry is chosen else member)
