@@ -1,18 +1,15 @@
-"""The input of a network, defined once: float32 [N, C, H, W], and how an image becomes one."""
+"""How an image becomes the input of a network, float32 [N, C, H, W] (`rbnn_deploy.signature`)."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rbnn_deploy.signature import BATCH_ELEMENTS
+
 Float32 = npt.NDArray[np.float32]
-
-BATCH_ELEMENTS = 1 << 24  # of the inputs of a batch of several images; 64 MiB
-
-AXES = ("N", "C", "H", "W")
 
 
 @dataclass(frozen=True)
@@ -33,22 +30,6 @@ class InputImage:
     resize: int | None = None
 
 
-def describe_batch(sizes: Sequence[int | None] = (None,) * len(AXES)) -> str:
-    """Writes type and layout of a batch, such as "float32 [N, 3, 32, 32]"; None is a size that is open."""
-    named = [axis if size is None else str(size) for axis, size in zip(AXES, sizes, strict=True)]
-    return f"float32 [{', '.join(named)}]"
-
-
-def is_batch(x: Any, sizes: Sequence[int | None] = (None,) * len(AXES)) -> bool:
-    """Tells whether x is an array of a batch's type, layout and sizes."""
-    return (
-        isinstance(x, np.ndarray)
-        and x.dtype == np.float32
-        and x.ndim == len(AXES)
-        and all(size in (None, given) for size, given in zip(sizes, x.shape, strict=True))
-    )
-
-
 def batch_size(input_shape: Sequence[int], most: int) -> int:
     """Returns how many images make a batch of bounded memory.
 
@@ -57,14 +38,3 @@ def batch_size(input_shape: Sequence[int], most: int) -> int:
         most: At most so many; at least 1.
     """
     return max(1, min(most, BATCH_ELEMENTS // math.prod(input_shape)))
-
-
-def random_batch(rng: np.random.Generator, count: int, input_shape: Sequence[int]) -> Float32:
-    """Draws a batch as normalised images are: of mean 0 and deviation 1.
-
-    Args:
-        rng: Random numbers.
-        count: Images.
-        input_shape: (C, H, W).
-    """
-    return rng.standard_normal((count, *input_shape), np.float32)

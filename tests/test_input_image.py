@@ -1,38 +1,11 @@
 """The one description of what a network takes."""
 
 import numpy as np
-import pytest
 
 from rbnn_deploy.data import preprocess, preprocessing_of
-from rbnn_deploy.input_image import InputImage, batch_size, describe_batch, is_batch, random_batch
+from rbnn_deploy.input_image import InputImage, batch_size
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
-
-
-def test_description() -> None:
-    assert describe_batch() == "float32 [N, C, H, W]"
-    assert describe_batch((None, 3, 32, None)) == "float32 [N, 3, 32, W]"
-
-
-@pytest.mark.parametrize(
-    ("x", "fits"),
-    [
-        (np.zeros((2, 3, 4, 5), np.float32), True),
-        (np.zeros((0, 3, 4, 5), np.float32), True),
-        (np.zeros((2, 3, 4, 6), np.float32), False),
-        (np.zeros((3, 4, 5), np.float32), False),
-        (np.zeros((2, 3, 4, 5)), False),
-        ([[[[0.0]]]], False),
-    ],
-)
-def test_what_fits(x: object, fits: bool) -> None:
-    assert is_batch(x, (None, 3, 4, 5)) is fits
-
-
-def test_random_batches_are_seeded() -> None:
-    first, again = (random_batch(np.random.default_rng(3), 2, (3, 4, 5)) for _ in range(2))
-    assert is_batch(first, (2, 3, 4, 5))
-    assert np.array_equal(first, again)
 
 
 def test_a_model_prepares_images_as_it_says() -> None:

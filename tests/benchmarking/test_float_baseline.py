@@ -23,6 +23,7 @@ from rbnn_deploy.exporters.onnx.topology import float_network
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.onnx_graph import properties
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+from rbnn_deploy.pytorch.module_inputs import images
 from rbnn_deploy.pytorch.networks import build_network
 from rbnn_deploy.topology import PROPERTY, fill, pack, unpack
 
@@ -136,7 +137,7 @@ def described(model: onnx.ModelProto) -> list[tuple[object, ...]]:
 def test_it_is_what_torch_exports_with_float_convolutions(name: str) -> None:
     module, shape = network(name), shape_of(name)
     deployed = build_model(module, ModelMetadata(name, shape)).model
-    plain = export_graph(with_float_convolutions(module), shape, 18)
+    plain = export_graph(with_float_convolutions(module), images(shape), 18)
     expected = described(unpack_string(pack(ir.to_proto(float_network(plain)))))
     bare = unpack(deployed)
     assert bare is not None
