@@ -1,13 +1,24 @@
 """`rbnn-deploy compare`."""
 
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rbnn_deploy.cli.network import ModuleOption, load_network
 from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, progress_bar
+from rbnn_deploy.cli.remote import (
+    REMOTE_PYTHON,
+    HostOption,
+    RemotePythonOption,
+    WheelOption,
+    check_no_host_options,
+)
 from rbnn_deploy.errors import UserError
+
+if TYPE_CHECKING:
+    from rbnn_deploy.comparing.elsewhere import RemoteRuntime
 
 EXIT_DIFFERENCE = 1  # a difference that is not explained
 RANDOM_SEED = 0
@@ -50,6 +61,13 @@ def compare(
         ),
     ] = None,
     json: JsonFile = None,
+    host: HostOption = None,
+    remote_runtime: Annotated[
+        str,
+        typer.Option(help="With --host: the runtime there, compared with those of --runtimes here."),
+    ] = "ort",
+    wheel: WheelOption = None,
+    remote_python: RemotePythonOption = REMOTE_PYTHON,
 ) -> None:
     """Run a model in every runtime and in PyTorch, and explain every difference.
 
@@ -60,6 +78,7 @@ def compare(
     from rbnn_deploy.comparing import Gates
     from rbnn_deploy.comparing import compare as compare_runtimes
 
+    check_no_host_options(host, wheel, remote_python)
     gates = Gates(min_agreement, max_accuracy_drop)
     if (data is None) == (random is None):
         raise UserError("name the images with --data, or ask for random inputs with --random, one of the two")
@@ -81,14 +100,18 @@ def compare(
             network = load_network(checkpoint, arch, module, shape)
             api.check_same_checkpoint(model, network)
             torch_module = network.module
-    if len(names) < 2:
+    if len(names) + (host is not None) < 2:
         raise UserError("comparing takes two: name more --runtimes, or a --checkpoint for torch")
     source = (
         random_samples(model, random, RANDOM_SEED)
         if random is not None
         else test_samples(model, str(data), samples)
     )
-    with progress_bar(source.count, "comparing") as advance:
+    with ExitStack() as stack:
+        others = []
+        if host is not None:
+            others = [stack.enter_context(_open_there(model, host, remote_runtime, wheel, remote_python))]
+        advance = stack.enter_context(progress_bar(source.count, "comparing"))
         report = compare_runtimes(
             model,
             torch_module,
@@ -97,12 +120,23 @@ def compare(
             runtimes=names,
             layers=layers,
             gates=gates,
+            others=others,
         )
     if max_accuracy_drop is not None and not report.accuracy:
         raise UserError("--max-accuracy-drop needs labels; name labelled images with --data")
     give_result(report.to_text(), report.to_json(), json)
     if not report.ok:
         raise typer.Exit(EXIT_DIFFERENCE)
+
+
+def _open_there(
+    model: Path, host_name: str, runtime: str, wheel: Path | None, remote_python: str
+) -> "AbstractContextManager[RemoteRuntime]":
+    from rbnn_deploy.comparing.elsewhere import open_there
+    from rbnn_deploy.remote import RemoteHost, installed_python
+
+    host = RemoteHost(host_name)
+    return open_there(model, host, installed_python(host, remote_python, wheel), runtime)
 
 
 def _input_shape(model: Path) -> str | None:

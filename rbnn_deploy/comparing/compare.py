@@ -54,6 +54,7 @@ def compare(
     threads: int | None = None,
     gates: Gates | None = None,
     progress: Callable[[int], None] | None = None,
+    others: Sequence[Runtime] = (),
 ) -> ComparisonReport:
     """Compares a deployed model in several runtimes, and with the PyTorch module it was exported from.
 
@@ -75,6 +76,7 @@ def compare(
         threads: Of ONNX Runtime; None leaves the choice to it.
         gates: Bounds on agreement and accuracy; None for the defaults.
         progress: Called with the number of samples done after each batch.
+        others: Further runtimes with the model loaded, such as one on another host (`elsewhere`).
 
     Raises:
         UserError: A model or runtime cannot be loaded or run, fewer than two runtimes are left, there is no
@@ -83,7 +85,7 @@ def compare(
     """
     path = Path(model_path)
     names = [name for name in dict.fromkeys(runtimes) if name != TORCH or module is not None]
-    if len(names) < 2:
+    if len(names) + len(others) < 2:
         raise UserError(f"comparing takes at least two runtimes; choose among {', '.join(DEFAULT_RUNTIMES)}")
     loaded: dict[str, Runtime] = {}
     unsupported: dict[str, UnsupportedModelError] = {}
@@ -105,6 +107,7 @@ def compare(
             from rbnn_deploy.pytorch.comparing import TorchSubject  # noqa: PLC0415
 
             subjects.append(TorchSubject(module, signature(proto.graph)))
+    subjects += [RuntimeSubject(runtime, found) for runtime in others]
     comparison = _Comparison(
         subjects,
         found,

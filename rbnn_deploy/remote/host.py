@@ -4,9 +4,10 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
@@ -15,6 +16,7 @@ from rbnn_deploy.text import printable
 # As GIT_SSH_COMMAND: another program, or options, such as "ssh -p 2222".
 COMMAND_VARIABLE = "RBNN_SSH_COMMAND"
 CANNOT_CONNECT = 255  # ssh's own exit code; others are the remote command's
+SECONDS_TO_END = 10
 # Nobody may be there to type a password; keys and ssh-agent work.
 OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=15")
 
@@ -80,8 +82,7 @@ class RemoteHost:
             UserError: See `shell`; the program's own sentence stands on standard error already.
         """
         with self._folder() as folder:
-            for name, path in sends.items():
-                self.shell(f"cat > {_quoted(folder / name)}", content=_read(path))
+            self._send(folder, sends)
             # A shell without a locale would let Python write ASCII.
             script = f"cd {_quoted(folder)} && PYTHONIOENCODING=utf-8 {shlex.join(command)}"
             done = self._ssh(script, None, None)
@@ -91,19 +92,72 @@ class RemoteHost:
                 atomic_write_bytes(path, self.shell(f"cat {_quoted(folder / name)}"))
             return done.stdout.decode(errors="replace")
 
+    @contextmanager
+    def talk(
+        self, command: Sequence[str], *, sends: Mapping[str, Path]
+    ) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+        """Runs a program there and exchanges messages with it; see `run`.
+
+        Args:
+            command: Program and arguments.
+            sends: Files that its folder gets.
+
+        Yields:
+            What it writes to its standard output, and what it reads from its standard input; its end is told
+            to it by the end of the context.
+
+        Raises:
+            UserError: See `shell`.
+        """
+        with self._folder() as folder:
+            self._send(folder, sends)
+            script = f"cd {_quoted(folder)} && {shlex.join(command)}"
+            try:
+                process = subprocess.Popen(
+                    self._command(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            except OSError:
+                raise self._no_ssh() from None
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                yield process.stdout, process.stdin  # type: ignore[misc] # they are buffered
+            finally:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+                process.stdout.close()
+                try:
+                    process.wait(SECONDS_TO_END)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def _send(self, folder: PurePosixPath, files: Mapping[str, Path]) -> None:
+        for name, path in files.items():
+            self.shell(f"cat > {_quoted(folder / name)}", content=_read(path))
+
+    def _command(self, script: str) -> list[str]:
+        program = shlex.split(os.environ.get(COMMAND_VARIABLE, "ssh")) or ["ssh"]
+        return [*program, *OPTIONS, self.name, shlex.join(["sh", "-c", script])]
+
+    def _no_ssh(self) -> UserError:
+        return UserError(
+            f"cannot start {self._command('')[0]}; install an ssh client, or name one by {COMMAND_VARIABLE}"
+        )
+
     def _ssh(
         self, script: str, content: bytes | None, errors: int | None
     ) -> subprocess.CompletedProcess[bytes]:
-        program = shlex.split(os.environ.get(COMMAND_VARIABLE, "ssh")) or ["ssh"]
-        command = [*program, *OPTIONS, self.name, shlex.join(["sh", "-c", script])]
         try:
             done = subprocess.run(
-                command, input=content or b"", stdout=subprocess.PIPE, stderr=errors, check=False
+                self._command(script),
+                input=content or b"",
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                check=False,
             )
         except OSError:
-            raise UserError(
-                f"cannot start {program[0]}; install an ssh client, or name one by {COMMAND_VARIABLE}"
-            ) from None
+            raise self._no_ssh() from None
         if done.returncode == CANNOT_CONNECT:
             reason = "as ssh says above" if errors is None else _last_line(done.stderr)
             raise UserError(f"cannot reach {self.name} ({reason}); try `ssh {self.name}` first")

@@ -9,29 +9,12 @@ from pathlib import Path
 
 import pytest
 from support.json_docs import assert_documented
-from support.ssh import SERVER, pretender, server
+from support.ssh import SERVER, left_by_us, server
 
 from rbnn_deploy.cli import main
 
 TIMING = ("--baseline", "none", "--runs", 2)
 THIS_PYTHON = ("--remote-python", sys.executable)
-
-
-@pytest.fixture
-def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pretended board; returns its home folder, where it also keeps temporary files."""
-    home = tmp_path / "home of the board"
-    home.mkdir()
-    monkeypatch.setenv("RBNN_SSH_COMMAND", pretender(tmp_path))
-    monkeypatch.setenv("BOARD_HOME", str(home))
-    monkeypatch.setenv("TMPDIR", str(home))
-    return home
-
-
-def left_by_us(home: Path) -> list[str]:
-    """Returns our folders on the board; other programs keep files in its home too."""
-    found = [*home.glob("tmp*"), *home.glob(".cache/rbnn-deploy/*")]
-    return [path.relative_to(home).parts[0] for path in found]
 
 
 def test_it_gives_the_result_of_the_board(

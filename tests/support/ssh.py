@@ -61,3 +61,9 @@ def server(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def left_by_us(home: Path) -> list[str]:
+    """Returns our folders on the board; other programs keep files in its home too."""
+    found = [*home.glob("tmp*"), *home.glob(".cache/rbnn-deploy/*")]
+    return [path.relative_to(home).parts[0] for path in found]
