@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
-from rbnn_deploy.pytorch.methods import AdaBinConv2d, Maxout, ReCUConv2d, SiMaNConv2d
+from rbnn_deploy.pytorch.methods import AdaBinConv2d, Maxout, ReCUConv2d, SiMaNConv2d, XnorConv2d
 from rbnn_deploy.pytorch.networks.bireal import LearnableBias
 
 
@@ -30,14 +30,18 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
         elif isinstance(child, Maxout):
             child.neg_scale.data.normal_(0.25, 0.5, generator=generator)
             child.pos_scale.data.normal_(1, 0.5, generator=generator)
+        elif isinstance(child, XnorConv2d):
+            child.conv.weight.data *= 20  # some are clamped
         elif isinstance(child, nn.PReLU):
             child.weight.data.normal_(0.25, 0.5, generator=generator)
         elif isinstance(child, LearnableBias):
             child.bias.data.normal_(0, 0.3, generator=generator)
         elif isinstance(child, nn.BatchNorm2d | nn.BatchNorm1d):
-            for tensor in (child.weight.data, child.bias.data, child.running_mean):
-                tensor.normal_(generator=generator)
-            child.weight.data[-1] = 0
+            child.running_mean.normal_(generator=generator)
+            if child.affine:
+                child.bias.data.normal_(generator=generator)
+                child.weight.data.normal_(generator=generator)
+                child.weight.data[-1] = 0
             child.running_var.uniform_(0.3, 2, generator=generator)
     return module.eval()
 

@@ -72,9 +72,10 @@ def real(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tenso
 
 
 def norm(state: State, name: str, x: Tensor) -> Tensor:
-    values = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
-    mean, var, gain, shift = (v.view(-1, *[1] * (x.ndim - 2)) for v in values)
-    return (x - mean) / torch.sqrt(var + 1e-5) * gain + shift
+    values = (state.get(f"{name}.{part}") for part in ("running_mean", "running_var", "weight", "bias"))
+    mean, var, gain, shift = (None if v is None else v.view(-1, *[1] * (x.ndim - 2)) for v in values)
+    y = (x - mean) / torch.sqrt(var + 1e-5)
+    return y if gain is None else y * gain + shift
 
 
 def hardtanh(state: State, name: str, x: Tensor) -> Tensor:
@@ -146,6 +147,50 @@ def adabin_resnet18(state: State, x: Tensor) -> Tensor:
             y = maxout(state, f"{name}.nonlinear2", z + y)
     y = norm(state, "bn2", y.mean((2, 3)))
     return y @ state["linear.weight"].T + state["linear.bias"]
+
+
+def binarynet_vgg(state: State, x: Tensor) -> Tensor:
+    def unscaled(y: Tensor, name: str, shape: tuple[int, ...], padding: int) -> Tensor:
+        weights = sign(state[f"{name}.weight"]).view(shape)
+        return F.conv2d(y, weights, state[f"{name}.bias"], 1, padding)
+
+    place, y = 0, x
+    for index in range(6):
+        inputs = state[f"features.{place}.weight"].shape
+        y = unscaled(sign(y) if index else y, f"features.{place}", inputs, 1)
+        if index % 2:
+            y, place = F.max_pool2d(y, 2), place + 1
+        y = norm(state, f"features.{place + 1}", y).clamp(-1, 1)
+        place += 3
+    y = y.flatten(1)
+    for place in (0, 3, 6):
+        weight, bias = (state[f"classifier.{place}.{part}"] for part in ("weight", "bias"))
+        y = norm(state, f"classifier.{place + 1}", sign(y) @ sign(weight).T + bias)
+        y = y.clamp(-1, 1) if place < 6 else y
+    return y
+
+
+def xnor_nin(state: State, x: Tensor) -> Tensor:
+    def block(index: int, y: Tensor, padding: int) -> Tensor:
+        name = f"xnor.{index}"
+        w = state[f"{name}.conv.weight"]
+        w = (w - w.mean(1, keepdim=True)).clamp(-1, 1)
+        statistics = (
+            state[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        mean, var, gain, shift = (v.view(-1, 1, 1) for v in statistics)
+        y = sign((y - mean) / torch.sqrt(var + 1e-4) * gain.clamp(min=0.01) + shift)
+        return F.conv2d(y, sign(w) * mean_of(w.abs()), state[f"{name}.conv.bias"], 1, padding).clamp(min=0)
+
+    def plain_norm(index: int, y: Tensor) -> Tensor:
+        mean, var = (state[f"xnor.{index}.running_{part}"].view(-1, 1, 1) for part in ("mean", "var"))
+        return (y - mean) / torch.sqrt(var + 1e-4)
+
+    y = plain_norm(1, F.conv2d(x, state["xnor.0.weight"], state["xnor.0.bias"], 1, 2)).clamp(min=0)
+    y = F.max_pool2d(block(4, block(3, y, 0), 0), 3, 2, 1)
+    y = F.avg_pool2d(block(8, block(7, block(6, y, 2), 0), 0), 3, 2, 1)
+    y = plain_norm(12, block(11, block(10, y, 1), 0))
+    return F.conv2d(y, state["xnor.13.weight"], state["xnor.13.bias"]).clamp(min=0).mean((2, 3))
 
 
 def resnet18(state: State, x: Tensor, conv: Conv, shortcut: Conv) -> Tensor:

@@ -110,7 +110,7 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
             sha256=hashlib.sha256(file.data).hexdigest(),
             epoch=whole_number(entries, "epoch"),
             unused_keys=tuple(key for key in state.tensors if key not in tensors),
-            notes=(*state.notes, *_look_alikes(architecture), *widened, *describe_ignored(file)),
+            notes=(*state.notes, *_cautions(architecture), *widened, *describe_ignored(file)),
         )
     except UserError as error:
         raise UserError(f"cannot use checkpoint {path}: {error}") from None
@@ -183,10 +183,10 @@ def _unusual_kind(value: AnyTensor) -> str | None:
     return None if value.dtype in NUMBERS else str(value.dtype).removeprefix("torch.")
 
 
-def _look_alikes(architecture: Architecture) -> tuple[str, ...]:
-    if not architecture.look_alikes:
-        return ()
-    return (f"it was taken as {architecture.name}, though {architecture.look_alikes}",)
+def _cautions(architecture: Architecture) -> tuple[str, ...]:
+    taken = f"it was taken as {architecture.name}, though {architecture.look_alikes}"
+    notes = (taken if architecture.look_alikes else "", architecture.caution)
+    return tuple(note for note in notes if note)
 
 
 def describe_ignored(file: CheckpointFile) -> tuple[str, ...]:

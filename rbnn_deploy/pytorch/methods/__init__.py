@@ -5,9 +5,22 @@ of an exact zero as 0, ours takes it as +1 (rbnn_deploy.bits): one bit has no th
 """
 
 from rbnn_deploy.pytorch.methods.adabin import AdaBinConv2d, Maxout
+from rbnn_deploy.pytorch.methods.binarynet import BinarizeConv2d, BinarizeLinear, SignWeightConv2d
 from rbnn_deploy.pytorch.methods.bireal import BiRealConv2d
 from rbnn_deploy.pytorch.methods.irnet import IRConv2d
 from rbnn_deploy.pytorch.methods.recu import ReCUConv2d
 from rbnn_deploy.pytorch.methods.siman import SiMaNConv2d
+from rbnn_deploy.pytorch.methods.xnornet import XnorConv2d
 
-__all__ = ["AdaBinConv2d", "BiRealConv2d", "IRConv2d", "Maxout", "ReCUConv2d", "SiMaNConv2d"]
+__all__ = [
+    "AdaBinConv2d",
+    "BiRealConv2d",
+    "BinarizeConv2d",
+    "BinarizeLinear",
+    "IRConv2d",
+    "Maxout",
+    "ReCUConv2d",
+    "SiMaNConv2d",
+    "SignWeightConv2d",
+    "XnorConv2d",
+]

@@ -40,6 +40,7 @@ class Architecture:
         unused_keys: Prefixes of keys that its reference checkpoints hold and nothing uses.
         look_alikes: Networks that compute something else and have the same keys and shapes, as a clause;
             empty where there are none.
+        caution: What somebody who loads its checkpoint must know, as a clause; empty where there is nothing.
         must_be_named: Whether look-alikes are so common that only a name can tell it.
     """
 
@@ -49,6 +50,7 @@ class Architecture:
     head: str = "linear"
     unused_keys: tuple[str, ...] = ()
     look_alikes: str = ""
+    caution: str = ""
     must_be_named: bool = False
 
     @property

@@ -6,6 +6,8 @@ Topologies and parameter names are those of the published code of each method:
 - ReCU: github.com/z-hXu/ReCU.
 - SiMaN: github.com/lmbxmu/SiMaN.
 - AdaBin: github.com/huawei-noah/Efficient-Computing, folder BinaryNetworks/AdaBin.
+- BinaryNet: github.com/itayhubara/BinaryNet.pytorch, whose LogSoftmax at the end is left out too.
+- XNOR-Net: github.com/jiecaoyu/XNOR-Net-PyTorch, folder CIFAR_10.
 - Bi-Real Net: github.com/liuzechun/Bi-Real-net. ReActNet: github.com/liuzechun/ReActNet, folder resnet.
 """
 
@@ -23,11 +25,13 @@ from rbnn_deploy.pytorch.networks.architecture import (
     Builder,
     Family,
 )
+from rbnn_deploy.pytorch.networks.binarynet import BinaryNetVgg
 from rbnn_deploy.pytorch.networks.bireal import BiRealBlock, BiRealNet, ReActBlock
 from rbnn_deploy.pytorch.networks.blocks import BiRealBlock as TwoConvolutions
 from rbnn_deploy.pytorch.networks.blocks import pooled_shortcut
 from rbnn_deploy.pytorch.networks.cifar import ResNet18, ResNet20, VggSmall
 from rbnn_deploy.pytorch.networks.imagenet import ImageNetResNet
+from rbnn_deploy.pytorch.networks.xnornet import XnorNin
 
 
 def _relu(channels: int) -> nn.Module:
@@ -36,6 +40,10 @@ def _relu(channels: int) -> nn.Module:
 
 _IRNET_LOOK_ALIKES = "float networks and those of ReSTE have the same keys"
 _REACTNET_LOOK_ALIKES = "those of ReActNet's first training step, with float weights, have the same keys"
+_XNOR_IMAGES = (
+    "its code read images that another program had normalised, which rbnn-deploy cannot repeat: feed the "
+    "deployed model with arrays that were normalised like that"
+)
 # Model -> how it is built, and its last layer.
 _CIFAR: dict[str, tuple[Builder, str]] = {
     "irnet_resnet20": (partial(ResNet20, partial(TwoConvolutions, conv=IRConv2d)), "linear"),
@@ -75,6 +83,7 @@ _CIFAR: dict[str, tuple[Builder, str]] = {
         ),
         "linear",
     ),
+    "binarynet_vgg": (BinaryNetVgg, "classifier.6"),
     "siman_vgg_small": (partial(VggSmall, conv=SiMaNConv2d, activation=nn.PReLU), "fc"),
 }
 
@@ -85,6 +94,7 @@ def _cifar(family: Family) -> Iterator[Architecture]:
         yield Architecture(
             family, model, builder, head, look_alikes=_IRNET_LOOK_ALIKES if irnet else "", must_be_named=irnet
         )
+    yield Architecture(family, "xnor_nin", XnorNin, "xnor.13", caution=_XNOR_IMAGES)
 
 
 def _imagenet() -> Iterator[Architecture]:

@@ -15,7 +15,8 @@ from rbnn_deploy.comparing import compare
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.operators import OPERATORS
 from rbnn_deploy.pytorch.checkpoints.checkpoint import load_checkpoint
-from rbnn_deploy.pytorch.layers import SignConv2d
+from rbnn_deploy.pytorch.layers import BinaryLayer
+from rbnn_deploy.pytorch.methods import XnorConv2d
 from rbnn_deploy.pytorch.networks import OTHER_METHODS, build_network
 
 FORMULAS: dict[str, Callable[[published.State, Tensor], Tensor]] = {
@@ -42,6 +43,8 @@ FORMULAS: dict[str, Callable[[published.State, Tensor], Tensor]] = {
     "imagenet/adabin_resnet18": partial(
         published.imagenet_resnet18, conv=published.adabin, activation=published.maxout, stem=published.maxout
     ),
+    "cifar10/binarynet_vgg": published.binarynet_vgg,
+    "cifar10/xnor_nin": published.xnor_nin,
     "imagenet/birealnet18": published.birealnet18,
     "imagenet/reactnet_resnet18": published.birealnet18,
 }
@@ -51,6 +54,8 @@ SMALL = {
     "recu": "cifar10/recu_resnet20",
     "siman": "cifar10/siman_resnet20",
     "adabin": "cifar10/adabin_resnet20",
+    "binarynet": "cifar10/binarynet_vgg",
+    "xnornet": "cifar10/xnor_nin",
     "bireal": "imagenet/birealnet18",
     "reactnet": "imagenet/reactnet_resnet18",
 }
@@ -60,6 +65,8 @@ POOLS = {
     SMALL["recu"]: 4,
     SMALL["siman"]: 0,
     SMALL["adabin"]: 0,
+    SMALL["binarynet"]: 0,
+    SMALL["xnornet"]: 4,
     SMALL["bireal"]: 8,
     SMALL["reactnet"]: 8,
 }
@@ -103,6 +110,21 @@ def test_its_keys_tell_the_network(name: str, tmp_path: Path) -> None:
     assert any("ReActNet's first training step" in note for note in loaded.notes) == ("reactnet" in name)
 
 
+def test_a_normalisation_that_is_not_known_is_told(tmp_path: Path) -> None:
+    save(tmp_path / "model.th", network(SMALL["xnornet"]))
+    notes = load_checkpoint(tmp_path / "model.th").notes
+    assert any("another program had normalised" in note for note in notes)
+
+
+def test_gains_below_the_least_count_as_that() -> None:
+    """XNOR-Net's code raises them to 0.01, so a negative one turns no bit round."""
+    layer = XnorConv2d(8, 4, 3, padding=1).eval()
+    layer.bn.weight.data[:] = torch.tensor([-3.0, -0.5, 0, 0.005, 0.01, 0.02, 1, 2])
+    layer.bn.bias.data.fill_(0.5)
+    gains = torch.tensor([0.01, 0.01, 0.01, 0.01, 0.01, 0.02, 1, 2])
+    torch.testing.assert_close(layer.thresholds, -0.5 / gains, rtol=1e-3, atol=0)
+
+
 def test_an_irnet_must_be_named(tmp_path: Path) -> None:
     save(tmp_path / "model.th", network(SMALL["irnet"]))
     with pytest.raises(UserError, match=r"float networks and those of ReSTE .* say --arch irnet_resnet20"):
@@ -126,7 +148,7 @@ def test_it_deploys_and_every_difference_is_explained(name: str, tmp_path: Path)
     save(tmp_path / "model.th", network(name))
     checkpoint = load_checkpoint(tmp_path / "model.th", name)
     result = rbnn_deploy.export(checkpoint, tmp_path / "model.onnx")
-    layers = [layer for layer in checkpoint.module.modules() if isinstance(layer, SignConv2d)]
+    layers = [layer for layer in checkpoint.module.modules() if isinstance(layer, BinaryLayer)]
     assert sum(result.nodes.get(operator, 0) for operator in OPERATORS) == len(layers)
     assert "PRelu" not in result.nodes  # slopes are parts of a layer
     assert result.nodes["Transpose"] <= 1 + POOLS[name]
