@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rbnn_deploy.data import LabelledImages, load_test_images, load_train_images, preprocessing_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
-from rbnn_deploy.input_image import batch_size
+from rbnn_deploy.input_image import FLOAT32_NCHW, INPUT_FORMATS, batch_size
 from rbnn_deploy.inspecting import NetworkSummary, inspect_onnx, read_metadata
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.models import EMBEDDED_MODEL
@@ -125,6 +125,7 @@ def export(
     float_layers: str = "float32",
     calibration: str | Path | None = None,
     check: bool = True,
+    input_format: str = FLOAT32_NCHW,
 ) -> ExportResult:
     """Folds a network and writes one .onnx file.
 
@@ -149,6 +150,8 @@ def export(
         calibration: For int8: images that show the range of each activation; see `load_train_images`.
         check: Run a few random inputs through the module and the model before the file is in place. With int8
             float layers nothing is checked: their results differ by design.
+        input_format: "float32-nchw", normalised images, or "uint8-nhwc", pixels [N, H, W, C] as cameras give
+            them: the model then holds the normalisation, and its logits have the bits of the other form's.
 
     Raises:
         UserError: The checkpoint cannot be loaded, the module cannot be exported, the model computes
@@ -161,12 +164,17 @@ def export(
         raise UserError(f"float layers cannot be {float_layers!r}; choose one of {', '.join(FLOAT_LAYERS)}")
     if (float_layers == "int8") != (calibration is not None):
         raise UserError("int8 float layers and calibration images go together; give both, or neither")
+    if input_format not in INPUT_FORMATS:
+        raise UserError(f"a model cannot take {input_format!r}; choose one of {', '.join(INPUT_FORMATS)}")
     module, metadata, takes = _module_and_metadata(source, path, arch, input_shape, metadata, inputs)
+    if input_format != FLOAT32_NCHW:
+        metadata = replace(metadata, input_format=input_format)
     batches = None
     if calibration is not None:
         size = batch_size(metadata.image.input_shape, CALIBRATION_BATCH)
         images = _calibration_images(calibration)
-        batches = (x for x, _ in images.batches(size, preprocessing_of(metadata)))
+        normalised = replace(metadata, input_format=None)  # layers are quantised before pixels are added
+        batches = (x for x, _ in images.batches(size, preprocessing_of(normalised)))
     write = partial(
         export_onnx,
         module,
@@ -275,7 +283,9 @@ def _module_inputs(
             )
         return None, metadata
     takes = describe_inputs(module, {INPUT: input_shape} if inputs is None else inputs)
-    shape = takes[0].sample_shape if Signature(takes, ()).takes_images else None
+    # A module that takes integers does with them what it wants: that they are pixels is for it to know.
+    images = Signature(takes, ()).takes_images and takes[0].dtype == "float32"
+    shape = takes[0].sample_shape if images else None
     image = None if shape is None else (shape[0], shape[1], shape[2])
     if metadata.input_shape not in (None, image):
         raise UserError(
@@ -415,9 +425,10 @@ def compare(
     Args:
         model: The .onnx file.
         module: The torch module that it was exported from, or its checkpoint; None leaves torch out.
-        samples: An array, such as float32 [N, C, H, W], where the model has one input, or arrays by the names
-            of its inputs; or an iterator of such batches; or a data set (see
-            `rbnn_deploy.data.load_test_images`), whose images are prepared as the model's metadata say.
+        samples: An array, such as float32 [N, C, H, W] or, if the model takes pixels, uint8 [N, H, W, C],
+            where the model has one input, or arrays by the names of its inputs; or an iterator of such
+            batches; or a data set (see `rbnn_deploy.data.load_test_images`), whose images are prepared as the
+            model's metadata say.
         labels: The N classes, for accuracies; a data set brings its own.
         runtimes: The runtimes to compare.
         layers: Also compares the binary layers one by one, bit for bit.

@@ -1,4 +1,7 @@
-"""How an image becomes the input of a network, float32 [N, C, H, W] (`rbnn_deploy.signature`)."""
+"""How an image becomes the input of a network, float32 [N, C, H, W] (`rbnn_deploy.signature`).
+
+A deployed model may take pixels instead, and normalise them itself (`rbnn_deploy.pixel_input`).
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +13,10 @@ import numpy.typing as npt
 from rbnn_deploy.signature import BATCH_ELEMENTS
 
 Float32 = npt.NDArray[np.float32]
+
+# The forms of image that a deployed model takes: normalised float32 [N, C, H, W], or uint8 [N, H, W, C].
+FLOAT32_NCHW, UINT8_NHWC = "float32-nchw", "uint8-nhwc"
+INPUT_FORMATS = (FLOAT32_NCHW, UINT8_NHWC)
 
 
 @dataclass(frozen=True)

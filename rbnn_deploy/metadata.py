@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import InputImage
+from rbnn_deploy.input_image import INPUT_FORMATS, UINT8_NHWC, InputImage
 from rbnn_deploy.text import printable
 
 PREFIX = "rbnn_deploy."
@@ -30,6 +30,8 @@ class ModelMetadata:
         num_classes: Number of logits, if known.
         mean, std, resize: See `rbnn_deploy.input_image.InputImage`.
         class_names: Names of the classes in logit order, if known.
+        input_format: "uint8-nhwc" where the model takes pixels, uint8 [N, H, W, C], and normalises them
+            itself; None and "float32-nchw" where it takes normalised images, float32 [N, C, H, W].
         checkpoint_sha256: Digest of the checkpoint file that was exported, if it was one.
         version: Version of rbnn-deploy that wrote the model.
     """
@@ -43,6 +45,12 @@ class ModelMetadata:
     class_names: tuple[str, ...] | None = None
     checkpoint_sha256: str | None = None
     version: str | None = None
+    input_format: str | None = None
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the model takes pixels; see `input_format`."""
+        return self.input_format == UINT8_NHWC
 
     @property
     def image(self) -> InputImage:
@@ -66,7 +74,7 @@ class ModelMetadata:
     @classmethod
     def from_properties(cls, properties: Mapping[str, str]) -> Self | None:
         """Reads the metadata back; None where the model carries none of ours or it is damaged."""
-        strings = {"architecture", "checkpoint_sha256", "version"}
+        strings = {"architecture", "checkpoint_sha256", "version", "input_format"}
         try:
             values: dict[str, Any] = {
                 name: text if name in strings else json.loads(text)
@@ -126,7 +134,7 @@ def _is_real(value: Any) -> bool:
 def _problem(m: ModelMetadata) -> str:
     """Says in a clause which value is not of the type or in the range that it must be; empty if none."""
     if m.input_shape is None:
-        given = [name for name in ("mean", "std", "resize") if getattr(m, name) is not None]
+        given = [name for name in ("mean", "std", "resize", "input_format") if getattr(m, name) is not None]
         if given:
             return f"{given[0]} is of images, so it needs input_shape"
     elif not is_input_shape(m.input_shape):
@@ -154,6 +162,10 @@ def _problem(m: ModelMetadata) -> str:
         (
             not _is_numbers(m.std, channels) or all(v > 0 for v in m.std or ()),
             "std must be above 0, because images are divided by it",
+        ),
+        (
+            m.input_format is None or m.input_format in INPUT_FORMATS,
+            f"input_format must be one of {', '.join(INPUT_FORMATS)}",
         ),
         (
             m.class_names is None or _is_names(m.class_names, m.num_classes),

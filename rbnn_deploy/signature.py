@@ -21,7 +21,7 @@ Inputs = Array | Mapping[str, Array]
 Dimension = int | str | None  # a number, a size with a name, an open one
 
 BATCH = "N"  # the name of the first size of every input and output that `export` writes
-IMAGE_AXES = (BATCH, "C", "H", "W")
+IMAGE_AXES = {"float32": (BATCH, "C", "H", "W"), "uint8": (BATCH, "H", "W", "C")}  # by element type
 INPUT_TYPES = ("float32", "uint8", "int32", "int64", "bool")
 OUTPUT_TYPE = "float32"
 LONGEST_NAME = 80  # in a message
@@ -45,8 +45,9 @@ class TensorSpec:
 
     @property
     def is_images(self) -> bool:
-        """Whether it is a batch of images, float32 [N, C, H, W]."""
-        return self.dtype == "float32" and self.shape is not None and len(self.shape) == len(IMAGE_AXES)
+        """Whether it is a batch of images: float32 [N, C, H, W], or pixels, uint8 [N, H, W, C]."""
+        axes = IMAGE_AXES.get(self.dtype)
+        return axes is not None and self.shape is not None and len(self.shape) == len(axes)
 
     @property
     def sample_shape(self) -> tuple[int, ...] | None:
@@ -59,7 +60,7 @@ class TensorSpec:
         """Writes type and sizes, such as "float32 [N, 3, 32, 32]"."""
         if self.shape is None:
             return f"{self.dtype or 'numbers'} of any shape"
-        axes = IMAGE_AXES if len(self.shape) == len(IMAGE_AXES) else (BATCH, *"?" * len(self.shape))
+        axes = IMAGE_AXES[self.dtype] if self.is_images else (BATCH, *"?" * len(self.shape))
         sizes = [axis if size is None else size for axis, size in zip(axes, self.shape, strict=False)]
         return f"{self.dtype or 'numbers'} [{', '.join(printable(str(size)) for size in sizes)}]"
 
@@ -105,7 +106,7 @@ class Signature:
 
     @property
     def takes_images(self) -> bool:
-        """Whether the only input is a batch of images, float32 [N, C, H, W]."""
+        """Whether the only input is a batch of images; see `TensorSpec.is_images`."""
         return len(self.inputs) == 1 and self.inputs[0].is_images
 
     def describe(self) -> str:

@@ -57,7 +57,8 @@ class Runtime(ABC):
 
         Args:
             inputs: An array where the model has one input, such as float32 [N, C, H, W] of images, normalised
-                as the network was trained; or arrays by the names of the inputs, all of the same batch size.
+                as the network was trained, or uint8 [N, H, W, C] where the model takes pixels; or arrays by
+                the names of the inputs, all of the same batch size.
 
         Returns:
             One array where the model has one output, such as float32 [N, classes]; arrays by name where it

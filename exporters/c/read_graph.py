@@ -74,6 +74,11 @@ def _input_shape(graph: onnx.GraphProto, shown: str) -> tuple[int, int, int]:
         raise UserError(f"{shown} cannot become C: it must have one input and one output; export it so")
     sizes = dimensions(inputs[0])
     floats = inputs[0].type.tensor_type.elem_type == graph.output[0].type.tensor_type.elem_type
+    if inputs[0].type.tensor_type.elem_type == TensorProto.UINT8:
+        raise UserError(
+            f"{shown} cannot become C: it takes pixels; export it without --input, since C code has a "
+            "function that takes pixels in any case"
+        )
     if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT or not floats:
         raise UserError(f"{shown} cannot become C: input and output must be float32; export it so")
     known = [size for size in sizes[1:] if size is not None and size >= 1]

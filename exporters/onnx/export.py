@@ -26,6 +26,7 @@ from rbnn_deploy.exporters.onnx.topology import describe_topology
 from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files.digest import add_digest
+from rbnn_deploy.pixel_input import add_pixel_input
 from rbnn_deploy.pytorch.folding import FoldedNetwork, fold
 from rbnn_deploy.pytorch.folding.user_code import check_float32
 from rbnn_deploy.pytorch.module_inputs import images
@@ -246,7 +247,8 @@ def export_onnx(
     Args:
         module: See `build_model`.
         path: The file to write.
-        metadata: See `build_model`; the program's version is filled in.
+        metadata: See `build_model`; the program's version is filled in. Its `input_format` says what the
+            model takes; the module takes normalised images in any case.
         opset: See `build_model`.
         optimize: See `build_model`.
         calibration: Images as the model takes them, float32 [n, C, H, W] each; with them the float layers
@@ -274,6 +276,9 @@ def export_onnx(
     model = built.model
     if calibration is not None and built.int8_layers:
         model = quantize_layers(model, built.int8_layers, calibration)
+    if metadata.takes_pixels:  # last, so that the network is the same as without
+        add_pixel_input(model, metadata.image)
+        onnx.checker.check_model(model, full_check=True)
     add_digest(model)
     content = model.SerializeToString(deterministic=True)
     atomic_write_bytes(Path(path), content)

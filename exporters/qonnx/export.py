@@ -45,6 +45,8 @@ def build_qonnx(
     Raises:
         UserError: See `build_model`; or a layer has no form in QONNX, or a value has no fixed shape.
     """
+    if metadata.takes_pixels:
+        raise UserError("QONNX files take normalised images; leave input_format out of the metadata")
     captured = capture(module, replace(metadata, version=__version__), opset=opset)
     plain, metadata = captured.plain, captured.metadata
     with explained(metadata.architecture, optimize=False):

@@ -15,10 +15,12 @@ from rbnn_deploy.benchmarking.memory import measure_memory
 from rbnn_deploy.benchmarking.report import OURS, BenchReport, Result
 from rbnn_deploy.benchmarking.sessions import Candidate, Peak, name_every_node
 from rbnn_deploy.benchmarking.timing import WARM_UP_RUNS, time_in_rounds
+from rbnn_deploy.data import normalise
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.model_files import read_model
-from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv, producers
+from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv, producers, signature
 from rbnn_deploy.ort_quantizer import quantize_static
+from rbnn_deploy.pixel_input import add_pixel_input
 from rbnn_deploy.runtimes import Runtime, load_model
 from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime, create_session
 from rbnn_deploy.signature import Array, batches
@@ -36,15 +38,15 @@ Announce = Callable[[str], None]
 
 
 def build_baselines(
-    path: Path, names: Sequence[str], folder: Path, samples: Mapping[str, Array]
+    model: Runtime, names: Sequence[str], folder: Path, samples: Mapping[str, Array]
 ) -> list[Candidate]:
     """Writes the files of the baselines.
 
     Args:
-        path: The deployed model.
+        model: The deployed model. If it takes pixels and normalises them itself, so do the baselines.
         names: Some of BASELINES.
         folder: Where new files go.
-        samples: Inputs that calibrate int8, by name.
+        samples: Inputs of the model, by name, that calibrate int8.
 
     Returns:
         The baselines; without "fp32" and "int8" where the file does not hold its plain graph.
@@ -56,11 +58,19 @@ def build_baselines(
         if name not in BASELINES:
             raise UserError(f"there is no baseline {name!r}; choose from {', '.join(BASELINES)}")
     candidates = []
+    path = model.path
+    image = model.metadata.image if model.metadata is not None and model.metadata.takes_pixels else None
     plain = float_baseline(read_model(path).model) if FLOAT_BASELINES & set(names) else None
-    if plain is not None:
-        onnx.save(plain, folder / "fp32.onnx")
+    built = {} if plain is None else {"fp32": plain}
+    if plain is not None and image is not None:  # within, the baselines take normalised images
+        (own,), (x,) = signature(plain.graph).inputs, samples.values()
+        samples = {own.name: normalise(x, image.mean, image.std)}
     if plain is not None and "int8" in names:
-        onnx.save(quantize_static(plain, batches(samples, 1)), folder / "int8.onnx")
+        built["int8"] = quantize_static(plain, batches(samples, 1))
+    for name, baseline in built.items():
+        if image is not None:
+            add_pixel_input(baseline, image, model.signature.inputs[0].name)
+        onnx.save(baseline, folder / f"{name}.onnx")
     for name in dict.fromkeys(names):
         if plain is None and name in FLOAT_BASELINES:
             continue
@@ -142,7 +152,10 @@ def bench(
         folder = Path(temporary)
         if FLOAT_BASELINES & set(baselines):
             announce("building the baselines")
-        candidates = [Candidate(OURS, path, library=True), *build_baselines(path, baselines, folder, samples)]
+        candidates = [
+            Candidate(OURS, path, library=True),
+            *build_baselines(loaded, baselines, folder, samples),
+        ]
         if {c.name for c in candidates} < {OURS, *baselines}:
             announce(NO_PLAIN_GRAPH)
         announce("measuring memory")

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from rbnn_deploy.classes import check_image_classifier, check_scores, class_names
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import Float32
 from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.runtimes import Runtime
 from rbnn_deploy.tables import Table, fragment
@@ -99,13 +98,13 @@ class EvaluationReport:
 
 
 def evaluate(
-    model: Runtime, samples: Iterable[Float32], labels: Sequence[int] | npt.NDArray[np.integer]
+    model: Runtime, samples: Iterable[npt.NDArray[Any]], labels: Sequence[int] | npt.NDArray[np.integer]
 ) -> EvaluationReport:
     """Counts the images that a model classifies as their labels say.
 
     Args:
         model: What `rbnn_deploy.load_model` returns.
-        samples: Batches, float32 [n, C, H, W].
+        samples: Batches as the model takes them, float32 [n, C, H, W] or uint8 [n, H, W, C].
         labels: One class per image.
 
     Raises:

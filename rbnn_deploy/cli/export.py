@@ -18,6 +18,7 @@ from rbnn_deploy.cli.network import (
 )
 from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, note
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.input_image import FLOAT32_NCHW
 from rbnn_deploy.json_schema import with_schema
 
 TARGETS = ("onnx", "c", "qonnx")
@@ -59,6 +60,14 @@ def export(
     calibration: Annotated[
         Path | None, typer.Option(help="Images for int8, as --data of compare takes them.")
     ] = None,
+    input_format: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            help="What the model takes: float32-nchw, normalised images, or uint8-nhwc, pixels as cameras "
+            "give them, which the model then normalises itself.",
+        ),
+    ] = FLOAT32_NCHW,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Print what was fused, layer by layer, and what was not, and why."),
@@ -73,7 +82,12 @@ def export(
     from rbnn_deploy import api
 
     int8 = float_layers != "float32" or calibration is not None
-    _check_options(target, {"--float-layers": int8, "--explain": explain}, simplify=simplify)
+    special = {
+        "--float-layers": int8,
+        "--explain": explain,
+        "--input": input_format != FLOAT32_NCHW,
+    }
+    _check_options(target, special, simplify=simplify)
     if target != "onnx" and not api.is_checkpoint_file(checkpoint):
         if target == "qonnx":
             raise UserError(f"{checkpoint} is a deployed model; name the checkpoint that it was made of")
@@ -114,6 +128,7 @@ def export(
             float_layers=float_layers,
             calibration=calibration,
             check=check,
+            input_format=input_format,
         )
     layers = result.folded.layers
     weights = sum(layer.weights for layer in layers)

@@ -13,14 +13,14 @@ from rbnn_deploy.classifying import images_for
 from rbnn_deploy.cli.output import note
 from rbnn_deploy.data import preprocessing_of
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.input_image import Float32, batch_size
+from rbnn_deploy.input_image import batch_size
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import signature
 from rbnn_deploy.signature import Array, count_samples
 
 BATCH = 50
-Batch = TypeVar("Batch", Float32, dict[str, Array])
+Batch = TypeVar("Batch", Array, dict[str, Array])
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Samples(Generic[Batch]):
     Attributes:
         count: How many.
         labels: int64 [count], or None.
-        make: Yields the inputs in batches: images, float32 [n, C, H, W], or arrays by input.
+        make: Yields the inputs in batches: images, float32 [n, C, H, W] or uint8 [n, H, W, C], or
+            arrays by input.
     """
 
     count: int
@@ -44,7 +45,7 @@ class Samples(Generic[Batch]):
             advance(count_samples(batch) if isinstance(batch, dict) else len(batch))
 
 
-def test_samples(model: Path, source: str, limit: int | None) -> Samples[Float32]:
+def test_samples(model: Path, source: str, limit: int | None) -> Samples[Array]:
     """Prepares the test images of a data set.
 
     Args:

@@ -19,7 +19,7 @@ from rbnn_deploy.comparing.replaying import NumpyJudge, problem
 from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, OutputReport, PairReport
 from rbnn_deploy.comparing.same_input import gives_same_bits
 from rbnn_deploy.comparing.statistics import PairStatistics, top1
-from rbnn_deploy.comparing.subjects import RuntimeSubject
+from rbnn_deploy.comparing.subjects import RuntimeSubject, torch_subject
 from rbnn_deploy.comparing.traces import TORCH, Feeds, Judge, Replay, Subject, Trace
 from rbnn_deploy.errors import UnsupportedModelError, UserError
 from rbnn_deploy.input_image import Float32
@@ -67,8 +67,9 @@ def compare(
     Args:
         model_path: The .onnx file.
         module: The module; None leaves torch out.
-        samples: An array, such as float32 [N, C, H, W], where the model has one input, or arrays by the names
-            of its inputs; or an iterator of such batches.
+        samples: An array, such as float32 [N, C, H, W] or, if the model takes pixels, uint8 [N, H, W, C],
+            where the model has one input, or arrays by the names of its inputs; or an iterator of such
+            batches.
         labels: The N classes, for accuracies of a model with one output.
         runtimes: The runtimes to compare: names for `load_model`, and "torch".
         layers: Also counts the bits that differ at every binary layer, and runs each layer in ONNX Runtime
@@ -95,7 +96,8 @@ def compare(
                 loaded[name] = load_model(path, name, threads)
         except UnsupportedModelError as error:
             unsupported[name] = error
-    proto = read_model(path).model
+    file = read_model(path)
+    proto = file.model
     found = binary_layers(proto, path)
     quantised = any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
     subjects: list[Subject] = []
@@ -103,10 +105,7 @@ def compare(
         if name in loaded:
             subjects.append(RuntimeSubject(loaded[name], found))
         elif name == TORCH and module is not None:
-            # Comparing runtimes with each other does without torch.
-            from rbnn_deploy.pytorch.comparing import TorchSubject  # noqa: PLC0415
-
-            subjects.append(TorchSubject(module, signature(proto.graph)))
+            subjects.append(torch_subject(module, file))
     subjects += [RuntimeSubject(runtime, found) for runtime in others]
     comparison = _Comparison(
         subjects,

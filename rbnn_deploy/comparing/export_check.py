@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnn_deploy.comparing.compare import compare
+from rbnn_deploy.comparing.subjects import torch_subject
 from rbnn_deploy.comparing.traces import TORCH
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.model_files import read_model
@@ -34,15 +35,14 @@ def check_export(model: Path, module: nn.Module) -> None:
     Raises:
         UserError: The module gives two results for one input, or the model another one.
     """
-    from rbnn_deploy.pytorch.comparing import TorchSubject  # noqa: PLC0415 - imports torch
-    from rbnn_deploy.pytorch.folding.user_code import copied  # noqa: PLC0415
+    from rbnn_deploy.pytorch.folding.user_code import copied  # noqa: PLC0415 - imports torch
 
-    takes = signature(read_model(model).model.graph)
-    samples = takes.draw(np.random.default_rng(SEED), SAMPLES)
+    file = read_model(model)
+    samples = signature(file.model.graph).draw(np.random.default_rng(SEED), SAMPLES)
     on_cpu = copied(module).cpu()
     advice = "pass check=False or --no-check to write the model all the same"
     try:
-        subject = TorchSubject(on_cpu, takes)
+        subject = torch_subject(on_cpu, file)
         twice = subject.run(samples), subject.run(samples)
         same = all(np.array_equal(twice[0][name], twice[1][name], equal_nan=True) for name in twice[0])
         report = compare(model, on_cpu, samples, runtimes=(TORCH, RUNTIME)) if same else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,16 +61,16 @@ class LabelledImages:
         )
 
     def batches(
-        self, size: int, prepare: Callable[[Image.Image | UInt8], npt.NDArray[np.float32]]
-    ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
+        self, size: int, prepare: Callable[[Image.Image | UInt8], npt.NDArray[Any]]
+    ) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
         """Yields inputs and labels, at most `size` a batch.
 
         Args:
             size: Images a batch.
-            prepare: Turns one image into float32 [C, H, W]; see `preprocess`.
+            prepare: Turns one image into an input, such as float32 [C, H, W]; see `preprocessing_of`.
 
         Yields:
-            float32 [n, C, H, W] and int64 [n].
+            The inputs, such as float32 [n, C, H, W], and int64 [n].
         """
         for start in range(0, len(self), size):
             indices = range(start, min(start + size, len(self)))

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from rbnn_deploy.data.preprocessing import Float32, UInt8, preprocessing_of
@@ -13,12 +15,12 @@ from rbnn_deploy.metadata import ModelMetadata
 
 def prepared(
     metadata: ModelMetadata | None, path: Path
-) -> Callable[[Image.Image | UInt8 | Float32], Float32]:
-    """Returns the function that makes an input of an image, float32 [C, H, W].
+) -> Callable[[Image.Image | UInt8 | Float32], npt.NDArray[Any]]:
+    """Returns the function that makes a model's input of an image; see `preprocessing_of`.
 
     It takes a Pillow image or uint8 [H, W] or [H, W, C], which it resizes and normalises as the metadata
-    says, or float32 [C, H, W], which is an input already. It raises UserError for pixels if the model has no
-    metadata.
+    say, or float32 [C, H, W], which is an input already, unless the model takes pixels. It raises UserError
+    for pixels if the model has no metadata.
 
     Args:
         metadata: The model's.
@@ -26,7 +28,7 @@ def prepared(
     """
     prepare = None if metadata is None else preprocessing_of(metadata)
 
-    def apply(image: Image.Image | UInt8 | Float32) -> Float32:
+    def apply(image: Image.Image | UInt8 | Float32) -> npt.NDArray[Any]:
         if isinstance(image, np.ndarray) and image.dtype == np.float32:
             return np.asarray(image, np.float32)
         if prepare is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,12 +97,16 @@ def preprocess(
     return normalise(fit(image, input_shape, resize), mean, std)
 
 
-def preprocessing_of(metadata: ModelMetadata) -> Callable[[Image.Image | UInt8], Float32]:
-    """Returns `preprocess` with the values of a deployed model's metadata.
+def preprocessing_of(metadata: ModelMetadata) -> Callable[[Image.Image | UInt8], npt.NDArray[Any]]:
+    """Returns the function that makes a deployed model's input of an image, as its metadata say.
 
-    The function takes a Pillow image, or uint8 [H, W] or [H, W, C], and returns float32 [C, H, W].
+    It takes a Pillow image, or uint8 [H, W] or [H, W, C]. It returns what `preprocess` does, float32
+    [C, H, W], or what `fit` does, uint8 [H, W, C], where the model takes pixels and normalises them itself.
     """
-    return partial(preprocess, **vars(metadata.image))
+    image = metadata.image
+    if metadata.takes_pixels:
+        return partial(fit, input_shape=image.input_shape, resize=image.resize)
+    return partial(preprocess, **vars(image))
 
 
 def _resize_shorter_side(image: Image.Image, size: int) -> Image.Image:

@@ -118,7 +118,10 @@ def _facts(file: ModelFile) -> dict[str, str]:
     facts = {}
     if metadata is not None:
         if metadata.input_shape is not None:
-            facts["input"] = "N x " + " x ".join(map(str, metadata.input_shape))
+            channels, height, width = metadata.input_shape
+            facts["input"] = f"N x {channels} x {height} x {width}"
+            if metadata.takes_pixels:
+                facts["input"] = f"N x {height} x {width} x {channels}, pixels from 0 to 255 (uint8)"
         else:
             facts["inputs"] = takes.describe_inputs(named=True)
         if metadata.input_shape is None or len(takes.outputs) > 1:
@@ -126,7 +129,8 @@ def _facts(file: ModelFile) -> dict[str, str]:
         if metadata.num_classes is not None:
             facts["classes"] = str(metadata.num_classes)
         if metadata.mean is not None and metadata.std is not None:
-            facts["normalisation"] = f"mean {list(metadata.mean)}, std {list(metadata.std)}"
+            where = ", in the model" if metadata.takes_pixels else ""
+            facts["normalisation"] = f"mean {list(metadata.mean)}, std {list(metadata.std)}{where}"
         if metadata.checkpoint_sha256 is not None:
             facts["checkpoint SHA-256"] = metadata.checkpoint_sha256
         if metadata.version is not None:
