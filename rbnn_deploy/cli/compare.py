@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,11 @@ from rbnn_deploy.cli.remote import (
     check_no_host_options,
 )
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.model_files import read_model
+from rbnn_deploy.onnx_graph import signature
 
 if TYPE_CHECKING:
+    from rbnn_deploy.cli.samples import Samples
     from rbnn_deploy.comparing.elsewhere import RemoteRuntime
 
 EXIT_DIFFERENCE = 1  # a difference that is not explained
@@ -37,6 +40,13 @@ def compare(
         ),
     ] = None,
     random: Annotated[int | None, typer.Option(help="Compare on this many random inputs instead.")] = None,
+    inputs: Annotated[
+        Path | None, typer.Option(help="Compare on the model's inputs in this .npy or .npz file instead.")
+    ] = None,
+    outputs: Annotated[
+        Path | None,
+        typer.Option(help="Outputs that a device computed for the same samples: a .npy or .npz file."),
+    ] = None,
     samples: Annotated[
         int | None, typer.Option(help="Use this many images, spread over the classes.")
     ] = None,
@@ -74,18 +84,12 @@ def compare(
     Exit code 1 if a difference cannot be explained, or agreement or accuracy is below its bound.
     """
     from rbnn_deploy import api
-    from rbnn_deploy.cli.samples import random_samples, test_samples
-    from rbnn_deploy.comparing import Gates
+    from rbnn_deploy.comparing import Gates, RecordedOutputs
     from rbnn_deploy.comparing import compare as compare_runtimes
 
     check_no_host_options(host, wheel, remote_python)
     gates = Gates(min_agreement, max_accuracy_drop)
-    if (data is None) == (random is None):
-        raise UserError("name the images with --data, or ask for random inputs with --random, one of the two")
-    if random is not None and samples is not None:
-        raise UserError(
-            "--samples chooses among the images of --data; --random takes its own number, give one"
-        )
+    _check_sources(data, random, inputs, samples)
     if json is not None:
         check_writable(json, model, *([] if checkpoint is None else [checkpoint]))
     if checkpoint is None and (arch is not None or module is not None):
@@ -100,13 +104,12 @@ def compare(
             network = load_network(checkpoint, arch, module, shape)
             api.check_same_checkpoint(model, network)
             torch_module = network.module
-    if len(names) + (host is not None) < 2:
+    if len(names) + (host is not None) + (outputs is not None) < 2:
         raise UserError("comparing takes two: name more --runtimes, or a --checkpoint for torch")
-    source = (
-        random_samples(model, random, RANDOM_SEED)
-        if random is not None
-        else test_samples(model, str(data), samples)
-    )
+    recorded = []
+    if outputs is not None:
+        recorded = [RecordedOutputs.read(outputs, signature(read_model(model).model.graph))]
+    source = _samples(model, data, random, inputs, samples)
     with ExitStack() as stack:
         others = []
         if host is not None:
@@ -121,12 +124,34 @@ def compare(
             layers=layers,
             gates=gates,
             others=others,
+            recorded=recorded,
         )
     if max_accuracy_drop is not None and not report.accuracy:
         raise UserError("--max-accuracy-drop needs labels; name labelled images with --data")
     give_result(report.to_text(), report.to_json(), json)
     if not report.ok:
         raise typer.Exit(EXIT_DIFFERENCE)
+
+
+def _check_sources(data: str | None, random: int | None, inputs: Path | None, samples: int | None) -> None:
+    if sum(given is not None for given in (data, random, inputs)) != 1:
+        raise UserError(
+            "name the images with --data, or ask for inputs with --random or --inputs, one of the three"
+        )
+    if data is None and samples is not None:
+        raise UserError(
+            "--samples chooses among the images of --data; --random takes its own number, give one"
+        )
+
+
+def _samples(
+    model: Path, data: str | None, random: int | None, inputs: Path | None, limit: int | None
+) -> "Samples[Any]":
+    from rbnn_deploy.cli.samples import file_samples, random_samples, test_samples
+
+    if random is not None:
+        return random_samples(model, random, RANDOM_SEED)
+    return file_samples(model, inputs) if inputs is not None else test_samples(model, str(data), limit)
 
 
 def _open_there(

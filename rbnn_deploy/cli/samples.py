@@ -12,12 +12,13 @@ import typer
 from rbnn_deploy.classifying import images_for
 from rbnn_deploy.cli.output import note
 from rbnn_deploy.data import preprocessing_of
+from rbnn_deploy.data.array_files import read_arrays
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import batch_size
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import signature
-from rbnn_deploy.signature import Array, count_samples
+from rbnn_deploy.signature import Array, batches, count_samples
 
 BATCH = 50
 Batch = TypeVar("Batch", Array, dict[str, Array])
@@ -79,6 +80,19 @@ def note_normalisation(model: Path, metadata: ModelMetadata) -> None:
             f"note: {model} has no mean and std, so images are scaled to [0, 1] and not normalised; export "
             "it with its metadata if it was trained otherwise"
         )
+
+
+def file_samples(model: Path, path: Path) -> Samples[dict[str, Array]]:
+    """Reads the inputs of a file: normalised arrays, as the model takes them.
+
+    Raises:
+        UserError: See `rbnn_deploy.data.array_files.read_arrays` and `Signature.feeds`; or there is none.
+    """
+    takes = signature(read_model(model).model.graph)
+    found = takes.feeds(read_arrays(path, [spec.name for spec in takes.inputs]))
+    if not count_samples(found):
+        raise UserError(f"{path} holds no sample; write at least one")
+    return Samples(count_samples(found), None, lambda: batches(found, takes.batch_size(BATCH)))
 
 
 def random_samples(model: Path, count: int, seed: int) -> Samples[dict[str, Array]]:

@@ -8,6 +8,7 @@ through by a tolerance: it must be traced to such a bit (`explaining`).
 from rbnn_deploy.comparing.compare import LOGIT_TOLERANCE, compare
 from rbnn_deploy.comparing.explaining import RELATIVE_MARGIN
 from rbnn_deploy.comparing.gates import Gates
+from rbnn_deploy.comparing.recorded import RecordedOutputs
 from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, PairReport
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Gates",
     "LayerReport",
     "PairReport",
+    "RecordedOutputs",
     "compare",
 ]

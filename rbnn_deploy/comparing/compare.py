@@ -15,6 +15,7 @@ import numpy.typing as npt
 from rbnn_deploy.comparing.binary_layers import BinaryLayer, binary_layers
 from rbnn_deploy.comparing.explaining import explain
 from rbnn_deploy.comparing.gates import Gates
+from rbnn_deploy.comparing.recorded import RecordedOutputs
 from rbnn_deploy.comparing.replaying import NumpyJudge, problem
 from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, OutputReport, PairReport
 from rbnn_deploy.comparing.same_input import gives_same_bits
@@ -55,6 +56,7 @@ def compare(
     gates: Gates | None = None,
     progress: Callable[[int], None] | None = None,
     others: Sequence[Runtime] = (),
+    recorded: Sequence[RecordedOutputs] = (),
 ) -> ComparisonReport:
     """Compares a deployed model in several runtimes, and with the PyTorch module it was exported from.
 
@@ -78,6 +80,7 @@ def compare(
         gates: Bounds on agreement and accuracy; None for the defaults.
         progress: Called with the number of samples done after each batch.
         others: Further runtimes with the model loaded, such as one on another host (`elsewhere`).
+        recorded: Outputs that a device computed for the same samples.
 
     Raises:
         UserError: A model or runtime cannot be loaded or run, fewer than two runtimes are left, there is no
@@ -86,7 +89,7 @@ def compare(
     """
     path = Path(model_path)
     names = [name for name in dict.fromkeys(runtimes) if name != TORCH or module is not None]
-    if len(names) + len(others) < 2:
+    if len(names) + len(others) + len(recorded) < 2:
         raise UserError(f"comparing takes at least two runtimes; choose among {', '.join(DEFAULT_RUNTIMES)}")
     loaded: dict[str, Runtime] = {}
     unsupported: dict[str, UnsupportedModelError] = {}
@@ -115,6 +118,7 @@ def compare(
         quantised=quantised,
         judge=NumpyJudge(proto, found),
         same_input={"ort", NUMPY} <= set(names),
+        recorded=recorded,
     )
     for name, reason in unsupported.items():
         comparison.leave_out(name, reason)
@@ -124,6 +128,8 @@ def compare(
         comparison.add(x)
         if progress is not None:
             progress(comparison.samples)
+    for one in recorded:
+        one.check_end()
     return replace(comparison.report(labels), gates=gates or Gates())
 
 
@@ -177,17 +183,21 @@ class _Comparison:
         quantised: bool,
         judge: NumpyJudge,
         same_input: bool,
+        recorded: Sequence[RecordedOutputs],
     ) -> None:
         self.samples = 0
         self._subjects = subjects
+        self._recorded = recorded
         self._layers = layers
         self._trace_all = trace_all
         self._threads = threads
         self._same_input = same_input  # NumPy runs a layer alone also where it cannot run the network
+        names = [*(subject.name for subject in subjects), *(one.name for one in recorded)]
         self._pairs: dict[Pair, PairStatistics] = {
-            (left.name, right.name): PairStatistics() for left, right in itertools.combinations(subjects, 2)
+            pair: PairStatistics() for pair in itertools.combinations(names, 2)
         }
-        self._classes: dict[str, list[npt.NDArray[np.intp]]] = {subject.name: [] for subject in subjects}
+        self._classes: dict[str, list[npt.NDArray[np.intp]]] = {name: [] for name in names}
+        self._not_asked = {one.name for one in recorded}
         self._flipped: dict[tuple[str, Pair], int] = {}
         self._bits = dict.fromkeys((layer.name for layer in layers), 0)
         self._identical: dict[str, bool] = {}
@@ -198,6 +208,13 @@ class _Comparison:
         if quantised and TORCH in self._classes:
             note = f"the model's float layers are int8, so {TORCH} differs by design; compare the accuracies"
             self._notes[note] = None
+        for one in recorded:
+            note = f"of {one.name} only the outputs are known, so bounds judge its differences"
+            self._notes[note] = None
+
+    def _asked(self, pair: Pair) -> bool:
+        """Whether larger differences of a pair have to be explained."""
+        return not (self._quantised and TORCH in pair) and not self._not_asked & set(pair)
 
     def leave_out(self, name: str, reason: UnsupportedModelError) -> None:
         """Goes on without a runtime that lacks an operator of the model.
@@ -206,7 +223,7 @@ class _Comparison:
             UserError: Fewer than two subjects are left.
         """
         self._subjects = [subject for subject in self._subjects if subject.name != name]
-        if len(self._subjects) < 2:
+        if len(self._subjects) + len(self._recorded) < 2:
             raise UserError(f"comparing takes two runtimes, and only one runs the model: {reason}")
         self._pairs = {pair: statistics for pair, statistics in self._pairs.items() if name not in pair}
         self._classes.pop(name, None)
@@ -228,6 +245,7 @@ class _Comparison:
                 if self.samples:  # it could run the batches before this one
                     raise
                 self.leave_out(subject.name, error)
+        outputs |= {one.name: one.run(x) for one in self._recorded}
         return outputs, traces
 
     def add(self, x: Feeds) -> None:
@@ -240,7 +258,7 @@ class _Comparison:
             gaps = statistics.add(left, right)
             allowed = _tolerances(left, right)
             wanting = np.flatnonzero(np.any([gaps[name] > allowed[name] for name in gaps], axis=0))
-            if wanting.size and not (self._quantised and TORCH in pair):
+            if wanting.size and self._asked(pair):
                 differing[pair] = wanting
         for subject, values in outputs.items():
             self._classes[subject].append(top1(next(iter(values.values()))))
@@ -363,7 +381,7 @@ class _Comparison:
                     for name, o in s.outputs.items()
                 ),
                 explanations=tuple(s.explanations),
-                asked=not (self._quantised and TORCH in pair),
+                asked=self._asked(pair),
             )
             for pair, s in self._pairs.items()
         )

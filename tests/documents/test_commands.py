@@ -95,7 +95,8 @@ def run(words: list[str], environment: dict[str, str], folder: Path) -> None:
     elif program == "rbnn-deploy" and "--host" in words:  # needs a second machine, as scp does
         parses(words[1:])
     elif program == "rbnn-deploy":
-        command = [sys.executable, "-m", "rbnn_deploy", *words[1:], *SHORTER.get(words[1], [])]
+        shorter = [] if words[1] == "compare" and "--data" not in words else SHORTER.get(words[1], [])
+        command = [sys.executable, "-m", "rbnn_deploy", *words[1:], *shorter]
         succeeds(command, folder, environment)
     elif program == "python" and words[1] == "-c":
         succeeds([sys.executable, *words[1:]], folder, environment)
