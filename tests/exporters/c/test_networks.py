@@ -44,6 +44,8 @@ NETWORKS = [name for name in ARCHITECTURES if not name.startswith("cifar100/")]
 OTHERS = {
     "cifar10/irnet_resnet20": 0,
     "cifar10/adabin_resnet20": 18,
+    "cifar10/binarynet_vgg": 0,
+    "cifar10/xnor_nin": 7,
     "cifar10/recu_resnet20": 0,
     "cifar10/siman_resnet20": 18,
     "cifar10/siman_vgg_small": 2,
