@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rbnn_deploy.comparing import ComparisonReport, Gates
     from rbnn_deploy.exporters.c import CExport
     from rbnn_deploy.exporters.onnx import ExportResult
+    from rbnn_deploy.exporters.qonnx import ImportResult
     from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork
     from rbnn_deploy.runtimes import Runtime
 
@@ -293,6 +294,50 @@ def _module_inputs(
             f"{Signature(takes, ()).describe_inputs()}; leave one of them out"
         )
     return takes, replace(metadata, input_shape=image)
+
+
+def import_qonnx(
+    source: str | Path,
+    path: str | Path,
+    *,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    class_names: tuple[str, ...] | None = None,
+    opset: int = 18,
+    check: bool = True,
+) -> ImportResult:
+    """Reads a QONNX model and writes it as a deployed model (docs/qonnx.md).
+
+    Args:
+        source: The QONNX file.
+        path: The file to write; it appears whole or not at all.
+        mean: Of the images; None takes what the file says, if it does.
+        std: Likewise.
+        class_names: In logit order; likewise.
+        opset: Version of ONNX's default domain, at least 18; a newer one of the file stays.
+        check: Run a few random inputs through the file's own float network and through the model before it is
+            in place.
+
+    Raises:
+        UserError: The file is no QONNX model or has no binary layer, the model computes something else
+            (`check_import`), the file cannot be written.
+    """
+    require("export", "torch", "onnxscript", "onnxsim")
+    from rbnn_deploy.exporters.qonnx import import_qonnx as read  # noqa: PLC0415 - imports torch
+    from rbnn_deploy.exporters.qonnx import write_reference  # noqa: PLC0415
+
+    if Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
+        raise UserError(f"{path} is the QONNX file itself; name another file for the model")
+    with tempfile.TemporaryDirectory() as folder:
+        unchecked, reference = Path(folder) / "model.onnx", Path(folder) / "reference.onnx"
+        result = read(source, unchecked, mean=mean, std=std, class_names=class_names, opset=opset)
+        if check:
+            from rbnn_deploy.comparing.import_check import check_import  # noqa: PLC0415 - loads onnxruntime
+
+            write_reference(source, reference, opset=opset)
+            check_import(unchecked, reference)
+        atomic_write_bytes(Path(path), unchecked.read_bytes())
+    return replace(result, path=Path(path))
 
 
 def _merged(known: ModelMetadata, given: ModelMetadata | None) -> ModelMetadata:

@@ -27,7 +27,7 @@ from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files.digest import add_digest
 from rbnn_deploy.pixel_input import add_pixel_input
-from rbnn_deploy.pytorch.folding import FoldedNetwork, fold
+from rbnn_deploy.pytorch.folding import FoldedNetwork, FoldedWeights, fold
 from rbnn_deploy.pytorch.folding.user_code import check_float32
 from rbnn_deploy.pytorch.module_inputs import images
 from rbnn_deploy.signature import TensorSpec
@@ -73,6 +73,11 @@ class ExportResult:
     nodes: dict[str, int]
     int8_layers: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+
+    @property
+    def layers(self) -> tuple[FoldedWeights, ...]:
+        """The binary layers."""
+        return self.folded.layers
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def capture(
         raise UserError(
             f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
         )
-    return CapturedNetwork(plain, folded, _with_classes(metadata, plain.graph))
+    return CapturedNetwork(plain, folded, with_classes(metadata, plain.graph))
 
 
 def build_model(
@@ -170,8 +175,12 @@ def _check_size(module: nn.Module) -> None:
         )
 
 
-def _with_classes(metadata: ModelMetadata, graph: ir.Graph) -> ModelMetadata:
+def with_classes(metadata: ModelMetadata, graph: ir.Graph) -> ModelMetadata:
     """Adds the number of logits, where each sample has one row of them.
+
+    Args:
+        metadata: Of the network.
+        graph: Whose output has its shape.
 
     Raises:
         UserError: The metadata have another number of classes.

@@ -19,6 +19,7 @@ from rbnn_deploy.exporters.onnx.names import name_all
 from rbnn_deploy.exporters.onnx.passes.simplify import simplify
 from rbnn_deploy.exporters.onnx.passes.tidy import clean, tidy
 from rbnn_deploy.exporters.qonnx.domain import QONNX_DOMAIN, QONNX_VERSION
+from rbnn_deploy.exporters.qonnx.shapes import infer_shapes
 from rbnn_deploy.exporters.qonnx.write_binary_conv import write_binary_convs
 from rbnn_deploy.files import atomic_write_bytes
 from rbnn_deploy.metadata import ModelMetadata
@@ -103,24 +104,12 @@ def _finalize(model: ir.Model, metadata: ModelMetadata, opset: int) -> onnx.Mode
     del proto.functions[:]
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, metadata.to_properties())
-    _infer_shapes(proto)
+    outputs = {value.name for value in proto.graph.output}
+    values = [value for value in infer_shapes(proto) if value.name not in outputs]
+    del proto.graph.value_info[:]
+    proto.graph.value_info.extend(values)
     onnx.checker.check_model(proto, full_check=True)
     return proto
-
-
-def _infer_shapes(proto: onnx.ModelProto) -> None:
-    """Gives every value its shape; inference does not know BipolarQuant, which changes no shape."""
-    standard = onnx.ModelProto()
-    standard.CopyFrom(proto)
-    del standard.graph.value_info[:]
-    for node in standard.graph.node:
-        if node.domain == QONNX_DOMAIN:
-            node.op_type, node.domain = "Identity", ""
-            del node.input[1:]
-    inferred = onnx.shape_inference.infer_shapes(standard, strict_mode=True, data_prop=True)
-    outputs = {value.name for value in proto.graph.output}
-    del proto.graph.value_info[:]
-    proto.graph.value_info.extend(v for v in inferred.graph.value_info if v.name not in outputs)
 
 
 def _check_shapes(proto: onnx.ModelProto, name: str) -> None:

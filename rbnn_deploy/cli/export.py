@@ -1,6 +1,5 @@
 """`rbnn-deploy export`."""
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,8 @@ from typing import Annotated
 import typer
 
 from rbnn_deploy.cli.export_c import export_to_c
+from rbnn_deploy.cli.export_model import export_model
+from rbnn_deploy.cli.export_result import tell_result
 from rbnn_deploy.cli.network import (
     InputShapeOption,
     MeanOption,
@@ -16,10 +17,9 @@ from rbnn_deploy.cli.network import (
     load_network,
     parse_numbers,
 )
-from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, note
+from rbnn_deploy.cli.output import JsonFile, check_writable, note
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import FLOAT32_NCHW
-from rbnn_deploy.json_schema import with_schema
 
 TARGETS = ("onnx", "c", "qonnx")
 
@@ -28,7 +28,8 @@ def export(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            help="Checkpoint of the reference implementation or of `train`; for C also a deployed .onnx file."
+            help="Checkpoint of the reference implementation or of `train`; also a QONNX model, or for C a "
+            "deployed .onnx file."
         ),
     ],
     output: Annotated[
@@ -82,28 +83,38 @@ def export(
     from rbnn_deploy import api
 
     int8 = float_layers != "float32" or calibration is not None
-    special = {
-        "--float-layers": int8,
-        "--explain": explain,
-        "--input": input_format != FLOAT32_NCHW,
-    }
+    special = {"--float-layers": int8, "--explain": explain, "--input": input_format != FLOAT32_NCHW}
     _check_options(target, special, simplify=simplify)
-    if target != "onnx" and not api.is_checkpoint_file(checkpoint):
-        if target == "qonnx":
-            raise UserError(f"{checkpoint} is a deployed model; name the checkpoint that it was made of")
-        if any(option is not None for option in (arch, module, input_shape, mean, std, labels)):
-            raise UserError(f"{checkpoint} is a deployed model, which takes no options of a checkpoint")
-        export_to_c(checkpoint, output, None, json)
+    if json is not None and target != "c":
+        check_writable(json, checkpoint, output)
+    if not api.is_checkpoint_file(checkpoint):
+        given = {
+            "--arch": arch is not None,
+            "--module": module is not None,
+            "--input-shape": input_shape is not None,
+            "--float-layers": int8,
+            "--no-simplify": not simplify,
+            "--input": special["--input"],
+        }
+        export_model(
+            checkpoint,
+            output,
+            target,
+            [option for option, is_given in given.items() if is_given],
+            mean=mean,
+            std=std,
+            labels=labels,
+            opset=opset,
+            check=check,
+            explain=explain,
+            json=json,
+        )
         return
     from rbnn_deploy.classes import read_class_names
-    from rbnn_deploy.exporters.onnx.passes.result import render_notes
-    from rbnn_deploy.inspecting import format_bytes
     from rbnn_deploy.metadata import ModelMetadata
 
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UserError(f"{output} is the checkpoint itself; name another file for the model")
-    if json is not None:
-        check_writable(json, checkpoint, output)
     network = load_network(checkpoint, arch, module, input_shape)
     metadata = ModelMetadata(
         network.architecture,
@@ -130,8 +141,7 @@ def export(
             check=check,
             input_format=input_format,
         )
-    layers = result.folded.layers
-    weights = sum(layer.weights for layer in layers)
+    layers = result.layers
     if result.folded.zeros:
         where = ", ".join(f"{layer.name}: {layer.zeros}" for layer in layers if layer.zeros)
         typer.echo(
@@ -141,24 +151,7 @@ def export(
         )
     if float_layers == "int8" and not result.int8_layers:
         note("note: no float layer of this network gets faster in int8; all stay float32")
-    graph = ", ".join(
-        f"{count} {name}" for name, count in sorted(result.nodes.items(), key=lambda item: -item[1])
-    )
-    lines = [
-        f"folded {len(layers)} rotated binary layers, {weights:,} one-bit weights",
-        *([render_notes(result.notes)] if explain else []),
-        f"graph: {graph}",
-        f"wrote {result.path}: {format_bytes(result.size)}",
-    ]
-    content = {
-        "path": str(result.path),
-        "size": result.size,
-        "layers": [{"name": entry.name, "weights": entry.weights, "zeros": entry.zeros} for entry in layers],
-        "nodes": result.nodes,
-        "int8_layers": list(result.int8_layers),
-        "notes": [asdict(entry) for entry in result.notes],
-    }
-    give_result("\n".join(lines), with_schema("export", content), json)
+    tell_result(result, f"folded {len(layers)} rotated binary layers", explain=explain, json=json)
 
 
 def _check_options(target: str, given: dict[str, bool], *, simplify: bool) -> None:

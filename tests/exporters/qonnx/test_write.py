@@ -14,10 +14,12 @@ from support.paths import ROOT
 from support.qonnx_networks import QONNX_MISSING, RandomNetwork, images, run_qonnx
 from torch import Tensor, nn
 
+from rbnn_deploy.api import import_qonnx
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx import export_onnx
 from rbnn_deploy.exporters.qonnx import build_qonnx, export_qonnx
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.operators import OPERATORS
 from rbnn_deploy.pytorch.networks import OTHER_METHODS, build_network
 from rbnn_deploy.runtimes import load_model
 
@@ -33,7 +35,7 @@ def deployed(network: nn.Module, metadata: ModelMetadata, x: np.ndarray, folder:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_random_networks_give_equal_outputs(seed: int, tmp_path: Path) -> None:
+def test_random_networks_give_equal_outputs_and_come_back(seed: int, tmp_path: Path) -> None:
     network = RandomNetwork(seed).eval()
     x = images(np.random.default_rng(seed), SAMPLES, network.channels)
     metadata = ModelMetadata("random", x.shape[1:])
@@ -43,6 +45,12 @@ def test_random_networks_give_equal_outputs(seed: int, tmp_path: Path) -> None:
     assert np.array_equal(found, deployed(network, metadata, x, tmp_path))
     with torch.no_grad():
         assert np.array_equal(found, folded.module(torch.from_numpy(x)).numpy())
+    onnx.save(model, tmp_path / "model.qonnx.onnx")
+    result = import_qonnx(tmp_path / "model.qonnx.onnx", tmp_path / "back.onnx")
+    weights = [layer.effective_weight().numel() for layer in network.layers]
+    assert [layer.weights for layer in result.layers] == weights
+    for runtime in ("numpy", "ort"):
+        assert np.array_equal(found, load_model(tmp_path / "back.onnx", runtime=runtime).run(x)), runtime
 
 
 @pytest.mark.parametrize(
@@ -67,9 +75,18 @@ def test_whole_networks(name: str, shape: tuple[int, int, int], tmp_path: Path) 
     network = randomise(network, seed=1)
     x = np.random.default_rng(2).standard_normal((SAMPLES, *shape), dtype=np.float32)
     metadata = ModelMetadata(name, shape)
-    found = run_qonnx(build_qonnx(network, metadata)[0], x)
+    model, _ = build_qonnx(network, metadata)
+    found = run_qonnx(model, x)
     expected = deployed(network, metadata, x, tmp_path)
     assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max()
+    onnx.save(model, tmp_path / "model.qonnx.onnx")
+    result = import_qonnx(tmp_path / "model.qonnx.onnx", tmp_path / "back.onnx")
+    names = [layer.name for layer in result.layers if not layer.name.endswith(".window_sum")]
+    assert names == [
+        node.name for node in onnx.load(tmp_path / "model.onnx").graph.node if node.op_type in OPERATORS
+    ]
+    back = load_model(tmp_path / "back.onnx", runtime="ort").run(x)
+    assert np.abs(back - expected).max() < TOLERANCE * np.abs(expected).max()
 
 
 def test_binary_layers_are_bipolar_and_all_else_is_standard(tmp_path: Path) -> None:
