@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -13,8 +14,9 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.operators import BinaryConv2dAttributes, Threshold
 from rbnn_deploy.pytorch.folding.fold import unwrapped
 from rbnn_deploy.pytorch.folding.user_code import code_around, copied
-from rbnn_deploy.pytorch.layers import BinaryLayer, conv2d_attributes
+from rbnn_deploy.pytorch.layers import BinaryLayer, binary_sign, conv2d_attributes
 from rbnn_deploy.pytorch.replacing import replace_modules
+from rbnn_deploy.window_terms import WindowTerms, two_levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +25,18 @@ class BinaryConvolution:
 
         y = scale * conv(sign(x - t), sign(weight)) + bias,    sign(0) = +1
 
+    Activations and weights may have two levels around another number than 0; padding is 0 all the same:
+
+        y = conv(level(x - t), scale * sign(weight) + offset) + bias,    level(v) = low where v < 0, else high
+
     Attributes:
         weight: float [O, C / groups, KH, KW]; only the signs count.
         scale: Per output channel, of any shape with O elements, or one number.
         bias: Likewise, added after the scale.
-        threshold: What x is compared with: "zero", or "sample_mean", the mean over one sample's C, H and W.
+        threshold: What x is compared with: "zero"; "sample_mean", the mean over one sample's C, H and W; or
+            numbers, one per input channel or one for all.
+        levels: What activations become: (low, high); bits 0 and 1 are (0.0, 1.0).
+        offset: As scale, added to the weights' signs times the scale.
         geometry: A convolution with the stride, padding, dilation and groups; None where the layer itself is
             a torch.nn.Conv2d.
     """
@@ -35,7 +44,9 @@ class BinaryConvolution:
     weight: Tensor
     scale: Tensor | float = 1.0
     bias: Tensor | float = 0.0
-    threshold: Threshold = "zero"
+    threshold: Threshold | Tensor | float = "zero"
+    levels: tuple[float, float] = (-1.0, 1.0)
+    offset: Tensor | float = 0.0
     geometry: nn.Conv2d | None = None
 
 
@@ -71,23 +82,52 @@ class AdaptedLayer(BinaryLayer):
             raise UserError(
                 f"{self._name} pads by {geometry.padding_mode!r}; a padded bit can only add 0, so use 'zeros'"
             )
-        return conv2d_attributes(geometry, description.threshold)
+        rule = description.threshold
+        return conv2d_attributes(geometry, rule if isinstance(rule, str) else "zero")
 
     @property
     def affine(self) -> ChannelAffine:
         """See `BinaryLayer`."""
+        affine, _ = self._terms()
         description = self._description()
-        outputs = len(description.weight)
-        values = []
-        for name, value in (("scale", description.scale), ("bias", description.bias)):
-            numbers = torch.as_tensor(value).detach().double().flatten().cpu().numpy()
-            if numbers.size not in (1, outputs):
-                raise UserError(
-                    f"the {name} of {self._name} has {numbers.size} elements for {outputs} output channels; "
-                    "give one, or one per channel"
-                )
-            values.append(np.broadcast_to(numbers, (outputs,)).copy())
-        return ChannelAffine(*values)
+        bias = self._numbers("bias", description.bias, len(description.weight), "output")
+        return ChannelAffine(affine.multiplier, affine.offset + bias)
+
+    @property
+    def thresholds(self) -> Tensor | None:
+        """See `BinaryLayer`."""
+        threshold = self._description().threshold
+        if isinstance(threshold, str):
+            return None
+        values = self._numbers("threshold", threshold, self.attributes.channels, "input")
+        return torch.from_numpy(values.astype(np.float32))
+
+    @property
+    def window_terms(self) -> WindowTerms | None:
+        """See `BinaryLayer`; None for levels around 0."""
+        _, terms = self._terms()
+        return terms if terms.window_sum.any() or terms.border.any() else None
+
+    def _terms(self) -> tuple[ChannelAffine, WindowTerms]:
+        """Returns the layer without its bias."""
+        description = self._description()
+        scale, offset = (
+            self._numbers(name, value, len(description.weight), "output")
+            for name, value in (("scale", description.scale), ("offset", description.offset))
+        )
+        low, high = description.levels
+        signs = binary_sign(description.weight.detach().double()).cpu().numpy()
+        return two_levels(signs, scale, offset, centre=(high + low) / 2, half=(high - low) / 2)
+
+    def _numbers(self, name: str, value: Tensor | float, channels: int, side: str) -> npt.NDArray[np.float64]:
+        """Returns one number per channel."""
+        numbers = torch.as_tensor(value).detach().double().flatten().cpu().numpy()
+        if numbers.size not in (1, channels):
+            raise UserError(
+                f"the {name} of {self._name} has {numbers.size} elements for {channels} {side} channels; "
+                "give one, or one per channel"
+            )
+        return np.broadcast_to(numbers, (channels,)).copy()
 
     def effective_weight(self) -> Tensor:
         """See `BinaryLayer`."""

@@ -17,13 +17,18 @@ from rbnn_deploy.pytorch.layers import BinaryLayer
 def _binary_layer(name: str, layer: BinaryLayer, output: Tensor) -> LayerSummary:
     outputs, inputs, *kernel = layer.effective_weight().shape
     taps = outputs * math.prod(kernel)
+    floats = 2 * outputs  # scale and bias
+    if layer.thresholds is not None:
+        floats += layer.thresholds.numel()
+    if (terms := layer.window_terms) is not None:
+        floats += terms.window_sum.size + terms.border.size
     return LayerSummary(
         name,
         "binary",
         f"{type(layer).__name__} {'x'.join(map(str, kernel))}",
         tuple(output.shape[1:]),
         taps * inputs,
-        taps * packed_size(inputs) + 2 * FLOAT_BYTES * outputs,
+        taps * packed_size(inputs) + FLOAT_BYTES * floats,
         taps * inputs * math.prod(output.shape[2:]),
     )
 

@@ -1,6 +1,7 @@
 """Binary layers of a user's own class are exported by a description, without a change to the class."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -123,3 +124,59 @@ def padded() -> nn.Module:
 def test_what_cannot_be_described_is_refused(model, descriptions: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         rbnn_deploy.fold(rbnn_deploy.adapt(model(), descriptions))
+
+
+class TwoLevelConv2d(nn.Conv2d):
+    """Activations 0 and 1 by a threshold per channel, and weights of two levels around their mean."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.limits = nn.Parameter(torch.randn(1, self.in_channels, 1, 1) / 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        centre = self.weight.mean((1, 2, 3), keepdim=True)
+        weight = (self.weight - centre).sign() * 0.25 + centre
+        return self._conv_forward((x >= self.limits).float(), weight, self.bias)
+
+
+def describe_levels(layer: TwoLevelConv2d) -> BinaryConvolution:
+    centre = layer.weight.mean((1, 2, 3), keepdim=True)
+    return BinaryConvolution(
+        weight=layer.weight - centre,
+        scale=0.25,
+        offset=centre,
+        levels=(0.0, 1.0),
+        threshold=layer.limits,
+        bias=0.0 if layer.bias is None else layer.bias,
+    )
+
+
+def test_levels_and_thresholds_of_a_users_own_are_one_node(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(3)
+    model = nn.Sequential(
+        TwoLevelConv2d(4, 8, 3, padding=2, stride=2),
+        nn.BatchNorm2d(8),
+        TwoLevelConv2d(8, 6, (3, 2), padding=1, groups=2, bias=False),
+        nn.Flatten(),
+        nn.Linear(180, 3),
+    ).eval()
+    adapted = rbnn_deploy.adapt(model, {TwoLevelConv2d: describe_levels})
+    path = tmp_path / "model.onnx"
+    result = rbnn_deploy.export(adapted, path, metadata=METADATA)
+    assert result.nodes["GeneralBinaryConv2d"] == 2
+    assert "Add" not in result.nodes
+    report = rbnn_deploy.compare(path, adapted, X.numpy(), layers=True)
+    assert report.ok, report.render()
+    with torch.no_grad():
+        want = model(X).numpy()
+    assert abs(rbnn_deploy.load_model(path, "numpy").run(X.numpy()) - want).max() < 1e-4
+
+
+def test_a_wrong_number_of_thresholds_is_refused() -> None:
+    model = nn.Sequential(TwoLevelConv2d(4, 8, 3))
+    wrong = rbnn_deploy.adapt(
+        model, {TwoLevelConv2d: lambda one: BinaryConvolution(weight=one.weight, threshold=torch.zeros(3))}
+    )
+    with pytest.raises(UserError, match="the threshold of layer 0 has 3 elements for 4 input channels"):
+        rbnn_deploy.export(wrong, "never.onnx", metadata=METADATA)

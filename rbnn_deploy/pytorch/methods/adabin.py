@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.pytorch.layers import SignConv2d, SignGradient
 from rbnn_deploy.pytorch.layers.signs import binary_sign, trainable_sign
-from rbnn_deploy.window_terms import WindowTerms
+from rbnn_deploy.window_terms import WindowTerms, two_levels
 
 
 class AdaptiveLevels(nn.Module):
@@ -81,8 +80,8 @@ class AdaBinConv2d(SignConv2d):
     @property
     def affine(self) -> ChannelAffine:
         """See `BinaryLayer`: the offset holds the constant of a window without padded taps."""
-        plain = super().affine
-        return ChannelAffine(plain.multiplier, plain.offset + self._constants().sum((1, 2)))
+        affine, _ = self._terms()
+        return ChannelAffine(affine.multiplier, affine.offset + super().affine.offset)
 
     @property
     def thresholds(self) -> Tensor:
@@ -92,8 +91,19 @@ class AdaBinConv2d(SignConv2d):
     @property
     def window_terms(self) -> WindowTerms:
         """See `BinaryLayer`."""
-        centre = self.weight.detach().double().mean((1, 2, 3)) * self.binary_a.alpha_a.detach().double().abs()
-        return WindowTerms(centre.cpu().numpy(), -self._constants().transpose(1, 2, 0))
+        return self._terms()[1]
+
+    @torch.no_grad()
+    def _terms(self) -> tuple[ChannelAffine, WindowTerms]:
+        """Returns the layer as `two_levels` has it, without its own bias."""
+        alpha, beta = float(self.binary_a.alpha_a), float(self.binary_a.beta_a)
+        arrays = (
+            binary_sign(self.effective_weight()),
+            self._turn() * self._deviation(),
+            self.weight.double().mean((1, 2, 3)),
+        )
+        signs, scale, offset = (array.detach().cpu().numpy() for array in arrays)
+        return two_levels(signs, scale, offset, centre=alpha * beta, half=abs(alpha))
 
     def _turn(self) -> float:
         """Returns -1 where alpha_a turns the sign of its quotient round, else 1."""
@@ -111,12 +121,6 @@ class AdaBinConv2d(SignConv2d):
         else:
             signs = self._turn() * binary_sign(self.effective_weight())
         return self._deviation().view(-1, 1, 1, 1) * signs + centre
-
-    @torch.no_grad()
-    def _constants(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Returns what each tap's centre of the activations adds, float64 [O, KH, KW]."""
-        product = self.binary_a.alpha_a.double() * self.binary_a.beta_a.double()
-        return (product * self._levels().sum(1)).cpu().numpy()
 
 
 class Maxout(nn.Module):

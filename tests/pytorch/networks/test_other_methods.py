@@ -15,6 +15,7 @@ from rbnn_deploy.comparing import compare
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.operators import OPERATORS
 from rbnn_deploy.pytorch.checkpoints.checkpoint import load_checkpoint
+from rbnn_deploy.pytorch.inspecting import inspect_network
 from rbnn_deploy.pytorch.layers import BinaryLayer
 from rbnn_deploy.pytorch.methods import XnorConv2d
 from rbnn_deploy.pytorch.networks import OTHER_METHODS, build_network
@@ -114,6 +115,14 @@ def test_a_normalisation_that_is_not_known_is_told(tmp_path: Path) -> None:
     save(tmp_path / "model.th", network(SMALL["xnornet"]))
     notes = load_checkpoint(tmp_path / "model.th").notes
     assert any("another program had normalised" in note for note in notes)
+
+
+def test_inspect_counts_thresholds_and_terms(tmp_path: Path) -> None:
+    save(tmp_path / "model.th", network(SMALL["adabin"]))
+    loaded = load_checkpoint(tmp_path / "model.th")
+    layers = {layer.name: layer for layer in inspect_network(loaded, tmp_path / "model.th").layers}
+    bits, floats = 16 * 9 * 2, 16 + 16 + 1 + 16 + 9 * 16  # scale, bias, threshold, window_sum, border
+    assert layers["layer1.0.conv1"].size == bits + 4 * floats
 
 
 def test_gains_below_the_least_count_as_that() -> None:
