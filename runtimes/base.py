@@ -97,7 +97,8 @@ class Runtime(ABC):
     ) -> list[Prediction]:
         """Classifies images as they come from a camera or a file.
 
-        They are resized and normalised as the model's metadata say.
+        They are resized and normalised as the model's metadata say; if these have no mean and no std, a
+        warning says that images are only scaled to [0, 1].
 
         Args:
             images: uint8 pixels [N, H, W, C], [H, W, C] or grey [H, W]; a Pillow image; the name of a file,

@@ -1,6 +1,7 @@
 """Classes of images by a loaded model: images are prepared, run in batches of bounded memory, and named."""
 
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from rbnn_deploy.classes import (
     class_names,
     top_classes,
 )
-from rbnn_deploy.data.model_inputs import prepared
+from rbnn_deploy.data.model_inputs import not_normalised, prepared
 from rbnn_deploy.data.sources import Images, ImageSource, sources_of
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.runtimes.base import Runtime
@@ -60,6 +61,8 @@ class PredictedBatch:
 
 def predict(model: Runtime, images: Images, top: int, labels: Sequence[str] | None) -> list[Prediction]:
     """See `Runtime.predict`."""
+    if model.metadata is not None and (sentence := not_normalised(model.metadata, model.path)) is not None:
+        warnings.warn(sentence, stacklevel=3)
     batches = predicted_batches(model, sources_of(images), top, labels)
     return [prediction for batch in batches for prediction in batch.predictions]
 

@@ -13,6 +13,7 @@ from rbnn_deploy.classifying import images_for
 from rbnn_deploy.cli.output import note
 from rbnn_deploy.data import preprocessing_of
 from rbnn_deploy.data.array_files import read_arrays
+from rbnn_deploy.data.model_inputs import not_normalised
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import batch_size
 from rbnn_deploy.metadata import ModelMetadata
@@ -75,11 +76,8 @@ def test_samples(model: Path, source: str, limit: int | None) -> Samples[Array]:
 
 def note_normalisation(model: Path, metadata: ModelMetadata) -> None:
     """Says that a model's images are not normalised, because its file says nothing of it."""
-    if metadata.mean is None and metadata.std is None:
-        note(
-            f"note: {model} has no mean and std, so images are scaled to [0, 1] and not normalised; export "
-            "it with its metadata if it was trained otherwise"
-        )
+    if (sentence := not_normalised(metadata, model)) is not None:
+        note(f"note: {sentence}")
 
 
 def file_samples(model: Path, path: Path) -> Samples[dict[str, Array]]:

@@ -13,6 +13,21 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import ModelMetadata
 
 
+def not_normalised(metadata: ModelMetadata, path: Path) -> str | None:
+    """Says in a sentence that a model's images are not normalised, because its file says nothing of it.
+
+    Args:
+        metadata: The model's.
+        path: The model's file, for the sentence.
+    """
+    if metadata.mean is not None or metadata.std is not None:
+        return None
+    return (
+        f"{path} has no mean and std, so images are scaled to [0, 1] and not normalised; export it with its "
+        "metadata if it was trained otherwise"
+    )
+
+
 def prepared(
     metadata: ModelMetadata | None, path: Path
 ) -> Callable[[Image.Image | UInt8 | Float32], npt.NDArray[Any]]:

@@ -1,6 +1,7 @@
 """Models that take pixels, in every command."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,3 +65,12 @@ def test_compare_bench_and_inspect_take_it(
     assert outcome.code == 0, outcome.err
     found = {entry["name"] for entry in json.loads(outcome.out)["results"]}
     assert found == {"ort", "fp32", "int8", "portable"}
+
+
+def test_a_board_takes_pixels_too(board: Path, cli: Callable, checkpoint: Path, digits: Path) -> None:
+    there = ("--host", "pi@board", "--remote-python", sys.executable)
+    outcome = cli(
+        "compare", digits, "--checkpoint", checkpoint, "--random", 4, *there, "--runtimes", "torch,ort"
+    )
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "ort on pi@board" in " ".join(outcome.out.split())

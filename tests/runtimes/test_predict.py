@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
-from support.small_models import write_small_model
+from support.small_models import small_model, write_small_model
 
 import rbnn_deploy
 from rbnn_deploy.classes import CIFAR10
 from rbnn_deploy.data import preprocessing_of
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.metadata import PREFIX
 from rbnn_deploy.models import EMBEDDED_MODEL
 from rbnn_deploy.runtimes import RUNTIMES, Runtime
 
@@ -131,3 +133,14 @@ def test_a_model_without_metadata_does_not_guess(tmp_path: Path) -> None:
     model = rbnn_deploy.load_model(write_small_model(tmp_path, metadata=False))
     with pytest.raises(UserError, match="does not say how images become its input"):
         model.predict(pixels(1))
+
+
+def test_missing_normalisation_is_said(tmp_path: Path) -> None:
+    model = small_model()
+    kept = [entry for entry in model.metadata_props if entry.key not in (f"{PREFIX}mean", f"{PREFIX}std")]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.warns(UserWarning, match="has no mean and std, so images are scaled") as found:
+        rbnn_deploy.load_model(tmp_path / "model.onnx").predict(pixels(1))
+    assert found[0].filename == __file__
