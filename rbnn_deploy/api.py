@@ -20,7 +20,7 @@ from rbnn_deploy.inspecting import NetworkSummary, inspect_onnx, read_metadata
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.models import EMBEDDED_MODEL
 from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
-from rbnn_deploy.signature import Inputs, Signature, TensorSpec
+from rbnn_deploy.signature import INPUT, Inputs, Signature, TensorSpec
 
 FLOAT_LAYERS = ("float32", "int8")
 # Ranges settle with few images; more only take longer.
@@ -60,7 +60,8 @@ def load_checkpoint(
     arch: str | None = None,
     *,
     module: nn.Module | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    inputs: Mapping[str, Any] | Sequence[Any] | None = None,
 ) -> LoadedNetwork:
     """Loads a checkpoint of a known network, as the reference or `train` wrote it, or of your own.
 
@@ -68,7 +69,9 @@ def load_checkpoint(
         path: The file.
         arch: Name of the architecture; None reads it off the state dict.
         module: A network of your own, whose tensors the file holds; it is copied.
-        input_shape: (C, H, W) of its input; None takes the checkpoint's, if it has it.
+        input_shape: Sizes of one sample of its only input, (C, H, W) of an image; None takes the
+            checkpoint's, if it has it.
+        inputs: In its place, several inputs by name; see `export`.
 
     Raises:
         UserError: See `rbnn_deploy.pytorch.checkpoints.checkpoint.load_checkpoint` and, with a module,
@@ -78,7 +81,9 @@ def load_checkpoint(
     if module is not None:
         from rbnn_deploy.pytorch.checkpoints import own_network  # noqa: PLC0415 - imports torch
 
-        return own_network.load_own_checkpoint(path, module, input_shape)
+        if inputs is None and input_shape is not None:
+            inputs = {INPUT: input_shape}
+        return own_network.load_own_checkpoint(path, module, inputs)
     from rbnn_deploy.pytorch.checkpoints import checkpoint  # noqa: PLC0415 - imports torch
 
     return checkpoint.load_checkpoint(Path(path), arch)
@@ -217,7 +222,11 @@ def _module_and_metadata(
             raise UserError(f"{path} is the checkpoint itself; name another file for the model")
         source = load_checkpoint(source, arch)
     if isinstance(source, LoadedNetwork):
+        if inputs is not None:
+            raise UserError("a checkpoint has inputs of its own; pass them to load_checkpoint")
         module, metadata = source.module, _merged(checkpoint_metadata(source), metadata)
+        if source.input_shape is None:
+            takes = source.inputs
     else:
         from rbnn_deploy.pytorch.folding.fold import unwrapped  # noqa: PLC0415 - imports torch
 
@@ -261,6 +270,8 @@ def export_qonnx(
     from rbnn_deploy.exporters.qonnx import export_qonnx as write  # noqa: PLC0415 - imports torch
 
     module, metadata, _ = _module_and_metadata(source, path, arch, input_shape, metadata)
+    if metadata.input_shape is None:
+        raise UserError("QONNX is written for networks of one image; write ONNX for this one")
     return write(module, path, metadata, opset=opset)
 
 
@@ -272,7 +283,7 @@ def _module_inputs(
     Raises:
         UserError: Nothing tells the inputs, or two things contradict each other.
     """
-    from rbnn_deploy.pytorch.module_inputs import INPUT, describe_inputs  # noqa: PLC0415 - imports torch
+    from rbnn_deploy.pytorch.module_inputs import describe_inputs, image_shape  # noqa: PLC0415 - imports torch
 
     if inputs is not None and input_shape is not None:
         raise UserError("inputs and input_shape both describe the module's inputs; give one of them")
@@ -284,10 +295,7 @@ def _module_inputs(
             )
         return None, metadata
     takes = describe_inputs(module, {INPUT: input_shape} if inputs is None else inputs)
-    # A module that takes integers does with them what it wants: that they are pixels is for it to know.
-    images = Signature(takes, ()).takes_images and takes[0].dtype == "float32"
-    shape = takes[0].sample_shape if images else None
-    image = None if shape is None else (shape[0], shape[1], shape[2])
+    image = image_shape(takes)
     if metadata.input_shape not in (None, image):
         raise UserError(
             f"the metadata's input_shape is {metadata.input_shape}, and the inputs are "
@@ -430,7 +438,8 @@ def inspect(
     arch: str | None = None,
     *,
     module: nn.Module | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    inputs: Mapping[str, Any] | Sequence[Any] | None = None,
 ) -> NetworkSummary:
     """Summarises a checkpoint or a deployed model, layer by layer.
 
@@ -438,15 +447,16 @@ def inspect(
         path: The file; its content says which of the two it is.
         arch: Architecture of a checkpoint; None reads it off the state dict.
         module: A network of your own that the checkpoint is of; see `load_checkpoint`.
-        input_shape: (C, H, W) of its input.
+        input_shape: Sizes of its only input; see `load_checkpoint`.
+        inputs: In its place, several inputs by name.
 
     Raises:
         UserError: See `check_nothing_given`, `load_checkpoint` and `rbnn_deploy.inspecting.inspect_onnx`.
     """
     if not is_checkpoint_file(path):
-        check_nothing_given(path, arch, module, input_shape)
+        check_nothing_given(path, arch, module, input_shape, inputs)
         return inspect_onnx(path)
-    network = load_checkpoint(path, arch, module=module, input_shape=input_shape)
+    network = load_checkpoint(path, arch, module=module, input_shape=input_shape, inputs=inputs)
     from rbnn_deploy.pytorch.inspecting import inspect_network  # noqa: PLC0415 - imports torch
 
     return inspect_network(network, Path(path))

@@ -20,6 +20,7 @@ Array = npt.NDArray[Any]
 Inputs = Array | Mapping[str, Array]
 Dimension = int | str | None  # a number, a size with a name, an open one
 
+INPUT = "input"  # the name of the only one, where nobody names it
 BATCH = "N"  # the name of the first size of every input and output that `export` writes
 IMAGE_AXES = {"float32": (BATCH, "C", "H", "W"), "uint8": (BATCH, "H", "W", "C")}  # by element type
 INPUT_TYPES = ("float32", "uint8", "int32", "int64", "bool")

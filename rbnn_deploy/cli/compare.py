@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rbnn_deploy.cli.network import ModuleOption, load_network
+from rbnn_deploy.cli.network import Inputs, ModuleOption, load_network
 from rbnn_deploy.cli.output import JsonFile, check_writable, give_result, progress_bar
 from rbnn_deploy.cli.remote import (
     REMOTE_PYTHON,
@@ -18,6 +18,7 @@ from rbnn_deploy.cli.remote import (
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import signature
+from rbnn_deploy.signature import BATCH, INPUT, TensorSpec
 
 if TYPE_CHECKING:
     from rbnn_deploy.cli.samples import Samples
@@ -36,7 +37,8 @@ def compare(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Test images: a CIFAR download, a folder of test/<class>/ or val/<class>/, or 'digits'."
+            help="Test images: a CIFAR download, a folder of test/<class>/ or val/<class>/, or 'digits'; "
+            "or inputs of any model, by name in a .npz file."
         ),
     ] = None,
     random: Annotated[int | None, typer.Option(help="Compare on this many random inputs instead.")] = None,
@@ -100,8 +102,7 @@ def compare(
         if checkpoint is None:
             names = tuple(name for name in names if name != "torch")
         else:
-            shape = None if module is None else _input_shape(model)
-            network = load_network(checkpoint, arch, module, shape)
+            network = load_network(checkpoint, arch, module, None if module is None else _inputs(model))
             api.check_same_checkpoint(model, network)
             torch_module = network.module
     if len(names) + (host is not None) + (outputs is not None) < 2:
@@ -164,10 +165,9 @@ def _open_there(
     return open_there(model, host, installed_python(host, remote_python, wheel), runtime)
 
 
-def _input_shape(model: Path) -> str | None:
-    """Returns the shape of a model's input, as `load_network` takes it; None where the file does not tell."""
-    from rbnn_deploy.inspecting import read_metadata
-
-    metadata = read_metadata(model)
-    shape = None if metadata is None else metadata.input_shape
-    return None if shape is None else ",".join(map(str, shape))
+def _inputs(model: Path) -> Inputs:
+    """Returns the inputs of the module that a model was exported from, as `load_network` takes them."""
+    file = read_model(model)
+    if file.metadata is not None and file.metadata.input_shape is not None:
+        return {INPUT: TensorSpec(INPUT, "float32", (BATCH, *file.metadata.input_shape))}
+    return {spec.name: spec for spec in signature(file.model.graph).inputs}

@@ -10,11 +10,12 @@ from rbnn_deploy.cli.export_c import export_to_c
 from rbnn_deploy.cli.export_model import export_model
 from rbnn_deploy.cli.export_result import tell_result
 from rbnn_deploy.cli.network import (
-    InputShapeOption,
+    InputShapesOption,
     MeanOption,
     ModuleOption,
     StdOption,
     load_network,
+    parse_inputs,
     parse_numbers,
 )
 from rbnn_deploy.cli.output import JsonFile, check_writable, note
@@ -43,7 +44,14 @@ def export(
         typer.Option(help="Architecture, e.g. cifar10/resnet20_1w1a; read off the file if absent."),
     ] = None,
     module: ModuleOption = None,
-    input_shape: InputShapeOption = None,
+    input_shape: InputShapesOption = None,
+    output_names: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the tensors that your own network returns, comma-separated, in their order; the "
+            "keys of dicts, output_0, output_1 ... of tuples, or logits if absent."
+        ),
+    ] = None,
     mean: MeanOption = None,
     std: StdOption = None,
     labels: Annotated[
@@ -83,7 +91,12 @@ def export(
     from rbnn_deploy import api
 
     int8 = float_layers != "float32" or calibration is not None
-    special = {"--float-layers": int8, "--explain": explain, "--input": input_format != FLOAT32_NCHW}
+    special = {
+        "--float-layers": int8,
+        "--explain": explain,
+        "--output-names": output_names is not None,
+        "--input": input_format != FLOAT32_NCHW,
+    }
     _check_options(target, special, simplify=simplify)
     if json is not None and target != "c":
         check_writable(json, checkpoint, output)
@@ -95,6 +108,7 @@ def export(
             "--float-layers": int8,
             "--no-simplify": not simplify,
             "--input": special["--input"],
+            "--output-names": output_names is not None,
         }
         export_model(
             checkpoint,
@@ -115,7 +129,7 @@ def export(
 
     if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
         raise UserError(f"{output} is the checkpoint itself; name another file for the model")
-    network = load_network(checkpoint, arch, module, input_shape)
+    network = load_network(checkpoint, arch, module, parse_inputs(input_shape))
     metadata = ModelMetadata(
         network.architecture,
         network.input_shape,
@@ -140,6 +154,7 @@ def export(
             calibration=calibration,
             check=check,
             input_format=input_format,
+            output_names=None if output_names is None else output_names.split(","),
         )
     layers = result.layers
     if result.folded.zeros:

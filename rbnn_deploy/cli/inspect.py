@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rbnn_deploy.cli.network import InputShapeOption, ModuleOption, load_network
+from rbnn_deploy.cli.network import InputShapesOption, ModuleOption, load_network, parse_inputs
 from rbnn_deploy.cli.output import JsonFile, check_writable, give_result
 from rbnn_deploy.errors import UserError
 
@@ -16,7 +16,7 @@ def inspect(
         str | None, typer.Option(help="Architecture of a checkpoint; read off the file if absent.")
     ] = None,
     module: ModuleOption = None,
-    input_shape: InputShapeOption = None,
+    input_shape: InputShapesOption = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +47,7 @@ def inspect(
     else:
         if device is not None:
             raise UserError(f"{file} is a checkpoint; export it, and ask for --device of the exported file")
-        network = load_network(file, arch, module, input_shape)
+        network = load_network(file, arch, module, parse_inputs(input_shape))
         from rbnn_deploy.pytorch.inspecting import inspect_network
 
         summary = inspect_network(network, file)

@@ -176,10 +176,11 @@ def _own_images(input_shape: str | None, mean: str | None, std: str | None) -> I
 def _own_network(name: str, input_shape: tuple[int, int, int], classes: int) -> "nn.Module":
     """Builds a user's own network, and checks that it has a logit for every class."""
     from rbnn_deploy.pytorch.checkpoints.own_network import count_classes
+    from rbnn_deploy.pytorch.module_inputs import images
     from rbnn_deploy.pytorch.networks.own import build_own_network
 
     network = build_own_network(name)
-    logits = count_classes(network.eval(), input_shape)
+    logits = count_classes(network.eval(), images(input_shape))
     if logits is None or logits < classes:
         found = "no row of logits per image" if logits is None else f"{logits} logits"
         raise UserError(

@@ -9,7 +9,7 @@ import onnx
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting.activation_memory import activation_memory
-from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
+from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary, describe_input
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files import ModelFile, read_model
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv, signature
@@ -115,7 +115,7 @@ def inspect_onnx(path: str | Path) -> NetworkSummary:
 def _facts(file: ModelFile) -> dict[str, str]:
     model, metadata = file.model, file.metadata
     takes = signature(model.graph)
-    facts = {}
+    facts: dict[str, str] = {}
     if metadata is not None:
         if metadata.input_shape is not None:
             channels, height, width = metadata.input_shape
@@ -123,7 +123,7 @@ def _facts(file: ModelFile) -> dict[str, str]:
             if metadata.takes_pixels:
                 facts["input"] = f"N x {height} x {width} x {channels}, pixels from 0 to 255 (uint8)"
         else:
-            facts["inputs"] = takes.describe_inputs(named=True)
+            facts |= describe_input(takes.inputs)
         if metadata.input_shape is None or len(takes.outputs) > 1:
             facts["outputs"] = takes.describe_outputs()
         if metadata.num_classes is not None:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rbnn_deploy.json_schema import with_schema
+from rbnn_deploy.signature import Signature, TensorSpec
 from rbnn_deploy.tables import Table, fragment
 from rbnn_deploy.text_layout import paragraph
 
@@ -81,6 +82,15 @@ class NetworkSummary:
     def _repr_html_(self) -> str:
         facts = [f"{name}: {value}" for name, value in self.facts.items()]
         return fragment(self.title, [_table(self)], [*_totals(self), *facts])
+
+
+def describe_input(inputs: tuple[TensorSpec, ...]) -> dict[str, str]:
+    """Returns the fact that tells a network's inputs: the sizes of its images, or names, types and sizes."""
+    signature = Signature(inputs, ())
+    shape = inputs[0].sample_shape if signature.takes_images and inputs[0].dtype == "float32" else None
+    if shape is not None:
+        return {"input": "N x " + " x ".join(map(str, shape))}
+    return {"inputs": signature.describe_inputs(named=True)}
 
 
 def format_bytes(count: int) -> str:

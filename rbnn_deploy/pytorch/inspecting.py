@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from rbnn_deploy.bits import packed_size
-from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary
+from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary, describe_input
+from rbnn_deploy.pytorch import module_inputs
 from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork
 from rbnn_deploy.pytorch.folding import fold_binary_layers
 from rbnn_deploy.pytorch.layers import BinaryLayer
+from rbnn_deploy.pytorch.module_inputs import bind
 
 
 def _binary_layer(name: str, layer: BinaryLayer, output: Tensor) -> LayerSummary:
@@ -66,14 +68,15 @@ def inspect_network(network: LoadedNetwork, path: Path) -> NetworkSummary:
 
             handles.append(module.register_forward_hook(hook))
     with torch.no_grad():
-        network.module(torch.zeros(1, *network.input_shape))
+        arguments, keywords = bind(network.module, module_inputs.zeros(network.inputs, 1))
+        network.module(*arguments, **keywords)
     for handle in handles:
         handle.remove()
     # Folding replaces layers in place.
     _, folded = fold_binary_layers(copy.deepcopy(network.module))
     zeros = sum(entry.zeros for entry in folded)
     facts = {
-        "input": "N x " + " x ".join(map(str, network.input_shape)),
+        **describe_input(network.inputs),
         **({} if network.num_classes is None else {"classes": str(network.num_classes)}),
         "checkpoint SHA-256": network.sha256,
         "weights that are exactly zero": str(zeros),

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.metadata import LARGEST_INPUT, LARGEST_SIZE
-from rbnn_deploy.signature import BATCH, INPUT_TYPES, LONGEST_NAME, TensorSpec, quoted
+from rbnn_deploy.signature import BATCH, INPUT, INPUT_TYPES, LONGEST_NAME, Signature, TensorSpec, quoted
 from rbnn_deploy.text import printable
 
-INPUT = "input"  # the only one, where nobody names it
 _ADVICE = (
     "pass inputs={name: sizes of one sample, such as (3, 96, 96), or an example array with its batch first}"
 )
@@ -114,6 +113,16 @@ def images(input_shape: tuple[int, int, int]) -> tuple[TensorSpec, ...]:
         input_shape: (C, H, W).
     """
     return (TensorSpec(INPUT, "float32", (BATCH, *input_shape)),)
+
+
+def image_shape(inputs: Sequence[TensorSpec]) -> tuple[int, int, int] | None:
+    """Returns (C, H, W) where the only input is a batch of images of a fixed size; None otherwise.
+
+    A module that takes integers does with them what it wants: that they are pixels is for it to know.
+    """
+    images = Signature(tuple(inputs), ()).takes_images and inputs[0].dtype == "float32"
+    shape = inputs[0].sample_shape if images else None
+    return None if shape is None else (shape[0], shape[1], shape[2])
 
 
 def _is_shape(value: Any) -> bool:

@@ -33,7 +33,7 @@ def test_the_page_trains_exports_compares_and_measures(tmp_path: Path) -> None:
     network, loop, *_ = (block.text for block in blocks(PAGE) if block.language == "python")
     (tmp_path / "nets.py").write_text(network)
     (tmp_path / "loop.py").write_text(loop)
-    train, export, inspect, compare, bench, report = commands(PAGE)
+    train, export, inspect, compare, bench, report, *_ = commands(PAGE)
     trained = run(train, tmp_path)
     losses = [float(loss) for loss in re.findall(r"loss (\d+\.\d+)", trained)]
     assert len(losses) == 6
@@ -87,3 +87,15 @@ def test_the_example_of_several_inputs_and_outputs(tmp_path: Path, monkeypatch, 
     printed = capsys.readouterr().out
     assert "All runtimes agree: no output is more than 0.001 apart" in printed
     assert len(re.findall(r"^\d +(depth|steer) ", printed, re.MULTILINE)) == 12
+    Path("nets.py").write_text(several.partition("\n\ndriver =")[0])
+    code = (
+        "import numpy, torch, nets; torch.save(nets.Driver().state_dict(), 'driver.pt'); "
+        "ones = numpy.ones((3, 3, 32, 32), 'float32'); "
+        "numpy.savez('inputs.npz', image=ones, speeds=ones[:, 0, 0, :4])"
+    )
+    run(["python", "-c", code], tmp_path)
+    export, *compares = commands(PAGE)[6:]
+    run(export, tmp_path)
+    assert len(compares) == 2
+    for words in compares:
+        assert "All runtimes agree: no output is more than 0.001 apart" in run(words, tmp_path)

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
-from rbnn_deploy.input_image import InputImage
 from rbnn_deploy.pytorch.checkpoints import safetensors_file
 from rbnn_deploy.pytorch.checkpoints.entries import class_names, numbers, text, whole_number
 from rbnn_deploy.pytorch.checkpoints.reading import CheckpointFile, read_checkpoint_file
@@ -40,18 +39,22 @@ from rbnn_deploy.pytorch.checkpoints.stored_tensor import (
 )
 from rbnn_deploy.pytorch.checkpoints.unpickler import printable
 from rbnn_deploy.pytorch.folding.fold import unwrapped
+from rbnn_deploy.pytorch.module_inputs import image_shape, images
 from rbnn_deploy.pytorch.networks import Architecture
 from rbnn_deploy.pytorch.networks.identify import identify
+from rbnn_deploy.signature import TensorSpec
 
 _LARGEST_ENTRY = 1 << 10  # bytes of a mean that is a tensor
 _NAMED_CLASSES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedNetwork(InputImage):
-    """A trained network, its images, and the facts that its checkpoint holds about it.
+class LoadedNetwork:
+    """A trained network, its inputs, and the facts that its checkpoint holds about it.
 
     Attributes:
+        inputs: What its forward method takes, in its order.
+        mean, std, resize: See `rbnn_deploy.input_image.InputImage`.
         module: The network in evaluation mode.
         architecture: Its full name in `rbnn_deploy.pytorch.networks`, or the class of a user's own.
         num_classes: Number of logits; None where a user's own network has no row of them per sample.
@@ -62,6 +65,10 @@ class LoadedNetwork(InputImage):
         notes: What was unwrapped, left out or converted to load it, a sentence each.
     """
 
+    inputs: tuple[TensorSpec, ...]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    resize: int | None = None
     module: nn.Module
     architecture: str
     num_classes: int | None
@@ -70,6 +77,11 @@ class LoadedNetwork(InputImage):
     epoch: int | None
     unused_keys: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, int, int] | None:
+        """(C, H, W); None where the network does not take one batch of images."""
+        return image_shape(self.inputs)
 
 
 def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
@@ -102,7 +114,7 @@ def load_checkpoint(path: str | Path, arch: str | None = None) -> LoadedNetwork:
             module=module.eval(),
             architecture=architecture.name,
             num_classes=classes,
-            input_shape=family.input_shape,
+            inputs=images(family.input_shape),
             mean=numbers(entries, "mean", len(family.mean)) or family.mean,
             std=numbers(entries, "std", len(family.std)) or family.std,
             resize=family.resize,

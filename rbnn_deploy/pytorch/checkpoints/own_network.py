@@ -1,6 +1,7 @@
 """Loads a checkpoint into a user's own network: its tensors must be exactly the network's."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,21 @@ from rbnn_deploy.pytorch.checkpoints.state_dict import (
 from rbnn_deploy.pytorch.checkpoints.stored_tensor import check_total
 from rbnn_deploy.pytorch.folding.fold import unwrapped
 from rbnn_deploy.pytorch.folding.user_code import check_initialised, copied
+from rbnn_deploy.pytorch.module_inputs import bind, describe_inputs, image_shape, images, zeros
 from rbnn_deploy.pytorch.outputs import tensors
+from rbnn_deploy.signature import TensorSpec
 
 _NAMED_PROBLEMS = 3
 
 
-def load_own_checkpoint(
-    path: str | Path, module: nn.Module, input_shape: tuple[int, int, int] | None = None
-) -> LoadedNetwork:
+def load_own_checkpoint(path: str | Path, module: nn.Module, inputs: Any = None) -> LoadedNetwork:
     """Loads a checkpoint into a copy of a network.
 
     Args:
         path: As `load_checkpoint` takes it.
         module: The network; its own values do not matter, and stay.
-        input_shape: (C, H, W); None takes the checkpoint's, which `rbnn-deploy train` writes.
+        inputs: See `rbnn_deploy.pytorch.module_inputs.describe_inputs`; None takes the shape of an image from
+            the checkpoint, which `rbnn-deploy train` writes.
 
     Raises:
         UserError: The file is no checkpoint (see `load_checkpoint`), its tensors are not exactly the
@@ -60,19 +62,22 @@ def load_own_checkpoint(
         tensors = read_state(network, state, file)
         network.load_state_dict(tensors, strict=False)  # what is left is no tensor
         entries = read_entries(state, file)
-        shape = input_shape or input_shape_of(entries)
-        if shape is None:
+        shape = input_shape_of(entries)
+        if inputs is None and shape is None:
             raise UserError(
                 "it does not tell its input's shape; give it, --input-shape C,H,W on a command line"
             )
-        classes = count_classes(network, shape)
+        takes = images(shape) if inputs is None and shape else describe_inputs(network, inputs)
+        shape = image_shape(takes)
+        channels = 0 if shape is None else shape[0]
+        classes = count_classes(network, takes)
         return LoadedNetwork(
             module=network,
             architecture=name,
             num_classes=classes,
-            input_shape=shape,
-            mean=numbers(entries, "mean", shape[0]),
-            std=numbers(entries, "std", shape[0]),
+            inputs=takes,
+            mean=numbers(entries, "mean", channels) if shape else None,
+            std=numbers(entries, "std", channels) if shape else None,
             class_names=class_names(entries, classes),
             sha256=hashlib.sha256(file.data).hexdigest(),
             epoch=whole_number(entries, "epoch"),
@@ -87,12 +92,12 @@ def load_own_checkpoint(
         raise UserError(f"cannot use checkpoint {path}: {error}") from None
 
 
-def count_classes(network: nn.Module, input_shape: tuple[int, int, int]) -> int | None:
+def count_classes(network: nn.Module, inputs: Sequence[TensorSpec]) -> int | None:
     """Runs a network once, on zeros, and counts its logits.
 
     Args:
         network: In evaluation mode.
-        input_shape: (C, H, W).
+        inputs: What it takes.
 
     Returns:
         How many it has; None where its output is not one row of them per sample.
@@ -103,11 +108,15 @@ def count_classes(network: nn.Module, input_shape: tuple[int, int, int]) -> int 
     parameter: Any = next(network.parameters(), torch.empty(0))
     try:
         with torch.no_grad():
-            returned = network(torch.zeros(2, *input_shape, device=parameter.device))
+            arguments, keywords = bind(network, zeros(inputs, 2, parameter.device))
+            returned = network(*arguments, **keywords)
+    except UserError:
+        raise
     except Exception as error:  # whatever a user's code raises
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        shapes = " and ".join(str(list(spec.sample_shape or ())) for spec in inputs)
         raise UserError(
-            f"{type(network).__name__} cannot run on inputs of shape {list(input_shape)}: {cause}; "
+            f"{type(network).__name__} cannot run on inputs of shape {shapes}: {cause}; "
             "give the right input shape"
         ) from error
     try:

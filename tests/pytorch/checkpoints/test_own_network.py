@@ -11,6 +11,7 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.checkpoints.checkpoint import save_checkpoint, save_safetensors
 from rbnn_deploy.pytorch.checkpoints.own_network import load_own_checkpoint
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+from rbnn_deploy.signature import INPUT
 
 SHAPE = (2, 6, 6)
 X = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0))
@@ -53,7 +54,7 @@ def test_every_wrapping_gives_the_trained_network(form: str, tmp_path: Path) -> 
     write(path, form)
     module = Own()
     before = {key: value.clone() for key, value in module.state_dict().items()}
-    network = load_own_checkpoint(path, module, SHAPE)
+    network = load_own_checkpoint(path, module, {INPUT: SHAPE})
     want = trained()
     if form == "half":
         want = want.half().float()
@@ -102,13 +103,15 @@ def test_what_does_not_fit_is_refused(change, shape, said: str, tmp_path: Path) 
     change(state)
     torch.save(state, path)
     with pytest.raises(UserError, match=said) as caught:
-        load_own_checkpoint(path, Own(), shape)
+        load_own_checkpoint(path, Own(), shape and {INPUT: shape})
     assert "\n" not in str(caught.value)
 
 
 def test_a_network_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"1 \(LazyLinear\) has no weights yet"):
-        load_own_checkpoint(tmp_path / "own.pt", nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), SHAPE)
+        load_own_checkpoint(
+            tmp_path / "own.pt", nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), {INPUT: SHAPE}
+        )
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_weights_that_are_computed_are_those_that_were_loaded(norm, tmp_path: Pa
     trained.eval()
     path = tmp_path / "own.pt"
     torch.save(trained.state_dict(), path)
-    network = load_own_checkpoint(path, build(2), SHAPE)
+    network = load_own_checkpoint(path, build(2), {INPUT: SHAPE})
     metadata = ModelMetadata("own", SHAPE, mean=(0, 0), std=(1, 1))
     export(network, tmp_path / "own.onnx", metadata=metadata)
     logits = load_model(tmp_path / "own.onnx", "numpy").run(X.numpy())

@@ -28,6 +28,7 @@ from rbnn_deploy.pytorch.layers import (
     set_training_progress,
 )
 from rbnn_deploy.pytorch.layers.signs import binary_sign, trainable_sign
+from rbnn_deploy.pytorch.module_inputs import images
 from rbnn_deploy.pytorch.training import TrainingRecipe
 from rbnn_deploy.pytorch.training.step.optimizer import group_parameters
 
@@ -134,7 +135,7 @@ def test_it_is_inspected(network: Network, tmp_path) -> None:
     file = tmp_path / "checkpoint"
     file.write_bytes(b"")
     loaded = LoadedNetwork(
-        input_shape=(3, 8, 8),
+        inputs=images((3, 8, 8)),
         module=network,
         architecture="own",
         num_classes=5,
