@@ -82,13 +82,13 @@ PROCESSORS = {
 }
 
 
-def run(processor: Processor, folder: Path) -> tuple[dict[str, int], list[int]]:
-    """Compiles and runs the embedded model; returns what it prints, and the sizes of text, data and bss."""
+def run(processor: Processor, model: Path, folder: Path) -> tuple[dict[str, int], list[int]]:
+    """Compiles and runs a model; returns what it prints, and the sizes of text, data and bss."""
     family = processor.family
     for tool in (f"{family.prefix}gcc", processor.emulator[0]):
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not here (Debian: {family.packages})")
-    made = write_c(EMBEDDED_MODEL, folder).folder
+    made = write_c(model, folder).folder
     selftest = (made / "selftest.c").read_text()
     recording = re.search(r"static const uint8_t input.*?(?=int main)", selftest, re.DOTALL)
     (folder / "recording.h").write_text("#include <stdint.h>\n" + recording[0])
@@ -111,10 +111,19 @@ def run(processor: Processor, folder: Path) -> tuple[dict[str, int], list[int]]:
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_a_microcontroller_gives_numpys_bits(name: str, tmp_path: Path) -> None:
     processor = PROCESSORS[name]
-    found, (text, data, bss) = run(processor, tmp_path)
+    found, (text, data, bss) = run(processor, EMBEDDED_MODEL, tmp_path)
     assert found["equal"] == 10
     assert found["stack"] < 1024
     # Other versions of the compiler give other code; these bounds notice a change of ours.
     assert found["instructions"] == pytest.approx(processor.instructions * 10**6, rel=0.2)
     assert text + data == pytest.approx(processor.flash * 1000, rel=0.1)
     assert data + bss < 82_000
+
+
+@pytest.mark.parametrize("name", ["cortex-m3", "cortex-m4", "rv32imac"])
+def test_the_network_for_digits_fits_the_smallest_boards(name: str, model: Path, tmp_path: Path) -> None:
+    """64 kB of flash; and of memory, of which such boards have 20 to 32 kB, less than 10 kB."""
+    found, (text, data, bss) = run(PROCESSORS[name], model, tmp_path)
+    assert found["equal"] == 10
+    assert text + data < 64_000
+    assert data + bss + found["stack"] < 10_000
