@@ -220,6 +220,7 @@ def test_only_rotations_and_networks_import_the_rotated_layer() -> None:
     assert users == {
         "rbnn_deploy/__init__.py",
         "rbnn_deploy/pytorch/layers/__init__.py",
+        "rbnn_deploy/pytorch/layers/binary_linear.py",
         "rbnn_deploy/pytorch/layers/rotated_conv.py",
         "rbnn_deploy/pytorch/networks/blocks.py",
     }
