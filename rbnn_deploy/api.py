@@ -251,6 +251,7 @@ def export_qonnx(
     input_shape: tuple[int, int, int] | None = None,
     metadata: ModelMetadata | None = None,
     opset: int = 18,
+    check: bool = True,
 ) -> ExportResult:
     """Folds a network and writes it as QONNX (docs/qonnx.md).
 
@@ -261,10 +262,12 @@ def export_qonnx(
         input_shape: See `export`.
         metadata: See `export`.
         opset: See `export`.
+        check: Read the file back as a deployed model before it is in place, and run a few random inputs
+            through the module and that model.
 
     Raises:
-        UserError: The checkpoint cannot be loaded, the network has no form in QONNX, the file cannot be
-            written.
+        UserError: The checkpoint cannot be loaded, the network has no form in QONNX, the file computes
+            something else (`check_export`), the file cannot be written.
     """
     require("export", "torch", "onnxscript", "onnxsim")
     from rbnn_deploy.exporters.qonnx import export_qonnx as write  # noqa: PLC0415 - imports torch
@@ -272,7 +275,28 @@ def export_qonnx(
     module, metadata, _ = _module_and_metadata(source, path, arch, input_shape, metadata)
     if metadata.input_shape is None:
         raise UserError("QONNX is written for networks of one image; write ONNX for this one")
-    return write(module, path, metadata, opset=opset)
+    if not check:
+        return write(module, path, metadata, opset=opset)
+    with tempfile.TemporaryDirectory() as folder:
+        unchecked = Path(folder) / "model.qonnx.onnx"
+        result = write(module, unchecked, metadata, opset=opset)
+        _check_qonnx(unchecked, Path(folder) / "model.onnx", module)
+        atomic_write_bytes(Path(path), unchecked.read_bytes())
+    return replace(result, path=Path(path))
+
+
+def _check_qonnx(file: Path, model: Path, module: nn.Module) -> None:
+    """Reads a QONNX file back as a deployed model, and compares that with the module."""
+    from rbnn_deploy.comparing.export_check import check_export  # noqa: PLC0415 - loads onnxruntime
+    from rbnn_deploy.exporters.qonnx import import_qonnx as read  # noqa: PLC0415 - imports torch
+
+    try:
+        read(file, model, exact=False)
+    except UserError as error:
+        reason = str(error).replace(str(file), "the file")
+        warnings.warn(f"the QONNX file was not checked: {reason}", stacklevel=3)
+        return
+    check_export(model, module)
 
 
 def _module_inputs(

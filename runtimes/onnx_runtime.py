@@ -152,5 +152,9 @@ class OrtRuntime(Runtime):
                 raise UserError(
                     f"{self.path} carries no functions for its {DOMAIN} nodes; run it with --runtime ort"
                 ) from error
+            if "qonnx.custom_op" in text or "onnx.brevitas" in text:
+                raise UserError(
+                    f"{self.path} is a QONNX model; make a deployed one of it with `rbnn-deploy export`"
+                ) from error
             advice = "; update onnxruntime, or export it for an older version" if "IR version" in text else ""
             raise UserError(f"ONNX Runtime cannot {verb} {self.path}: {text}{advice}") from error

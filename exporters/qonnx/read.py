@@ -83,13 +83,14 @@ class ReadNetwork:
     notes: tuple[Note, ...]
 
 
-def read_qonnx(path: str | Path, *, opset: int = 18, binary: bool = True) -> ReadNetwork:
+def read_qonnx(path: str | Path, *, opset: int = 18, binary: bool = True, exact: bool = True) -> ReadNetwork:
     """Reads a QONNX model.
 
     Args:
         path: The file.
         opset: Version of ONNX's default domain to bring it to; a newer one stays.
         binary: Whether binary layers are sought; False leaves a float network of the same function.
+        exact: See `rbnn_deploy.exporters.qonnx.thresholds.take_steps`.
 
     Raises:
         UserError: The file is no QONNX model, or has no binary layer or a node that has no form here.
@@ -107,7 +108,7 @@ def read_qonnx(path: str | Path, *, opset: int = 18, binary: bool = True) -> Rea
             check_opset(opset)
             image = input_shape(file.model)
             model, ranks = prepare(file.model, opset)
-            layers, notes = _read_layers(model.graph, ranks) if binary else ([], [])
+            layers, notes = _read_layers(model.graph, ranks, exact=exact) if binary else ([], [])
             if binary and not layers:
                 raise UserError(
                     "no layer's activations and weights are both bipolar; use BipolarQuant for both"
@@ -132,6 +133,7 @@ def import_qonnx(
     std: tuple[float, ...] | None = None,
     class_names: tuple[str, ...] | None = None,
     opset: int = 18,
+    exact: bool = True,
 ) -> ImportResult:
     """Reads a QONNX model and writes it as a deployed model, whole or not at all.
 
@@ -142,11 +144,12 @@ def import_qonnx(
         std: Likewise.
         class_names: Likewise.
         opset: See `read_qonnx`.
+        exact: See `read_qonnx`.
 
     Raises:
         UserError: See `read_qonnx`, or the metadata or the file cannot be written.
     """
-    network = read_qonnx(path, opset=opset)
+    network = read_qonnx(path, opset=opset, exact=exact)
     facts: dict[str, Any] = {"mean": mean, "std": std, "class_names": class_names}
     given = {key: value for key, value in facts.items() if value is not None}
     known = replace(network.metadata, **given, version=__version__, checkpoint_sha256=None).checked()
@@ -188,11 +191,13 @@ def write_reference(path: str | Path, target: str | Path, *, opset: int = 18) ->
     atomic_write_bytes(Path(target), proto.SerializeToString(deterministic=True))
 
 
-def _read_layers(graph: ir.Graph, ranks: Mapping[str, int]) -> tuple[list[BinaryLayer], list[Note]]:
+def _read_layers(
+    graph: ir.Graph, ranks: Mapping[str, int], *, exact: bool
+) -> tuple[list[BinaryLayer], list[Note]]:
     layers, notes = read_binary_layers(graph, two_levels(graph), ranks)
     skip_quantizers(graph)
     take_sample_means(graph)
-    take_steps(graph, layers)
+    take_steps(graph, layers, exact=exact)
     return layers, notes
 
 

@@ -38,18 +38,19 @@ class Step:
     affine: ChannelAffine
 
 
-def take_steps(graph: ir.Graph, layers: Sequence[BinaryLayer]) -> None:
+def take_steps(graph: ir.Graph, layers: Sequence[BinaryLayer], *, exact: bool = True) -> None:
     """Lets every layer take up the steps behind it, in place.
 
     Args:
         graph: With plain binary convolutions.
         layers: Those that were read.
+        exact: Whether rule 1 is used; without it, every layer's output has the values that the file gives it.
     """
     for layer in layers:
-        _take(graph, layer)
+        _take(graph, layer, exact=exact)
 
 
-def _take(graph: ir.Graph, layer: BinaryLayer) -> None:
+def _take(graph: ir.Graph, layer: BinaryLayer, *, exact: bool) -> None:
     scale, bias = (constant_array(operand(layer.conv, index)) for index in (SCALE, BIAS))
     assert scale is not None
     assert bias is not None
@@ -63,7 +64,7 @@ def _take(graph: ir.Graph, layer: BinaryLayer) -> None:
         end = node.outputs[0]
     if not steps:
         return
-    if layer.products < EXACT_HALVES and only_signs_are_read(end):
+    if exact and layer.products < EXACT_HALVES and only_signs_are_read(end):
         first = Step(lambda acc: acc * scale + bias, ChannelAffine(scale.astype(float), bias.astype(float)))
         affine = _comparison([first, *steps], layer.products, outputs)
     else:

@@ -142,7 +142,7 @@ def export(
         export_to_c(checkpoint, output, to_onnx, json)
         return
     if target == "qonnx":
-        result = api.export_qonnx(network, output, metadata=metadata, opset=opset)
+        result = api.export_qonnx(network, output, metadata=metadata, opset=opset, check=check)
     else:
         result = api.export(
             network,

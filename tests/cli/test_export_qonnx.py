@@ -8,8 +8,10 @@ import onnx
 import pytest
 from support.json_docs import assert_documented
 
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.inspecting import read_metadata
 from rbnn_deploy.models import EMBEDDED_MODEL
+from rbnn_deploy.runtimes import load_model
 
 
 def test_a_checkpoint_becomes_qonnx(cli: Callable, checkpoint: Path, tmp_path: Path) -> None:
@@ -20,6 +22,8 @@ def test_a_checkpoint_becomes_qonnx(cli: Callable, checkpoint: Path, tmp_path: P
     assert content["nodes"]["BipolarQuant"] == 2 * len(content["layers"]) > 0
     assert content["size"] == target.stat().st_size
     assert any(node.op_type == "BipolarQuant" for node in onnx.load(target).graph.node)
+    with pytest.raises(UserError, match="is a QONNX model; make a deployed one of it"):
+        load_model(target)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,12 @@ from support.paths import ROOT
 from support.qonnx_networks import QONNX_MISSING, RandomNetwork, images, run_qonnx
 from torch import Tensor, nn
 
+from rbnn_deploy import api
 from rbnn_deploy.api import import_qonnx
+from rbnn_deploy.bits import unpack_signs
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx import export_onnx
-from rbnn_deploy.exporters.qonnx import build_qonnx, export_qonnx
+from rbnn_deploy.exporters.qonnx import build_qonnx, export_qonnx, write_binary_conv
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import OPERATORS
 from rbnn_deploy.pytorch.networks import OTHER_METHODS, build_network
@@ -136,3 +138,17 @@ def test_the_example_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     namespace: dict[str, np.ndarray] = {}
     exec(example, namespace)
     assert namespace["logits"].shape == (1, 10)
+
+
+def test_a_wrong_file_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is read back and compared with PyTorch before it is in place."""
+    torch.manual_seed(1)
+    network = randomise(build_network("digits/resnet8_1w1a"), seed=1)
+    metadata, path = ModelMetadata("digits", (1, 8, 8), mean=(0.0,), std=(1.0,)), tmp_path / "q.onnx"
+    monkeypatch.setattr(write_binary_conv, "unpack_signs", lambda packed, count: -unpack_signs(packed, count))
+    with pytest.raises(UserError, match=r"computes something else.*--no-check"):
+        api.export_qonnx(network, path, metadata=metadata)
+    assert not path.exists()
+    api.export_qonnx(network, path, metadata=metadata, check=False)
+    monkeypatch.undo()
+    api.export_qonnx(network, path, metadata=metadata)
