@@ -1,7 +1,8 @@
 """Plain graph -> lean graph: the passes, in their order.
 
 1. onnxsim, at the level of channels-first standard operators.
-2. What is easier to see channels-first: BatchNorm into the head, activations in front of max pools and views.
+2. What is easier to see channels-first: BatchNorm into the head, activations in front of max pools and views,
+   two slopes behind max pools.
 3. The layout, chosen once, and the Transposes of views that it leaves.
 4. One node per binary layer.
 5. Float or int8, decided once; then each float layer is written as that kind runs it fastest.
@@ -28,6 +29,7 @@ from rbnn_deploy.exporters.onnx.passes.prelu import PreluAsMinMax
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass, Note
 from rbnn_deploy.exporters.onnx.passes.simplify import simplify
 from rbnn_deploy.exporters.onnx.passes.tidy import clean, separate_outputs
+from rbnn_deploy.exporters.onnx.passes.two_slopes import SlopesBehindMaxPool
 from rbnn_deploy.exporters.onnx.passes.views import DropTransposesOfViews
 
 
@@ -67,6 +69,7 @@ def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
     run(
         FoldBatchNorm(),
         HoistAboveMaxPool(),
+        SlopesBehindMaxPool(),
         HoistAboveView(),
         ChannelsLast(),
         DropTransposesOfViews(),

@@ -36,6 +36,7 @@ from rbnn_deploy.exporters.onnx.graph import (
 )
 from rbnn_deploy.exporters.onnx.passes.fuse_binary_conv import per_channel, residual_mismatch, take_over
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
+from rbnn_deploy.exporters.onnx.passes.two_slopes import find_two_slopes
 from rbnn_deploy.exporters.onnx.plain import is_binary_conv
 from rbnn_deploy.operators import (
     BINARY_CONV2D,
@@ -84,26 +85,10 @@ class FuseGeneralBinaryConv(ExplainedPass):
         return True
 
     def _two_slopes(self, conv: ir.Node) -> bool:
-        output, outputs = conv.outputs[0], _outputs(conv)
-        if outputs is None or output.is_graph_output() or text(conv, "activation") != "none":
+        outputs, slopes = _outputs(conv), find_two_slopes(conv.outputs[0])
+        if outputs is None or slopes is None or text(conv, "activation") != "none":
             return False
-        readers = [use.node for use in output.uses()]
-        less = next((node for node in readers if node.op_type == "Less" and not node.domain), None)
-        choice = None if less is None else only_reader(less.outputs[0])
-        product = None if choice is None else only_reader(choice.outputs[0])
-        if less is None or choice is None or product is None or set(readers) != {less, product}:
-            return False
-        zero = constant_array(less.inputs[1])
-        if (
-            (choice.op_type, product.op_type, len(readers)) != ("Where", "Mul", 2)
-            or choice.inputs[0] is not less.outputs[0]
-            or less.inputs[0] is not output
-            or zero is None
-            or zero.size != 1
-            or zero.item() != 0
-        ):
-            return False
-        below, above = (_row(choice.inputs[index], outputs) for index in (1, 2))
+        below, above = (_row(value, outputs) for value in (slopes.below, slopes.above))
         if below is None or above is None:
             self.note(conv, "not fused: two slopes, because they are not constants", done=False)
             return False
@@ -112,8 +97,9 @@ class FuseGeneralBinaryConv(ExplainedPass):
         _set(conv, "activation", "prelu")
         for name, values in (("neg", below), ("pos", above)):
             conv.replace_input_with(_INDEX[name], Writer(conv).constant(values))
+        product, choice = slopes.product, slopes.choice
         product.replace_input_with(list(product.inputs).index(choice.outputs[0]), None)
-        remove([choice, less])
+        remove([choice, slopes.less])
         take_over(conv, product)
         self._post(conv, outputs)
         return True
