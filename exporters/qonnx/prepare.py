@@ -15,7 +15,7 @@ from onnx import TensorProto
 from onnxscript import ir
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.exporters.onnx.graph import Writer, constant_array, integer, operand
+from rbnn_deploy.exporters.onnx.graph import Writer, constant_array, integer, operand, producer
 from rbnn_deploy.exporters.onnx.passes.simplify import WRONG
 from rbnn_deploy.exporters.qonnx.domain import ALIASES, QONNX_DOMAIN
 from rbnn_deploy.exporters.qonnx.quantizers import normalise_quantizers
@@ -90,6 +90,7 @@ def prepare(proto: onnx.ModelProto, opset: int) -> tuple[ir.Model, Mapping[str, 
         if dims:
             dims[0].dim_param = BATCH
     model = ir.from_proto(converted)
+    _name_layers(model.graph)
     _free_batch(model.graph)
     normalise_quantizers(model.graph, ranks)
     simplified, _ = onnxsim.simplify(ir.to_proto(model), check_n=0, skipped_optimizers=[*WRONG, *ROUNDING])
@@ -132,6 +133,19 @@ def _converted(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             f"onnx cannot bring it from opset {present} to {opset}; export it for opset {opset}, or name "
             "another one with --opset"
         ) from error
+
+
+def _name_layers(graph: ir.Graph) -> None:
+    """Calls layers after their weights, `conv_features.4` after `conv_features.4.weight`, each name once."""
+    taken = {node.name for node in graph}
+    for node in [node for node in graph if node.op_type in ("Conv", "Gemm", "MatMul") and not node.domain]:
+        weight = operand(node, 1)
+        while (maker := producer(weight)) is not None and maker.op_type != "Constant":
+            weight = operand(maker, 0)
+        name, _, parameter = str("" if weight is None else weight.name).rpartition(".")
+        if parameter == "weight" and name and name not in taken:
+            node.name = name
+            taken.add(name)
 
 
 def _free_batch(graph: ir.Graph) -> None:

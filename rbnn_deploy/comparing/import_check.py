@@ -35,9 +35,9 @@ def check_import(model: Path, reference: Path) -> None:
     drawn = signature(read_model(model).model.graph).draw(np.random.default_rng(SEED), SAMPLES)
     (samples,) = drawn.values()
     try:
-        found, expected = (_run(path, "numpy", samples) for path in (model, reference))
+        found, expected = _run(model, reference, "numpy", samples)
     except UnsupportedModelError:
-        found, expected = (_run(path, RUNTIME, samples) for path in (model, reference))
+        found, expected = _run(model, reference, RUNTIME, samples)
     axes = tuple(range(1, found.ndim))
     size = np.maximum(np.abs(expected).max(axis=axes), 1)
     apart = np.abs(found - expected).max(axis=axes) / size
@@ -56,7 +56,8 @@ def check_import(model: Path, reference: Path) -> None:
         )
 
 
-def _run(path: Path, runtime: str, samples: Array) -> Array:
-    """Runs single samples, so that one that depends on the others would be noticed."""
-    loaded = load_model(path, runtime=runtime)
-    return np.concatenate([loaded.run(sample[None]) for sample in samples])
+def _run(model: Path, reference: Path, runtime: str, samples: Array) -> tuple[Array, Array]:
+    """Runs the samples as one batch, and one by one through the reference, whose batch is 1 by its format."""
+    single = load_model(reference, runtime=runtime)
+    expected = np.concatenate([single.run(sample[None]) for sample in samples])
+    return load_model(model, runtime=runtime).run(samples), expected

@@ -28,8 +28,8 @@ class QonnxGraph:
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: list[onnx.TensorProto] = []
 
-    def constant(self, array: object, dtype: object = np.float32) -> str:
-        name = f"c{len(self._tensors)}"
+    def constant(self, array: object, dtype: object = np.float32, name: str | None = None) -> str:
+        name = name or f"c{len(self._tensors)}"
         self._tensors.append(numpy_helper.from_array(np.asarray(array, dtype), name))
         return name
 

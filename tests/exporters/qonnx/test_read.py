@@ -49,8 +49,8 @@ def test_a_tfc_is_binary_from_pixels_to_logits(tmp_path: Path) -> None:
     graph = QonnxGraph(np.random.default_rng(0), (1, 28, 28))
     x = graph.node("Reshape", "x", graph.constant([1, -1], np.int64))
     x = graph.bipolar(graph.node("Sub", graph.node("Mul", x, graph.constant(2)), graph.constant([1])))
-    for inputs, outputs in ((784, 64), (64, 64), (64, 64), (64, CLASSES)):
-        weight = graph.constant(graph.rng.uniform(-1, 1, (outputs, inputs)))
+    for index, (inputs, outputs) in enumerate(((784, 64), (64, 64), (64, 64), (64, CLASSES))):
+        weight = graph.constant(graph.rng.uniform(-1, 1, (outputs, inputs)), name=f"features.{index}.weight")
         x = graph.node("Gemm", x, graph.bipolar(weight), transB=1)
         if outputs != CLASSES:
             x = graph.bipolar(graph.batch_norm(x, outputs))
@@ -58,6 +58,7 @@ def test_a_tfc_is_binary_from_pixels_to_logits(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "tfc.onnx")
     result = import_qonnx(tmp_path / "tfc.onnx", tmp_path / "model.onnx")
     assert result.nodes == {"Mul": 1, "Sub": 1, "Reshape": 3, "BinaryConv2d": 4}
+    assert [layer.name for layer in result.layers] == [f"features.{index}" for index in range(4)]
     assert result.size < model.ByteSize() / 16
     images = pixels(model, 0)
     found = load_model(tmp_path / "model.onnx").run(images)
@@ -183,6 +184,16 @@ def test_a_model_without_quantisers_and_an_input_that_is_no_image(tmp_path: Path
     del model.graph.input[0].type.tensor_type.shape.dim[1:]
     onnx.save(model, tmp_path / "q.onnx")
     with pytest.raises(UserError, match=r"one float32 image \[1, C, H, W\]"):
+        import_qonnx(tmp_path / "q.onnx", tmp_path / "model.onnx")
+
+
+def test_samples_that_see_each_other_are_noticed(tmp_path: Path) -> None:
+    """The file's batch is 1, so nothing in it says what becomes of several samples."""
+    graph = QonnxGraph(np.random.default_rng(0), (3, 4, 4))
+    logits = layer(graph, "x")
+    total = graph.node("ReduceSum", logits, graph.constant([0], np.int64), keepdims=1)
+    onnx.save(graph.model(graph.node("Add", logits, total), opset=18), tmp_path / "q.onnx")
+    with pytest.raises(UserError, match="computes something else"):
         import_qonnx(tmp_path / "q.onnx", tmp_path / "model.onnx")
 
 
