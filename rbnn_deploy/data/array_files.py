@@ -1,15 +1,21 @@
 """Arrays by name from a file that NumPy wrote: .npz holds several, .npy one."""
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from rbnn_deploy.data.sources import array_of_bytes
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.signature import Array, quoted
 
 LARGEST = 1 << 32  # bytes of all arrays of a file
+MOST_ARRAYS = 1000
+# Of a damaged archive, one that is encrypted, and one of a method that Python does not have.
+_ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError)
 _ADVICE = "write it by np.save or np.savez"
 
 
@@ -30,7 +36,7 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
             found = {names[0]: np.load(path, allow_pickle=False, mmap_mode="r")} if names else {}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {_ADVICE}") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, EOFError, KeyError, *_ARCHIVE_ERRORS) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} holds no arrays of NumPy ({reason}); {_ADVICE}") from None
     if len(names) == 1 and len(found) == 1:
@@ -43,8 +49,13 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
 
 
 def _read_archive(path: Path) -> dict[str, Array]:
+    found: dict[str, Array] = {}
     with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-            raise ValueError(f"they are larger than {LARGEST >> 30} GB")
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        entries = archive.infolist()
+        if len(entries) > MOST_ARRAYS or sum(entry.file_size for entry in entries) > LARGEST:
+            raise ValueError(f"there are more than {MOST_ARRAYS}, or they are larger than {LARGEST >> 30} GB")
+        for entry in entries:
+            name = entry.filename.removesuffix(".npy")
+            # NumPy itself would allocate what the header of an entry claims.
+            found[name] = array_of_bytes(f"{path}[{quoted(name)}]", archive.read(entry), _ADVICE)
+    return found

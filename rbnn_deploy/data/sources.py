@@ -188,7 +188,7 @@ def _mapped(path: Path) -> bytes | mmap.mmap:
 
 
 def _of_array(name: str, content: bytes | mmap.mmap) -> list[ImageSource]:
-    array = _array(name, content)
+    array = array_of_bytes(name, content)
     if array.dtype == np.uint8:
         _check_channels(name, array)
     if array.dtype == np.uint8 and array.ndim in (2, 3):
@@ -200,13 +200,22 @@ def _of_array(name: str, content: bytes | mmap.mmap) -> list[ImageSource]:
     raise UserError(f"{name} holds {array.dtype} {list(array.shape)}, which is no image; {ADVICE}")
 
 
-def _array(name: str, content: bytes | mmap.mmap) -> npt.NDArray[Any]:
-    """Reads an array without allocating what a header only claims, and without unpickling."""
+def array_of_bytes(name: str, content: bytes | mmap.mmap, advice: str = ADVICE) -> npt.NDArray[Any]:
+    """Reads a .npy file without allocating what a header only claims, and without unpickling.
+
+    Args:
+        name: Of the file, for messages.
+        content: The whole file.
+        advice: How to write a right one.
+
+    Raises:
+        UserError: It is damaged, empty, or of objects.
+    """
     stream = io.BytesIO(content[:65536])  # longer than any header of numbers
     try:
         shape, fortran, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
     except Exception:  # NumPy evaluates the header's text, and damaged text raises nearly anything
-        raise UserError(f"{name} is no .npy file, or a damaged one; {ADVICE}") from None
+        raise UserError(f"{name} is no .npy file, or a damaged one; {advice}") from None
     count, start = math.prod(shape), stream.tell()
     if dtype.hasobject or min(shape, default=1) < 1 or count * dtype.itemsize != len(content) - start:
         raise UserError(

@@ -129,6 +129,21 @@ def _comparison(name: str, found: Comparison) -> str:
     ]
     header = ("pair", "max |diff|", "mean |diff|", "same top-1", "same bits", "explained", "unexplained")
     parts.append(_wide(Table(header, rows, text_columns=1)))
+    outputs = [
+        (
+            f"{pair.left} / {pair.right}",
+            output.name,
+            *("not finite" if d is None else f"{d:.3g}" for d in (output.max_abs_diff, output.mean_abs_diff)),
+            f"{output.top1_agreement:.2%}",
+            "yes" if output.bit_identical else "no",
+        )
+        for pair in found.pairs
+        for output in pair.outputs
+        if len(pair.outputs) > 1
+    ]
+    if outputs:
+        names = ("pair", "output", *header[1:5])
+        parts.append(_wide(Table(names, outputs, text_columns=2, title="Each output by itself")))
     if found.accuracy:
         accuracy = [(runtime, f"{value:.2%}") for runtime, value in found.accuracy.items()]
         parts.append(_wide(Table(("runtime", "accuracy"), accuracy, text_columns=1)))

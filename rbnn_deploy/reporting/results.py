@@ -84,6 +84,17 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Output:
+    """How one output of two runtimes compares."""
+
+    name: str
+    max_abs_diff: float | None
+    mean_abs_diff: float | None
+    top1_agreement: float
+    bit_identical: bool
+
+
+@dataclass(frozen=True)
 class Pair:
     """How two runtimes compare."""
 
@@ -95,6 +106,7 @@ class Pair:
     bit_identical: bool
     explained: int
     unexplained: int
+    outputs: tuple[Output, ...] = ()
 
 
 @dataclass(frozen=True)

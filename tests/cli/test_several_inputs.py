@@ -85,6 +85,9 @@ def test_from_the_checkpoint_to_every_command(own: Path, cli: Callable, tmp_path
     assert outcome.code == 0, outcome.err
     outcome = cli("report", "c.json", "-o", "r.html")
     assert outcome.code == 0, outcome.err
+    page = Path("r.html").read_text()
+    assert "Each output by itself" in page
+    assert page.count(">turn<") == 6
 
 
 def test_a_network_whose_only_input_is_no_image(own: Path, cli: Callable, tmp_path: Path) -> None:
