@@ -26,6 +26,7 @@ from rbnn_deploy.exporters.onnx.passes.mean_as_product import MeanAsProduct
 from rbnn_deploy.exporters.onnx.passes.pair_pixels import PairPixels
 from rbnn_deploy.exporters.onnx.passes.place_activation import PlaceActivation
 from rbnn_deploy.exporters.onnx.passes.prelu import PreluAsMinMax
+from rbnn_deploy.exporters.onnx.passes.relu_pair import ReluPairAsSlopes
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass, Note
 from rbnn_deploy.exporters.onnx.passes.simplify import simplify
 from rbnn_deploy.exporters.onnx.passes.tidy import clean, separate_outputs
@@ -68,6 +69,7 @@ def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
     model = simplify(plain)
     run(
         FoldBatchNorm(),
+        ReluPairAsSlopes(),
         HoistAboveMaxPool(),
         SlopesBehindMaxPool(),
         HoistAboveView(),
