@@ -27,7 +27,7 @@ from rbnn_deploy.operators import (
 )
 from rbnn_deploy.operators.schema import operator_schema
 from rbnn_deploy.pytorch.module_inputs import bind, check_name, zeros
-from rbnn_deploy.pytorch.outputs import name_outputs
+from rbnn_deploy.pytorch.outputs import name_outputs, tensors
 from rbnn_deploy.signature import BATCH, TensorSpec
 
 USER_OUTPUT = OutputKind.USER_OUTPUT
@@ -192,6 +192,7 @@ def export_graph(
                 verbose=False,
             )
     except Exception as error:  # the exporter wraps whatever the module's code raises
+        _check_returned(module, arguments, keywords)
         cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"torch.export cannot capture {type(module).__name__} for inputs of shape {shapes}: {cause[0]}; "
@@ -205,6 +206,20 @@ def export_graph(
     _check_precision(model, type(module).__name__)
     _name_inputs_and_outputs(model, [spec.name for spec in inputs], names)
     return model
+
+
+def _check_returned(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    """Refuses a module that runs, but returns something else than tensors; torch's own error does not say it.
+
+    Raises:
+        UserError: It is such a module.
+    """
+    try:
+        with torch.no_grad():
+            returned = module(*arguments, **keywords)
+    except Exception:  # the same error as in the exporter, which tells it
+        return
+    tensors(returned)
 
 
 def _dynamic_batch(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:

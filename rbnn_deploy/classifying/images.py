@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from rbnn_deploy.data import LabelledImages, load_test_images
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.inspecting import read_metadata
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.model_files import read_model
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ImagesForModel:
         metadata: The model's; it says how images become inputs.
         images: The images.
         labels: int64 [n], positions of the logits; None if it is not known which of the model's classes the
-            data set's are.
+            data set's are, or if the model has several outputs.
         doubt: Why there are no labels, in a sentence without a full stop; None if there are.
     """
 
@@ -41,10 +41,14 @@ def images_for(model: str | Path, source: str | Path, limit: int | None = None) 
     Raises:
         UserError: The model has no metadata or fewer classes, or the images cannot be loaded.
     """
-    metadata = read_metadata(model)
+    file = read_model(model)
+    metadata = file.metadata
     if metadata is None:
         raise UserError(f"{model} does not say how images become its input; use --random")
     images = load_test_images(source, limit, metadata.class_names)
+    if len(file.model.graph.output) > 1:
+        doubt = f"{model} has several outputs, and labels are the classes of a single one"
+        return ImagesForModel(metadata, images, None, doubt)
     own, theirs = metadata.num_classes, len(images.class_names)
     if own is not None and theirs > own:
         raise UserError(

@@ -157,3 +157,31 @@ def test_what_other_commands_refuse(own: Path, cli: Callable, tmp_path: Path) ->
         outcome = cli(*command)
         assert (outcome.code, outcome.out) == (2, "")
         assert message in outcome.err
+
+
+def test_images_through_a_network_of_two_outputs(own: Path, image_folder: Path, cli: Callable) -> None:
+    (own.parent / "rbnn_users_drivers" / "heads.py").write_text(
+        SOURCE
+        + """
+class Heads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3)
+        self.layer = rbnn_deploy.RotatedBinaryConv2d(8, 10, 3, padding=1)
+
+    def forward(self, x):
+        x = self.layer(self.stem(x))
+        return x.mean((2, 3)), x
+"""
+    )
+    name = "rbnn_users_drivers.heads:Heads"
+    torch.save(build_own_network(name).state_dict(), "h.pt")
+    facts = ("--mean", "0.5", "--std", "0.5")
+    assert cli("export", "h.pt", "--module", name, "--input-shape", "1,8,8", *facts, "-o", "h.onnx").code == 0
+    outcome = cli("compare", "h.onnx", "--checkpoint", "h.pt", "--module", name, "--data", image_folder)
+    assert outcome.code == 0, outcome.err
+    assert "no accuracy, because h.onnx has several outputs" in outcome.err
+    assert "All runtimes agree" in outcome.out
+    outcome = cli("run", "h.onnx", image_folder)
+    assert outcome.code == 2
+    assert "-> output_0: float32 [N, 10], output_1: float32 [N, 10, 6, 6]" in outcome.err

@@ -341,6 +341,12 @@ def test_every_output_is_float32_of_the_batch(tmp_path: Path, forward: Any) -> N
         rbnn_deploy.export(Wrapped(forward), tmp_path / "m.onnx", input_shape=MAP)
 
 
+def test_what_is_no_tensor_cannot_be_returned(tmp_path: Path) -> None:
+    module = Wrapped(lambda m, x: {"y": m.layer(x), "stride": 2})
+    with pytest.raises(UserError, match="returns dict of Tensor, int; let it return tensors"):
+        rbnn_deploy.export(module, tmp_path / "m.onnx", input_shape=MAP)
+
+
 def test_an_input_and_an_output_of_one_name(tmp_path: Path) -> None:
     class Mask(Wrapped):
         def forward(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
