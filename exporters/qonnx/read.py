@@ -104,21 +104,24 @@ def read_qonnx(path: str | Path, *, opset: int = 18, binary: bool = True, exact:
         )
     opset = max(opset, *(entry.version for entry in file.model.opset_import if not entry.domain), 0)
     try:
-        with explained(shown, optimize=False):
-            check_opset(opset)
-            image = input_shape(file.model)
-            model, ranks = prepare(file.model, opset)
-            layers, notes = _read_layers(model.graph, ranks, exact=exact) if binary else ([], [])
-            if binary and not layers:
-                raise UserError(
-                    "no layer's activations and weights are both bipolar; use BipolarQuant for both"
-                )
-            write_out(model.graph)
-            model.opset_imports[PLAIN_DOMAIN] = PLAIN_VERSION
-            tidy(model)
-            model = _with_shapes(model)
+        check_opset(opset)
+        image = input_shape(file.model)
+        model, ranks = prepare(file.model, opset)
+        layers, notes = _read_layers(model.graph, ranks, exact=exact) if binary else ([], [])
+        if binary and not layers:
+            raise UserError("no layer's activations and weights are both bipolar; use BipolarQuant for both")
+        write_out(model.graph)
+        model.opset_imports[PLAIN_DOMAIN] = PLAIN_VERSION
+        tidy(model)
+        model = _with_shapes(model)
     except UserError as error:
         raise UserError(f"cannot read {shown} as QONNX: {error}") from None
+    except Exception as error:  # of onnx's and onnxsim's native code, which quote whole graphs
+        kind = type(error).__name__
+        raise UserError(
+            f"cannot read {shown} as QONNX: its graph is not consistent ({kind}); run qonnx-cleanup, or "
+            "export it again"
+        ) from error
     metadata = file.metadata or ModelMetadata(_name_of(file.model), image)
     if metadata.input_shape != image:
         metadata = replace(metadata, input_shape=image)

@@ -187,6 +187,19 @@ def test_a_model_without_quantisers_and_an_input_that_is_no_image(tmp_path: Path
         import_qonnx(tmp_path / "q.onnx", tmp_path / "model.onnx")
 
 
+def test_infinite_logits_are_equal_and_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    graph = QonnxGraph(np.random.default_rng(0), (3, 4, 4))
+    infinite = graph.node("Mul", layer(graph, "x"), graph.constant(-np.inf))
+    onnx.save(graph.model(infinite, opset=18), tmp_path / "q.onnx")
+    import_qonnx(tmp_path / "q.onnx", tmp_path / "model.onnx")
+    graph = QonnxGraph(np.random.default_rng(0), (3, 4, 4))
+    wider = graph.node("Mul", layer(graph, "x"), graph.constant(np.ones((1, CLASSES + 1))))
+    onnx.save(graph.model(wider, opset=18, shapes=False), tmp_path / "q.onnx")
+    with pytest.raises(UserError, match="do not fit together by their shapes") as caught:
+        import_qonnx(tmp_path / "q.onnx", tmp_path / "model.onnx")
+    assert "\n" not in str(caught.value)
+
+
 def test_samples_that_see_each_other_are_noticed(tmp_path: Path) -> None:
     """The file's batch is 1, so nothing in it says what becomes of several samples."""
     graph = QonnxGraph(np.random.default_rng(0), (3, 4, 4))
