@@ -5,20 +5,23 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.paths import ROOT
-from support.small_models import write_small_model
+from support.small_models import write_model_of_several, write_small_model
 
 from rbnn_deploy.runtimes import RUNTIMES
 
-COUNT = 250  # per process; both take about 20 seconds
+COUNT = 250  # per process; each takes about 10 seconds
 
 
-@pytest.mark.parametrize("first", [0, 100_000])
-def test_mutants_run_or_are_refused(first: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "support.try_models", str(write_small_model(tmp_path)), str(first)]
+@pytest.mark.parametrize(
+    ("first", "write"), [(0, write_small_model), (100_000, write_small_model), (0, write_model_of_several)]
+)
+def test_mutants_run_or_are_refused(first: int, write: Callable[[Path], Path], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "support.try_models", str(write(tmp_path)), str(first)]
     done = subprocess.run(
         [*command, str(COUNT), str(tmp_path)],
         capture_output=True,

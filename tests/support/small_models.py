@@ -114,6 +114,21 @@ def write_small_model(folder: Path, name: str = "small.onnx", **options: object)
     return path
 
 
+def write_model_of_several(folder: Path) -> Path:
+    """Writes the model with a second input, int64 [N, 3], and a second output, float32 [N, 3]."""
+    model = small_model(metadata=False)
+    values = {"steps": TensorProto.INT64, "more": TensorProto.FLOAT}
+    steps, more = (helper.make_tensor_value_info(name, kind, ["N", 3]) for name, kind in values.items())
+    model.graph.node.append(helper.make_node("Cast", ["steps"], ["more"], to=TensorProto.FLOAT))
+    model.graph.input.append(steps)
+    model.graph.output.append(more)
+    helper.set_model_props(model, ModelMetadata("several").to_properties())
+    onnx.checker.check_model(model)
+    path = folder / "several.onnx"
+    onnx.save(model, path)
+    return path
+
+
 def images(count: int, seed: int = 0) -> np.ndarray:
     """Draws float32 [count, 3, 8, 8]."""
     return np.random.default_rng(seed).standard_normal((count, 3, SIZE, SIZE), dtype=np.float32)
