@@ -132,6 +132,7 @@ def export(
     calibration: str | Path | None = None,
     check: bool = True,
     input_format: str = FLOAT32_NCHW,
+    dynamic_size: bool = False,
 ) -> ExportResult:
     """Folds a network and writes one .onnx file.
 
@@ -158,6 +159,8 @@ def export(
             float layers nothing is checked: their results differ by design.
         input_format: "float32-nchw", normalised images, or "uint8-nhwc", pixels [N, H, W, C] as cameras give
             them: the model then holds the normalisation, and its logits have the bits of the other form's.
+        dynamic_size: Whether the model takes images of any height and width, if the network does. Commands
+            still resize images to the size in the metadata, which `run` of a loaded model need not have.
 
     Raises:
         UserError: The checkpoint cannot be loaded, the module cannot be exported, the model computes
@@ -172,6 +175,8 @@ def export(
         raise UserError("int8 float layers and calibration images go together; give both, or neither")
     if input_format not in INPUT_FORMATS:
         raise UserError(f"a model cannot take {input_format!r}; choose one of {', '.join(INPUT_FORMATS)}")
+    if dynamic_size and input_format != FLOAT32_NCHW:
+        raise UserError(f"a model of {input_format} has one size; leave out the dynamic size, or the pixels")
     module, metadata, takes = _module_and_metadata(source, path, arch, input_shape, metadata, inputs)
     if input_format != FLOAT32_NCHW:
         metadata = replace(metadata, input_format=input_format)
@@ -189,6 +194,7 @@ def export(
         optimize=simplify,
         inputs=takes,
         output_names=output_names,
+        dynamic_size=dynamic_size,
     )
     if not check or batches is not None:
         return write(path, calibration=batches)

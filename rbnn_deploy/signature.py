@@ -7,7 +7,7 @@ How an image becomes such an input is in `rbnn_deploy.input_image`.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,20 @@ class Signature:
     def takes_images(self) -> bool:
         """Whether the only input is a batch of images; see `TensorSpec.is_images`."""
         return len(self.inputs) == 1 and self.inputs[0].is_images
+
+    def with_sizes(self, image: tuple[int, ...] | None) -> "Signature":
+        """Returns the same with the sizes of an image in place of the open ones of the only input.
+
+        Args:
+            image: (C, H, W); None, or for other inputs than images, leaves the sizes open.
+        """
+        if image is None or len(self.inputs) != 1:
+            return self
+        (spec,) = self.inputs
+        if spec.dtype != "float32" or spec.shape is None or len(spec.shape) != 1 + len(image):
+            return self
+        sizes = [size if isinstance(size, int) else n for size, n in zip(spec.shape[1:], image, strict=True)]
+        return replace(self, inputs=(replace(spec, shape=(spec.shape[0], *sizes)),))
 
     def describe(self) -> str:
         """Writes it in one line; names are left out where there is one tensor."""

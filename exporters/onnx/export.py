@@ -102,6 +102,7 @@ def capture(
     opset: int = 18,
     inputs: Sequence[TensorSpec] | None = None,
     output_names: Sequence[str] | None = None,
+    dynamic_size: bool = False,
 ) -> CapturedNetwork:
     """Folds a network and captures its plain graph, from which every format is written.
 
@@ -111,6 +112,7 @@ def capture(
         opset: See `build_model`.
         inputs: See `build_model`.
         output_names: See `build_model`.
+        dynamic_size: See `build_model`.
 
     Raises:
         UserError: See `build_model`.
@@ -122,7 +124,7 @@ def capture(
     check_float32(module)
     _check_size(module)
     folded = fold(module)
-    plain = export_graph(folded.module, inputs, opset, output_names)
+    plain = export_graph(folded.module, inputs, opset, output_names, dynamic_size=dynamic_size)
     if not any(is_plain_binary_conv(node) for graph in plain.graphs() for node in graph):
         raise UserError(
             f"{metadata.architecture} does not use its binary layers in its forward method; call them there"
@@ -139,6 +141,7 @@ def build_model(
     int8: bool = False,
     inputs: Sequence[TensorSpec] | None = None,
     output_names: Sequence[str] | None = None,
+    dynamic_size: bool = False,
 ) -> BuiltModel:
     """Folds a network and builds its ONNX model in memory.
 
@@ -151,12 +154,20 @@ def build_model(
             `export_onnx` quantises it.
         inputs: What the module takes, in its order; None for one batch of images.
         output_names: In the order of the tensors that it returns; None for names from their structure.
+        dynamic_size: Whether height and width of images may vary.
 
     Raises:
         UserError: No binary layers, an opset, input shape or metadata that cannot be written, or a module
             that cannot be captured.
     """
-    captured = capture(module, metadata, opset=opset, inputs=inputs, output_names=output_names)
+    captured = capture(
+        module,
+        metadata,
+        opset=opset,
+        inputs=inputs,
+        output_names=output_names,
+        dynamic_size=dynamic_size,
+    )
     plain, metadata = captured.plain, captured.metadata
     with explained(metadata.architecture, optimize=optimize):
         topology = describe_topology(plain)
@@ -250,6 +261,7 @@ def export_onnx(
     calibration: Iterable[npt.NDArray[np.float32]] | None = None,
     inputs: Sequence[TensorSpec] | None = None,
     output_names: Sequence[str] | None = None,
+    dynamic_size: bool = False,
 ) -> ExportResult:
     """Folds a network and writes its .onnx file, whole or not at all.
 
@@ -264,6 +276,7 @@ def export_onnx(
             that gain by it become int8 (`quantize_layers`). None leaves all of them float.
         inputs: See `build_model`.
         output_names: See `build_model`.
+        dynamic_size: See `build_model`.
 
     Raises:
         UserError: See `build_model`, `quantize_layers` and `rbnn_deploy.files.atomic_write`; or int8 is asked
@@ -281,6 +294,7 @@ def export_onnx(
         int8=calibration is not None,
         inputs=inputs,
         output_names=output_names,
+        dynamic_size=dynamic_size,
     )
     model = built.model
     if calibration is not None and built.int8_layers:

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -28,13 +29,14 @@ from rbnn_deploy.operators import (
 from rbnn_deploy.operators.schema import operator_schema
 from rbnn_deploy.pytorch.module_inputs import bind, check_name, zeros
 from rbnn_deploy.pytorch.outputs import name_outputs, tensors
-from rbnn_deploy.signature import BATCH, TensorSpec
+from rbnn_deploy.signature import BATCH, IMAGE_AXES, TensorSpec
 
 USER_OUTPUT = OutputKind.USER_OUTPUT
 _CLAMPS = tuple(
     getattr(home, name) for home in (torch, torch.Tensor) for name in ("clamp", "clamp_", "clip", "clip_")
 )
 
+_MAP_AXES = IMAGE_AXES["float32"]
 _plain = values.Opset(PLAIN_DOMAIN, PLAIN_VERSION)
 _binary_conv2d, _general_binary_conv2d = (
     values.Op(_plain, operator.name, operator_schema(operator, PLAIN_DOMAIN, PLAIN_VERSION))
@@ -154,7 +156,12 @@ def _as_float(bound: Any) -> Any:
 
 
 def export_graph(
-    module: nn.Module, inputs: Sequence[TensorSpec], opset: int, output_names: Sequence[str] | None = None
+    module: nn.Module,
+    inputs: Sequence[TensorSpec],
+    opset: int,
+    output_names: Sequence[str] | None = None,
+    *,
+    dynamic_size: bool = False,
 ) -> ir.Model:
     """Exports a folded network with a dynamic batch.
 
@@ -164,6 +171,7 @@ def export_graph(
         opset: Version of ONNX's default domain.
         output_names: In the order of the tensors; None for names from the structure around them
             (`rbnn_deploy.pytorch.outputs`).
+        dynamic_size: Whether height and width of images may vary too.
 
     Raises:
         UserError: torch.export cannot capture the module, it returns no tensor or one of another type or
@@ -188,7 +196,7 @@ def export_graph(
                 dynamo=True,
                 opset_version=opset,
                 custom_translation_table=table,
-                dynamic_shapes=_dynamic_batch(module, arguments, keywords),
+                dynamic_shapes=_dynamic_axes(module, arguments, keywords, sizes=dynamic_size),
                 verbose=False,
             )
     except Exception as error:  # the exporter wraps whatever the module's code raises
@@ -205,6 +213,8 @@ def export_graph(
     name_after_modules(model)
     _check_precision(model, type(module).__name__)
     _name_inputs_and_outputs(model, [spec.name for spec in inputs], names)
+    if dynamic_size:
+        _name_sizes(model, type(module).__name__)
     return model
 
 
@@ -222,11 +232,47 @@ def _check_returned(module: nn.Module, arguments: tuple[Any, ...], keywords: dic
     tensors(returned)
 
 
-def _dynamic_batch(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
-    """Returns torch.export's description of what may vary: the first axis of every tensor, equally."""
-    batch = torch.export.Dim(BATCH)
+def _dynamic_axes(
+    module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], *, sizes: bool
+) -> dict[str, Any]:
+    """Returns torch.export's description of what may vary.
+
+    That is the first axis of every tensor, equally, and the last two of images if their sizes are to vary.
+    """
+    batch, size = torch.export.Dim(BATCH), torch.export.Dim.DYNAMIC
     bound = inspect.signature(module.forward).bind(*arguments, **keywords)
-    return {name: tree_map(lambda _: {0: batch}, value) for name, value in bound.arguments.items()}
+
+    def axes(tensor: torch.Tensor) -> dict[int, Any]:
+        return {0: batch, 2: size, 3: size} if sizes and tensor.ndim == len(_MAP_AXES) else {0: batch}
+
+    return {name: tree_map(axes, value) for name, value in bound.arguments.items()}
+
+
+def _name_sizes(model: ir.Model, name: str) -> None:
+    """Calls height and width of the images H and W, also where other sizes depend on them.
+
+    Raises:
+        UserError: There are no images, or the network allows only one size of them.
+    """
+    shape = model.graph.inputs[0].shape
+    found = [getattr(size, "value", size) for size in shape or ()]
+    images = len(model.graph.inputs) == 1 and len(found) == len(_MAP_AXES)
+    if not images or not all(isinstance(size, str) for size in found[2:]):
+        raise UserError(
+            f"{name} takes inputs of one size only, for instance because it flattens a map for a linear "
+            "layer; pool the map to a fixed size first, or export it without a dynamic size"
+        )
+    names = dict(zip(map(str, found[2:]), _MAP_AXES[2:], strict=True))
+    values = [*model.graph.inputs, *(v for graph in graphs(model) for node in graph for v in node.outputs)]
+    for value in values:
+        if value.shape is not None:
+            value.shape = ir.Shape([_renamed(d, names) for d in value.shape])
+
+
+def _renamed(size: int | ir.SymbolicDim, names: dict[str, str]) -> int | ir.SymbolicDim:
+    if isinstance(size, int) or size.value is None:
+        return size
+    return ir.SymbolicDim(re.sub(r"\w+", lambda word: names.get(word[0], word[0]), size.value))
 
 
 def _output_names(

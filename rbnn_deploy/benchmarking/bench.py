@@ -144,7 +144,8 @@ def bench(
         raise UserError(f"{path} has no binary layers; name a file that `rbnn-deploy export` wrote")
     loaded = load_model(path, threads=threads)
     name = loaded.metadata.architecture if loaded.metadata else path.name
-    samples = loaded.signature.draw(np.random.default_rng(0), max(batch, CALIBRATION_SAMPLES))
+    takes = loaded.signature.with_sizes(loaded.metadata.input_shape if loaded.metadata else None)
+    samples = takes.draw(np.random.default_rng(0), max(batch, CALIBRATION_SAMPLES))
     x = next(batches(samples, batch))
     macs = count_macs(named, loaded, x)
 
@@ -161,7 +162,7 @@ def bench(
         announce("measuring memory")
         memory = {
             c.name: measure_memory(
-                c.path, library=c.library, threads=threads, batch=batch, inputs=loaded.signature.inputs
+                c.path, library=c.library, threads=threads, batch=batch, inputs=takes.inputs
             )
             for c in candidates
         }

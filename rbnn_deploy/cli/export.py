@@ -77,6 +77,10 @@ def export(
             "give them, which the model then normalises itself.",
         ),
     ] = FLOAT32_NCHW,
+    dynamic_size: Annotated[
+        bool,
+        typer.Option("--dynamic-size", help="Let the model take images of any height and width."),
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Print what was fused, layer by layer, and what was not, and why."),
@@ -96,6 +100,7 @@ def export(
         "--explain": explain,
         "--output-names": output_names is not None,
         "--input": input_format != FLOAT32_NCHW,
+        "--dynamic-size": dynamic_size,
     }
     _check_options(target, special, simplify=simplify)
     if json is not None and target != "c":
@@ -108,6 +113,7 @@ def export(
             "--float-layers": int8,
             "--no-simplify": not simplify,
             "--input": special["--input"],
+            "--dynamic-size": dynamic_size,
             "--output-names": output_names is not None,
         }
         export_model(
@@ -155,6 +161,7 @@ def export(
             check=check,
             input_format=input_format,
             output_names=None if output_names is None else output_names.split(","),
+            dynamic_size=dynamic_size,
         )
     layers = result.layers
     if result.folded.zeros:

@@ -99,7 +99,8 @@ def random_samples(model: Path, count: int, seed: int) -> Samples[dict[str, Arra
     Raises:
         UserError: The size of an input is open, or the count is below 1.
     """
-    takes = signature(read_model(model).model.graph)
+    file = read_model(model)
+    takes = signature(file.model.graph).with_sizes(file.metadata.input_shape if file.metadata else None)
     if count < 1:
         raise UserError(f"--random takes a number of at least 1, not {count}")
     takes.draw(np.random.default_rng(seed), 0)  # raises here, before anything is loaded

@@ -14,12 +14,14 @@ from rbnn_deploy.comparing.traces import TORCH
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import signature
+from rbnn_deploy.signature import Signature
 
 if TYPE_CHECKING:
     from torch import nn
 
 SAMPLES, SEED = 4, 0
 RUNTIME = "ort-portable"  # needs nothing but the file
+LARGER = (32, 64)  # pixels by which the second size of a network of any size is higher and wider
 
 
 def check_export(model: Path, module: nn.Module) -> None:
@@ -38,7 +40,10 @@ def check_export(model: Path, module: nn.Module) -> None:
     from rbnn_deploy.pytorch.folding.user_code import copied  # noqa: PLC0415 - imports torch
 
     file = read_model(model)
-    samples = signature(file.model.graph).draw(np.random.default_rng(SEED), SAMPLES)
+    takes, shape = signature(file.model.graph), None if file.metadata is None else file.metadata.input_shape
+    samples = takes.with_sizes(shape).draw(np.random.default_rng(SEED), SAMPLES)
+    if takes.with_sizes(shape) != takes and shape is not None:
+        _check_other_size(model, module, takes, shape)
     on_cpu = copied(module).cpu()
     advice = "pass check=False or --no-check to write the model all the same"
     try:
@@ -63,4 +68,21 @@ def check_export(model: Path, module: nn.Module) -> None:
             f"the exported model computes something else than {name}: {pair.unexplained} of {SAMPLES} random "
             f"inputs have {values} up to {pair.max_abs_diff:.3g} apart ({reason}); look for code that "
             f"changes with the input or the batch, or {advice}"
+        )
+
+
+def _check_other_size(model: Path, module: nn.Module, takes: Signature, shape: tuple[int, ...]) -> None:
+    """Runs a network that is to take any size on images that are larger than those that it was made of."""
+    from rbnn_deploy.pytorch.folding.user_code import copied  # noqa: PLC0415 - imports torch
+
+    larger = (shape[0], shape[1] + LARGER[0], shape[2] + LARGER[1])
+    samples = takes.with_sizes(larger).draw(np.random.default_rng(SEED), 1)
+    try:
+        same = compare(model, copied(module).cpu(), samples, runtimes=(TORCH, RUNTIME)).ok
+    except Exception:  # whatever a module's own code raises
+        same = False
+    if not same:
+        raise UserError(
+            f"{type(module).__name__} takes images of one size only: it or its model fails at "
+            f"{larger[1]} x {larger[2]} pixels; pool its last map to a fixed size, or leave that out"
         )
