@@ -41,6 +41,12 @@ class RecordedOutputs:
     def run(self, x: Feeds) -> dict[str, Float32]:
         """Returns the outputs of as many samples as are given, the next ones.
 
+        Args:
+            x: The samples, [N, ...] by input; only N counts.
+
+        Returns:
+            float32 [N, ...] by output.
+
         Raises:
             UserError: There are not so many.
         """
