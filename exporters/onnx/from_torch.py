@@ -29,7 +29,7 @@ from rbnn_deploy.operators import (
 from rbnn_deploy.operators.schema import operator_schema
 from rbnn_deploy.pytorch.module_inputs import bind, check_name, zeros
 from rbnn_deploy.pytorch.outputs import name_outputs, tensors
-from rbnn_deploy.signature import BATCH, IMAGE_AXES, TensorSpec
+from rbnn_deploy.signature import BATCH, IMAGE_AXES, Signature, TensorSpec
 
 USER_OUTPUT = OutputKind.USER_OUTPUT
 _CLAMPS = tuple(
@@ -175,8 +175,14 @@ def export_graph(
 
     Raises:
         UserError: torch.export cannot capture the module, it returns no tensor or one of another type or
-            first axis, or there are not as many names as tensors.
+            first axis, there are not as many names as tensors, or a dynamic size is asked for where the
+            inputs are no images.
     """
+    if dynamic_size and not Signature(tuple(inputs), ()).takes_images:
+        raise UserError(
+            f"a dynamic size is that of images, and {type(module).__name__} takes "
+            f"{Signature(tuple(inputs), ()).describe_inputs()}; export it without a dynamic size"
+        )
     module = module.eval()
     parameter = next(iter([*module.parameters(), *module.buffers()]), None)
     device = torch.device("cpu") if parameter is None else parameter.device

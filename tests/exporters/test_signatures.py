@@ -311,6 +311,7 @@ def test_a_shape_of_any_rank(tmp_path: Path) -> None:
         ({"inputs": {"left": (3, 8, 8), "right": (1, 8, 8)}}, "forward of Stereo cannot take"),
         ({"inputs": {"left": (3, 8, 8), "other": (1, 8, 8), "speed": (4,)}}, "and none called other"),
         ({"inputs": {"le\x1bft": (3, 8, 8), "b": (1, 8, 8), "c": (4,)}}, "an input cannot be called"),
+        ({"inputs": STEREO_INPUTS, "dynamic_size": True}, "is that of images, and Stereo takes left"),
         ({"inputs": STEREO_INPUTS, "output_names": ["a"]}, r"1 names for 4 outputs \(depth, classes"),
         ({"inputs": STEREO_INPUTS, "output_names": ["a", "b", "c", "a"]}, "are called a;"),
         ({"inputs": STEREO_INPUTS, "output_names": ["a", "b", "c", "left"]}, "are called left;"),
