@@ -132,7 +132,7 @@ def test_an_opset_is_an_integer(opset: object) -> None:
 
 
 def test_a_network_too_large_for_a_file_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def capture(*_: object) -> None:
+    def capture(*_: object, **__: object) -> None:
         raise AssertionError("the network was captured")
 
     module = after(lambda y: y).eval()
