@@ -28,9 +28,11 @@ constexpr std::size_t kTilePixels = 6;
 constexpr std::size_t kTilePanels = 2;
 
 // One triple of one pixel and one panel: adds popcount(s) to `ones` and popcount(majority) to `twos`; see kernel.h.
-// a, ab, abc are the panel's three words, x the window's.
+// a, ab, abc are the panel's three words, window[k], window[k + 1], window[k + 2] the window's.
 #if defined(RBNN_NO_INLINE_ASSEMBLY)
-inline void count_triple(const Word* x, __m512i a, __m512i ab, __m512i abc, __m512i& ones, __m512i& twos) {
+inline void count_triple(const Word* window, std::size_t k, __m512i a, __m512i ab, __m512i abc, __m512i& ones,
+                         __m512i& twos) {
+  const Word* const x = window + k;
   const __m512i d1 = _mm512_xor_si512(a, _mm512_set1_epi32(static_cast<int>(x[0])));
   const __m512i e = _mm512_xor_si512(ab, _mm512_set1_epi32(static_cast<int>(x[1])));
   const __m512i s = _mm512_xor_si512(abc, _mm512_set1_epi32(static_cast<int>(x[2])));
@@ -41,19 +43,23 @@ inline void count_triple(const Word* x, __m512i a, __m512i ab, __m512i abc, __m5
 // The same as above, for the sanitizers. As intrinsics, GCC 12 keeps a word that it has broadcast for one
 // panel in a register for the next, and copies counters: more registers than there are, and the loop, spilling, ran at
 // half this speed. Here the words are broadcast by the xor, and counters stay where they are.
-inline void count_triple(const Word* x, __m512i a, __m512i ab, __m512i abc, __m512i& ones, __m512i& twos) {
+// Addresses are written out, window and k, because GCC would add them up into a register each.
+inline void count_triple(const Word* window, std::size_t k, __m512i a, __m512i ab, __m512i abc, __m512i& ones,
+                         __m512i& twos) {
+  using Words = Word[std::size_t{1} << 30];  // some words at `window`, of which the assembly reads three
   __m512i d1, e, s;
   __asm__(
-      "vpxord %[x2]%{1to16%}, %[abc], %[s]\n\t"
-      "vpxord %[x1]%{1to16%}, %[ab], %[e]\n\t"
-      "vpxord %[x0]%{1to16%}, %[a], %[d1]\n\t"
+      "vpxord 8(%[window],%[k],4)%{1to16%}, %[abc], %[s]\n\t"
+      "vpxord 4(%[window],%[k],4)%{1to16%}, %[ab], %[e]\n\t"
+      "vpxord (%[window],%[k],4)%{1to16%}, %[a], %[d1]\n\t"
       "vpternlogd $0x3a, %[d1], %[s], %[e]\n\t"
       "vpopcntd %[s], %[s]\n\t"
       "vpopcntd %[e], %[e]\n\t"
       "vpaddd %[s], %[ones], %[ones]\n\t"
       "vpaddd %[e], %[twos], %[twos]"
       : [ones] "+v"(ones), [twos] "+v"(twos), [d1] "=&v"(d1), [e] "=&v"(e), [s] "=&v"(s)
-      : [a] "v"(a), [ab] "v"(ab), [abc] "v"(abc), [x0] "m"(x[0]), [x1] "m"(x[1]), [x2] "m"(x[2]));
+      : [a] "v"(a), [ab] "v"(ab), [abc] "v"(abc), [window] "r"(window), [k] "r"(k),
+        "m"(*reinterpret_cast<const Words*>(window)));
 }
 #endif
 
@@ -121,7 +127,9 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
       const __m512i ab = _mm512_load_si512(w + v * panel_words + kLanes);
       const __m512i abc = _mm512_load_si512(w + v * panel_words + 2 * kLanes);
       RBNN_UNROLL
-      for (std::size_t i = 0; i < kPixels; ++i) count_triple(window[i] + k, a, ab, abc, ones[i][v], twos[i][v]);
+      for (std::size_t i = 0; i < kPixels; ++i) {
+        count_triple(window[i], k, a, ab, abc, ones[i][v], twos[i][v]);
+      }
     }
     k += 3;
     if (k == run_end) {
