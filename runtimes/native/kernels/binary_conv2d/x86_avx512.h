@@ -1,4 +1,4 @@
-// Code that the two files of the AVX-512 kernel share.
+// Code that the files of the AVX-512 kernel share.
 
 #pragma once
 
@@ -8,5 +8,8 @@
 namespace rbnn::avx512 {
 
 void multiply(const Product& product);
+
+// The same for windows of few words; false, and nothing done, for all others.
+bool multiply_narrow(const Product& product);
 
 }  // namespace rbnn::avx512

@@ -19,6 +19,7 @@
 
 #include "kernels/binary_conv2d/tile.h"
 #include "kernels/binary_conv2d/x86_avx512.h"
+#include "kernels/binary_conv2d/x86_avx512_lanes.h"
 #include "kernels/unroll.h"
 
 namespace rbnn::avx512 {
@@ -62,24 +63,6 @@ inline void count_triple(const Word* window, std::size_t k, __m512i a, __m512i a
         "m"(*reinterpret_cast<const Words*>(window)));
 }
 #endif
-
-// Loads and stores of one panel's channels; a panel that is not full is masked.
-template <bool kFull>
-struct Lanes {
-  __mmask16 mask;
-
-  __m512i load(const std::int32_t* x) const {
-    return kFull ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi32(mask, x);
-  }
-  __m512 load(const float* x) const { return kFull ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(mask, x); }
-  void store(float* y, __m512 value) const {
-    if (kFull) {
-      _mm512_storeu_ps(y, value);
-    } else {
-      _mm512_mask_storeu_ps(y, mask, value);
-    }
-  }
-};
 
 // Counts differing bits of kPixels windows and kPanels panels, and finishes their outputs.
 template <std::size_t kPixels, std::size_t kPanels, bool kFull>
@@ -228,6 +211,7 @@ void multiply_panels(const Product& p, std::size_t begin, std::size_t end) {
 }  // namespace
 
 void multiply(const Product& p) {
+  if (multiply_narrow(p)) return;
   const std::size_t step = panels_in_cache(p, kLanes, kTilePanels);
   for (std::size_t panel = p.panel_begin; panel < p.panel_end; panel += step) {
     multiply_panels(p, panel, p.panel_end - panel < step ? p.panel_end : panel + step);
