@@ -285,7 +285,11 @@ void BinaryConv2d::pack_row(const Round& round, std::size_t sample, std::size_t 
   const auto length = static_cast<std::size_t>(round.plan.width * attributes_.channels);
   const std::size_t index = sample * static_cast<std::size_t>(round.plan.height) + row;
   const float* const x = round.tensors.x + index * length;
-  Word* const bits = round.bits + index * round.plan.bit_row_words;
+  const std::size_t lead = round.plan.bit_lead_words, words = words_for_bits(length);
+  Word* const row_bits = round.bits + index * round.plan.bit_row_words;
+  Word* const bits = row_bits + lead;
+  std::fill_n(row_bits, lead, Word{0});
+  std::fill_n(bits + words, round.plan.bit_row_words - lead - words, Word{0});
   if (attributes_.threshold == Threshold::kPerChannel) {
     pack_signs_.each(x, length, round.limits, bits);
   } else {

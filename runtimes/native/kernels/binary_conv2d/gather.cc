@@ -80,7 +80,7 @@ void gather_windows(const ConvKernel& kernel, const Attributes& attributes, cons
     origin = vertical.origin(static_cast<std::int64_t>(row));
   }
 
-  const auto row_bits = [&](std::int64_t tap_row) {
+  const auto row_bits = [&](std::int64_t tap_row) {  // with the zeros in front
     return bits + static_cast<std::size_t>(origin + tap_row * vertical.dilation) * plan.bit_row_words;
   };
   const auto gather_columns = [&](std::size_t group, std::size_t begin, std::size_t end) {
@@ -90,19 +90,28 @@ void gather_windows(const ConvKernel& kernel, const Attributes& attributes, cons
       for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
         const auto tap = static_cast<std::size_t>(tap_row);
         gather_taps(attributes, horizontal, plan.column_taps[column], static_cast<std::int64_t>(column), group,
-                    row_bits(tap_row), window + tap / layout.rows * layout.run_words,
+                    row_bits(tap_row) + plan.bit_lead_words, window + tap / layout.rows * layout.run_words,
                     tap % layout.rows * layout.row_bits);
       }
       if (layout.triples) to_triples(window, plan.stored_words);
     }
   };
 
-  // The band's columns all of whose taps are inside.
+  if (stored.begin == stored.end) {  // a row of padding
+    std::fill_n(windows, static_cast<std::size_t>(attributes.groups) * plan.group_words, Word{0});
+    return;
+  }
+
+  // The band's columns whose runs can be copied as they are.
   const std::size_t whole_begin = std::clamp(plan.whole_begin, band.column_begin, band.column_end);
   const std::size_t whole_end = std::clamp(plan.whole_end, band.column_begin, band.column_end);
   const auto channels = static_cast<std::size_t>(attributes.channels);
   const bool neighbours = attributes.groups == 1 && horizontal.dilation == 1;
   const bool all_rows = stored.end - stored.begin == (plan.shared_rows ? 1 : vertical.taps);
+  const auto position = [&](std::size_t column) {
+    return plan.bit_lead_words * kWordBits +
+           static_cast<std::size_t>(horizontal.origin(static_cast<std::int64_t>(column)) * attributes.channels);
+  };
   if (!neighbours || !all_rows || whole_begin == whole_end) {
     for (std::size_t group = 0; group < static_cast<std::size_t>(attributes.groups); ++group) {
       gather_columns(group, band.column_begin, band.column_end);
@@ -112,11 +121,10 @@ void gather_windows(const ConvKernel& kernel, const Attributes& attributes, cons
   gather_columns(0, band.column_begin, whole_begin);
   if (layout.rows != 1) {
     for (std::size_t column = whole_begin; column < whole_end; ++column) {
-      const std::int64_t first = horizontal.origin(static_cast<std::int64_t>(column));
       Word* const window = windows + (column - band.column_begin) * plan.stored_words;
       RunWriter writer(window);
       for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
-        writer.append(row_bits(tap_row), static_cast<std::size_t>(first) * channels, layout.row_bits);
+        writer.append(row_bits(tap_row), position(column), layout.row_bits);
       }
       writer.finish(window + plan.stored_words);
       if (layout.triples) to_triples(window, plan.stored_words);
@@ -125,9 +133,9 @@ void gather_windows(const ConvKernel& kernel, const Attributes& attributes, cons
     return;
   }
   for (std::int64_t tap_row = stored.begin; tap_row < stored.end; ++tap_row) {
-    const auto first = static_cast<std::size_t>(horizontal.origin(static_cast<std::int64_t>(whole_begin)));
-    kernel.gather_runs({row_bits(tap_row), first * channels, static_cast<std::size_t>(horizontal.stride) * channels,
-                        whole_end - whole_begin, layout.row_bits, layout.run_words, layout.triples,
+    kernel.gather_runs({row_bits(tap_row), position(whole_begin),
+                        static_cast<std::size_t>(horizontal.stride) * channels, whole_end - whole_begin,
+                        layout.row_bits, layout.run_words, layout.triples,
                         windows + (whole_begin - band.column_begin) * plan.stored_words +
                             static_cast<std::size_t>(tap_row) * layout.run_words,
                         plan.stored_words});

@@ -44,17 +44,13 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   output_height = output[0];
   output_width = output[1];
   checked_product({output_height, output_width, filter.shape().outputs, sizeof(float)});
-  bit_row_words = words_for_bits(static_cast<std::size_t>(checked_product({width, attributes.channels}))) + 1;
 
   choose_bands(vertical, layout, attributes.groups, static_cast<std::int64_t>(window_budget));
   run_stride = shared_rows ? static_cast<std::size_t>(vertical.dilation) * row_words : layout.run_words;
 
   row_taps = all_taps(vertical, height, output_height);
   column_taps = all_taps(horizontal, width, output_width);
-  const auto whole = [&](const Axis::Taps& taps) { return taps.end - taps.begin == horizontal.taps; };
-  const auto first = std::find_if(column_taps.begin(), column_taps.end(), whole);
-  whole_begin = static_cast<std::size_t>(first - column_taps.begin());
-  whole_end = static_cast<std::size_t>(std::find_if_not(first, column_taps.end(), whole) - column_taps.begin());
+  choose_bit_rows(attributes, horizontal);
   add_borders(filter, attributes);
   std::size_t index = 0;
   for (std::size_t p = 0; p < row_taps.size(); ++p) {
@@ -63,6 +59,25 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
           static_cast<std::uint32_t>(p % band_rows * row_step_ * row_words + q % band_columns * stored_words);
     }
   }
+}
+
+void Plan::choose_bit_rows(const Attributes& attributes, const Axis& horizontal) {
+  const auto bits = static_cast<std::size_t>(checked_product({width, attributes.channels}));
+  const std::int64_t right = std::max<std::int64_t>(horizontal.origin(output_width - 1) + horizontal.taps - width, 0);
+  if (attributes.groups == 1 && horizontal.dilation == 1 && horizontal.pad_before + right <= width) {
+    const auto channels = static_cast<std::size_t>(attributes.channels);
+    bit_lead_words = words_for_bits(static_cast<std::size_t>(horizontal.pad_before) * channels);
+    bit_row_words = bit_lead_words + words_for_bits(bits + static_cast<std::size_t>(right) * channels) + 1;
+    whole_begin = 0;
+    whole_end = column_taps.size();
+    return;
+  }
+  bit_lead_words = 0;
+  bit_row_words = words_for_bits(bits) + 1;
+  const auto whole = [&](const Axis::Taps& taps) { return taps.end - taps.begin == horizontal.taps; };
+  const auto first = std::find_if(column_taps.begin(), column_taps.end(), whole);
+  whole_begin = static_cast<std::size_t>(first - column_taps.begin());
+  whole_end = static_cast<std::size_t>(std::find_if_not(first, column_taps.end(), whole) - column_taps.begin());
 }
 
 void Plan::choose_bands(const Axis& vertical, const WindowLayout& layout, std::int64_t groups, std::int64_t budget) {

@@ -30,7 +30,9 @@ struct Plan {
   std::int64_t height, width;  // of the input
   std::int64_t output_height, output_width;
 
-  std::size_t bit_row_words;  // the signs of one input row [W, C], dense, and one word that gathering may read
+  // The signs of one input row [W, C] are dense. Zeros stand in front of them, bit_lead_words words, and behind them,
+  // for the padding if it is no larger than the row and taps are neighbours, and one word that gathering may read.
+  std::size_t bit_lead_words, bit_row_words;
 
   // The windows of a band are stored as [row][group][column][run_count][run_words]. With `shared_rows` a row is a row
   // of the padded input, one run of each window is stored in each, and windows below each other share them: their runs
@@ -56,9 +58,10 @@ struct Plan {
   std::vector<Axis::Taps> row_taps, column_taps;  // [OH], [OW]
   // The distinct ones of these; borders are numbered row kind by row kind, column kind by column kind.
   std::vector<Axis::Taps> row_kinds, column_kinds;
-  std::size_t whole_begin, whole_end;  // the output columns all of whose taps are inside
+  std::size_t whole_begin, whole_end;  // the output columns all of whose taps are in a row of signs with its zeros
 
  private:
+  void choose_bit_rows(const Attributes& attributes, const Axis& horizontal);
   void choose_bands(const Axis& vertical, const WindowLayout& layout, std::int64_t groups, std::int64_t budget);
   void add_borders(const Filter& filter, const Attributes& attributes);
 
