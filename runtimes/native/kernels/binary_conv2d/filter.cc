@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "kernels/binary_conv2d/limits.h"
 #include "kernels/checked.h"
@@ -64,26 +65,35 @@ Filter::Filter(const ConvKernel& kernel, const Attributes& attributes, const Fil
       group_outputs_(static_cast<std::size_t>(shape.outputs / attributes.groups)),
       panels_per_group_((group_outputs_ + kernel.lanes - 1) / kernel.lanes),
       layout_(choose_layout(kernel, shape, group_channels_, panels_per_group_)),
-      group_words_(panels_per_group_ * layout_.words() * kernel.lanes) {
-  const auto words =
-      checked_product({attributes.groups, static_cast<std::int64_t>(panels_per_group_),
-                       static_cast<std::int64_t>(layout_.words()), static_cast<std::int64_t>(kernel.lanes)});
+      group_words_(panels_per_group_ * layout_.words() * kernel.lanes * kernel.expansion) {
+  const auto words = checked_product(
+      {attributes.groups, static_cast<std::int64_t>(panels_per_group_), static_cast<std::int64_t>(layout_.words()),
+       static_cast<std::int64_t>(kernel.lanes), static_cast<std::int64_t>(kernel.expansion)});
   const auto taps = checked_product({shape.outputs, shape.height + 1, shape.width + 1});
   check_packed_size(checked_product({words, sizeof(Word)}) + checked_product({taps, sizeof(std::int32_t)}),
                     checked_product({shape.outputs, shape.height, shape.width,
                                      static_cast<std::int64_t>(bytes_for_bits(group_channels_))}));
-  panels_ = make_aligned_array<Word>(static_cast<std::size_t>(words));
-  std::fill_n(panels_.get(), words, Word{0});
+  const std::size_t packed = static_cast<std::size_t>(words) / kernel.expansion;
+  AlignedArray<Word> panels = make_aligned_array<Word>(packed);
+  std::fill_n(panels.get(), packed, Word{0});
   ones_.assign(static_cast<std::size_t>(taps), 0);
-  for (std::size_t o = 0; o < static_cast<std::size_t>(shape.outputs); ++o) pack_channel(weights, o, kernel.lanes);
+  for (std::size_t o = 0; o < static_cast<std::size_t>(shape.outputs); ++o) {
+    pack_channel(weights, o, kernel.lanes, panels.get());
+  }
+  if (kernel.arrange == nullptr) {
+    panels_ = std::move(panels);
+    return;
+  }
+  panels_ = make_aligned_array<Word>(static_cast<std::size_t>(words));
+  kernel.arrange(panels.get(), packed / kernel.lanes, panels_.get());
 }
 
-void Filter::pack_channel(const std::uint8_t* weights, std::size_t o, std::size_t lanes) {
+void Filter::pack_channel(const std::uint8_t* weights, std::size_t o, std::size_t lanes, Word* panels) {
   const std::size_t channels = group_channels_, tap_bytes = bytes_for_bits(channels);
   const auto height = static_cast<std::size_t>(shape_.height), width = static_cast<std::size_t>(shape_.width);
   const std::size_t group = o / group_outputs_, in_group = o % group_outputs_;
   Word* const column =
-      panels_.get() + group * group_words_ + in_group / lanes * layout_.words() * lanes + in_group % lanes;
+      panels + (group * panels_per_group_ + in_group / lanes) * layout_.words() * lanes + in_group % lanes;
   std::int32_t* const ones = ones_.data() + o * (height + 1) * (width + 1);
   const std::uint8_t* tap = weights + o * height * width * tap_bytes;
   std::vector<Word> words(layout_.words()), tap_words(words_for_bits(channels));

@@ -46,13 +46,13 @@ class Filter {
   std::int32_t ones_outside(std::size_t o, Axis::Taps rows, Axis::Taps columns) const;
 
  private:
-  void pack_channel(const std::uint8_t* weights, std::size_t o, std::size_t lanes);
+  void pack_channel(const std::uint8_t* weights, std::size_t o, std::size_t lanes, Word* panels);
 
   FilterShape shape_;
   std::size_t group_channels_, group_outputs_, panels_per_group_;
   WindowLayout layout_;
   std::size_t group_words_;
-  AlignedArray<Word> panels_;  // [group][panel][run][word][lane]
+  AlignedArray<Word> panels_;  // [group][panel][run][word][lane], or as the kernel arranges it
   // [o][KH + 1][KW + 1]: how many weights are +1 in taps above and left of (i, j), so that the ones in any rectangle
   // of taps are four look-ups away.
   std::vector<std::int32_t> ones_;

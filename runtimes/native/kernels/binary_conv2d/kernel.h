@@ -47,8 +47,11 @@ struct Product {
   std::size_t pixels_per_sample;
   std::size_t pixel_begin, pixel_end;  // counted through all samples
   std::size_t runs, run_stride, run_words;
+  std::size_t run_bytes;  // of a run, up to its last bit
 
-  const Word* panels;  // [panel][run][word][lane]: a panel is `lanes` output channels; the last one is padded with 0
+  // [panel][run][word][lane]: a panel is `lanes` output channels; the last one is padded with 0. Or as
+  // ConvKernel::arrange has made it.
+  const Word* panels;
   std::size_t panel_begin, panel_end;
   std::size_t channels;  // output channels of this group
 
@@ -87,6 +90,11 @@ struct ConvKernel {
   // sums[p], counted from pixel 0, = acc with every weight +1, of the pixels [pixel_begin, pixel_end): with bits that
   // are 0 outside the image, 2 popcount(x) - inside. Reads neither weights nor what the epilogue is made of.
   void (*sum_windows)(const Product& product, float* sums);
+
+  // Brings `count` words of a panel, [word][lane], into the order that `multiply` wants, `expansion` times as many;
+  // null for the same order.
+  std::size_t expansion = 1;
+  void (*arrange)(const Word* words, std::size_t count, Word* arranged) = nullptr;
 };
 
 // const objects are internal without a declaration

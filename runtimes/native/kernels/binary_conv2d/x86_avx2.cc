@@ -1,19 +1,22 @@
-// AVX2: Haswell and Zen onwards. There is no popcount of a vector, so bits are counted by looking up each half byte in
-// a table in a register (vpshufb), which gives counts in bytes.
+// AVX2: Haswell and Zen onwards. There is no popcount of a vector; a look-up in a table of 16 bytes (vpshufb) counts.
 //
-// multiply. A vector is 8 output channels' 32-bit words of one k, the window's word is broadcast by a load. A tile is
-// 4 pixels by 1 panel. Looking up takes 7 instructions per vector (and, shift, and, two vpshufb, two vpaddb), so full
-// adders first make fewer vectors of more weight: 6 triples, 18 words, are counted at once, as 2 vectors of weight 1,
-// 2 of weight 2, 1 of 4 and 1 of 8. The tables hold weighed counts, so one byte counter serves all.
+// The usual way looks up the bits of x ^ w. Here the weights are the index and the activations choose the table: for
+// four activations a there are sixteen tables, of popcount(a ^ i) for i = 0 .. 15, all of them constants. So one
+// vpshufb and one vpaddb count four bits of 32 outputs, and nothing is xored, masked or shifted. (T-MAC, arXiv
+// 2407.00088, has weights as the index too, and tables made of activations of several bits.)
 //
-//   for 18 words: 18 xor, 6 x 3 for the triples' majorities, 6 full adders of 5, 6 x 7 - 1 to count, 3 to widen: 110,
-//   where triples alone take 6 x 20 + 3, and words on their own 18 x 8 + 3.
+// multiply. A vector of weights holds a byte of the window for 16 output channels: in its lower half the low four bits,
+// in its upper half the high four, one to a byte (`arrange`). The table for a byte of activations is two tables,
+// likewise: kTables has the 256 pairs, 8 KB. A tile is 4 pixels by 2 panels, eight counters in bytes.
 //
-// All of them run on ports 0, 1 and 5 (vpshufb on 1 and 5, on Haswell on 5 alone), three per cycle: 37 cycles. The 36
-// loads, two or three per cycle, are no limit.
+//   for one byte of 4 pixels and 32 channels, 1024 binary products: 8 vpshufb, 8 vpaddb, 6 loads of vectors, 4 of bytes
+//   and as many shifts for the tables' addresses
 //
-// Overflow: a byte of a block counts at most 18 x 8 = 144 bits; of the last, at most 5, triples 120. A 32-bit lane
-// counts bits of one window, fewer than 2^24.
+// vpshufb runs once (Haswell, Skylake) or twice per cycle, so that this takes 8 or 4 cycles, and 5.3 with three ports
+// for vectors.
+//
+// Overflow: a byte counts at most 4 for each step, and is widened after 63. A 32-bit lane counts bits of one window,
+// fewer than 2^24.
 // Tail: the last panel's missing channels are 0 in the weights, and its epilogue loads and stores under a mask.
 
 #include <immintrin.h>
@@ -26,117 +29,128 @@
 namespace rbnn {
 namespace {
 
-constexpr std::size_t kLanes = 8;
+constexpr std::size_t kLanes = 16;
 constexpr std::size_t kTilePixels = 4;
-constexpr std::size_t kBlock = 6;  // triples that full adders sum before they are counted
+constexpr std::size_t kTilePanels = 2;
+constexpr std::size_t kExpansion = 2;    // bytes of arranged weights per byte of weights
+constexpr std::size_t kWidenAfter = 63;  // steps of at most 4
 
-inline __m256i load(const Word* words) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(words)); }
-inline __m256i broadcast(const Word* word) { return _mm256_set1_epi32(static_cast<int>(*word)); }
-
-// Counts bits of each byte, weighed by 1, 2, 4 and 8.
 struct Tables {
-  __m256i weighed[4], half;
+  alignas(32) std::uint8_t count[256][2][16];  // [activations][low, high four of them][weights]
 
-  Tables() : half(_mm256_set1_epi8(0x0f)) {
-    weighed[0] = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
-                                  0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
-    for (int i = 1; i < 4; ++i) weighed[i] = _mm256_add_epi8(weighed[i - 1], weighed[i - 1]);
+  constexpr Tables() : count() {
+    for (unsigned a = 0; a < 256; ++a) {
+      for (unsigned i = 0; i < 16; ++i) {
+        count[a][0][i] = ones((a & 15) ^ i);
+        count[a][1][i] = ones((a >> 4) ^ i);
+      }
+    }
   }
+  static constexpr std::uint8_t ones(unsigned four) {
+    return static_cast<std::uint8_t>((four & 1) + (four >> 1 & 1) + (four >> 2 & 1) + (four >> 3));
+  }
+};
+constexpr Tables kTables;
 
-  __m256i count(__m256i v, int weight) const {
-    const __m256i low = _mm256_shuffle_epi8(weighed[weight], _mm256_and_si256(v, half));
-    const __m256i high = _mm256_shuffle_epi8(weighed[weight], _mm256_and_si256(_mm256_srli_epi32(v, 4), half));
-    return _mm256_add_epi8(low, high);
+// Of `words` words of a panel, [word][lane], to [word][byte of the word][low, high four bits][lane], one to a byte.
+void arrange(const Word* words, std::size_t count, Word* arranged) {
+  auto* to = reinterpret_cast<std::uint8_t*>(arranged);
+  for (std::size_t k = 0; k < count; ++k, words += kLanes) {
+    for (std::size_t shift = 0; shift < kWordBits; shift += 4) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) *to++ = static_cast<std::uint8_t>(words[lane] >> shift & 15);
+    }
+  }
+}
+
+// As intrinsics, GCC 12 copies counters, has no register left for the last one, and adds to it in memory, at a third of
+// the speed. The sanitizers get the intrinsics.
+inline void add_counts(__m256i table, __m256i weights, __m256i& bytes) {
+#if defined(RBNN_NO_INLINE_ASSEMBLY)
+  bytes = _mm256_add_epi8(bytes, _mm256_shuffle_epi8(table, weights));
+#else
+  __m256i counts;
+  __asm__(
+      "vpshufb %[weights], %[table], %[counts]\n\t"
+      "vpaddb %[counts], %[bytes], %[bytes]"
+      : [bytes] "+x"(bytes), [counts] "=&x"(counts)
+      : [weights] "x"(weights), [table] "x"(table));
+#endif
+}
+
+// Counters of a pixel and a panel: bytes, of the low and of the high four bits; and 32-bit sums of 16 channels.
+struct Sums {
+  __m256i low, high;  // channels 0 to 7, 8 to 15
+
+  void add(__m256i bytes) {
+    const __m256i counts = _mm256_add_epi16(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(bytes)),
+                                            _mm256_cvtepu8_epi16(_mm256_extracti128_si256(bytes, 1)));
+    low = _mm256_add_epi32(low, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(counts)));
+    high = _mm256_add_epi32(high, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(counts, 1)));
   }
 };
 
-// A full adder's two outputs: three bits of one weight are one bit of it and one of twice that weight.
-struct Sum {
-  __m256i same, twice;
-};
-
-// Of three words: the window's at x and the panel's at w, both as triples (kernel.h).
-inline Sum add_triple(const Word* x, const Word* w) {
-  const __m256i d1 = _mm256_xor_si256(load(w), broadcast(x));
-  const __m256i e = _mm256_xor_si256(load(w + kLanes), broadcast(x + 1));
-  const __m256i s = _mm256_xor_si256(load(w + 2 * kLanes), broadcast(x + 2));
-  return {s, _mm256_or_si256(_mm256_andnot_si256(s, e), _mm256_andnot_si256(e, d1))};
-}
-
-inline Sum add(__m256i a, __m256i b, __m256i c) {
-  const __m256i e = _mm256_xor_si256(a, b);
-  return {_mm256_xor_si256(e, c), _mm256_or_si256(_mm256_and_si256(e, c), _mm256_and_si256(a, b))};
-}
-
-// Counts in bytes, up to 144, of kBlock triples of one pixel.
-inline __m256i count_block(const Tables& tables, const Word* x, const std::size_t* offset, const Word* w) {
-  const Sum a = add_triple(x + offset[0], w), b = add_triple(x + offset[1], w + 3 * kLanes);
-  const Sum c = add_triple(x + offset[2], w + 6 * kLanes);
-  const Sum abc = add(a.same, b.same, c.same), abc2 = add(a.twice, b.twice, c.twice);
-  __m256i bytes = tables.count(abc.same, 0);
-  const Sum d = add_triple(x + offset[3], w + 9 * kLanes), e = add_triple(x + offset[4], w + 12 * kLanes);
-  const Sum f = add_triple(x + offset[5], w + 15 * kLanes);
-  const Sum def = add(d.same, e.same, f.same), def2 = add(d.twice, e.twice, f.twice);
-  bytes = _mm256_add_epi8(bytes, tables.count(def.same, 0));
-  bytes = _mm256_add_epi8(bytes, tables.count(def.twice, 1));
-  const Sum twos = add(abc.twice, abc2.same, def2.same);
-  bytes = _mm256_add_epi8(bytes, tables.count(twos.same, 1));
-  const Sum fours = add(abc2.twice, def2.twice, twos.twice);
-  bytes = _mm256_add_epi8(bytes, tables.count(fours.same, 2));
-  return _mm256_add_epi8(bytes, tables.count(fours.twice, 3));
-}
-
-// `total` plus the four bytes of each lane. vpmaddubsw takes the counts as unsigned.
-inline __m256i widen(__m256i total, __m256i bytes) {
-  const __m256i pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
-  return _mm256_add_epi32(total, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-
-// different[i] += the popcount of window i ^ the panel at w.
-template <std::size_t kPixels>
-inline void count_windows(const Product& p, const Word* const* window, const Word* w, __m256i* different) {
-  const Tables tables;
-  std::size_t k = 0, run_end = p.run_words, left = p.runs * p.run_words / 3;
-  const auto next = [&] {  // where the next triple of a window is, in whichever run
-    const std::size_t here = k;
-    k += 3;
-    if (k == run_end) {
-      k += p.run_stride - p.run_words;
-      run_end += p.run_stride;
-    }
-    return here;
-  };
-  for (; left >= kBlock; left -= kBlock, w += 3 * kBlock * kLanes) {
-    std::size_t offset[kBlock];
-    for (std::size_t& o : offset) o = next();
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      different[i] = widen(different[i], count_block(tables, window[i], offset, w));
-    }
-  }
-  if (left == 0) return;
-  __m256i bytes[kPixels];
+// sums[i][v] += the popcount of window i ^ the panel at w + v * panel_bytes.
+template <std::size_t kPixels, std::size_t kPanels>
+inline void count_windows(const Product& p, const Word* const* window, const std::uint8_t* w, std::size_t panel_bytes,
+                          Sums (*sums)[kPanels]) {
+  const std::size_t run_bytes = p.run_bytes, gap = (p.run_words * sizeof(Word) - run_bytes) * 2 * kLanes;
+  const std::uint8_t* const table = kTables.count[0][0];
+  const std::uint8_t* x[kPixels];
+  __m256i bytes[kPixels][kPanels];
   RBNN_UNROLL
-  for (std::size_t i = 0; i < kPixels; ++i) bytes[i] = _mm256_setzero_si256();
-  for (; left != 0; --left, w += 3 * kLanes) {
-    const std::size_t offset = next();
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    x[i] = reinterpret_cast<const std::uint8_t*>(window[i]);
     RBNN_UNROLL
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      const Sum sum = add_triple(window[i] + offset, w);
-      bytes[i] = _mm256_add_epi8(bytes[i], tables.count(sum.same, 0));
-      bytes[i] = _mm256_add_epi8(bytes[i], tables.count(sum.twice, 1));
+    for (std::size_t v = 0; v < kPanels; ++v) bytes[i][v] = _mm256_setzero_si256();
+  }
+  std::size_t until_widening = kWidenAfter;
+  for (std::size_t run = 0, offset = 0; run < p.runs; ++run, offset += p.run_stride * sizeof(Word), w += gap) {
+    for (std::size_t k = offset, end = offset + run_bytes; k != end;) {
+      std::size_t steps = end - k < until_widening ? end - k : until_widening;
+      until_widening -= steps;
+      for (const std::size_t stop = k + steps; k != stop; ++k, w += 2 * kLanes) {
+        __m256i weights[kPanels];
+        RBNN_UNROLL
+        for (std::size_t v = 0; v < kPanels; ++v) {
+          weights[v] = _mm256_load_si256(reinterpret_cast<const __m256i*>(w + v * panel_bytes));
+        }
+        RBNN_UNROLL
+        for (std::size_t i = 0; i < kPixels; ++i) {
+          const __m256i counts = _mm256_load_si256(
+              reinterpret_cast<const __m256i*>(table + std::size_t{x[i][k]} * sizeof(kTables.count[0])));
+          RBNN_UNROLL
+          for (std::size_t v = 0; v < kPanels; ++v) {
+            add_counts(counts, weights[v], bytes[i][v]);
+          }
+        }
+      }
+      if (until_widening != 0) continue;
+      until_widening = kWidenAfter;
+      RBNN_UNROLL
+      for (std::size_t i = 0; i < kPixels; ++i) {
+        RBNN_UNROLL
+        for (std::size_t v = 0; v < kPanels; ++v) {
+          sums[i][v].add(bytes[i][v]);
+          bytes[i][v] = _mm256_setzero_si256();
+        }
+      }
     }
   }
   RBNN_UNROLL
-  for (std::size_t i = 0; i < kPixels; ++i) different[i] = widen(different[i], bytes[i]);
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    RBNN_UNROLL
+    for (std::size_t v = 0; v < kPanels; ++v) sums[i][v].add(bytes[i][v]);
+  }
 }
 
-// Loads and stores of one panel's channels; a panel that is not full is masked.
+// Loads and stores of eight channels; where there are fewer, masked.
 template <bool kFull>
 struct Lanes {
   __m256i mask;
 
+  Lanes() = default;
   explicit Lanes(std::size_t count)
-      : mask(_mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count < kLanes ? count : kLanes)),
+      : mask(_mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count < 8 ? count : 8)),
                                 _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))) {}
 
   __m256i load(const std::int32_t* x) const {
@@ -152,31 +166,55 @@ struct Lanes {
   }
 };
 
-template <std::size_t kPixels, bool kFull>
+// Finishes eight channels of one pixel.
+template <bool kFull>
+inline void finish(const Product& p, const Lanes<kFull>& lanes, __m256i different, __m256 inside, __m256 scale,
+                   __m256 bias, const float* residual, float* output) {
+  // All integers below 2^24: nothing is rounded.
+  const __m256 count = _mm256_cvtepi32_ps(different);
+  __m256 y = _mm256_sub_ps(inside, _mm256_add_ps(count, count));
+  y = _mm256_mul_ps(y, scale);
+  y = _mm256_add_ps(y, bias);
+  y = _mm256_add_ps(y, lanes.load(residual));
+  // vmaxps and vminps return their second operand where one is a NaN or both are zeros: y passes.
+  lanes.store(output, _mm256_min_ps(_mm256_set1_ps(p.upper), _mm256_max_ps(_mm256_set1_ps(p.lower), y)));
+}
+
+template <std::size_t kPixels, std::size_t kPanels, bool kFull>
 inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size_t panel, std::size_t index) {
   const std::size_t channel = panel * kLanes;
-  const Lanes<kFull> lanes(p.channels - channel);
-  __m256i different[kPixels];
+  const std::size_t panel_bytes = p.runs * p.run_words * kLanes * sizeof(Word) * kExpansion;
+  Sums sums[kPixels][kPanels];
+  Lanes<kFull> low[kPanels], high[kPanels];
   RBNN_UNROLL
-  for (std::size_t i = 0; i < kPixels; ++i) different[i] = lanes.load(tile.border_weights[i] + channel);
-  count_windows<kPixels>(p, tile.window, p.panels + panel * p.runs * p.run_words * kLanes, different);
+  for (std::size_t v = 0; v < kPanels; ++v) {
+    const std::size_t left = p.channels - channel - v * kLanes;
+    low[v] = Lanes<kFull>(left);
+    high[v] = Lanes<kFull>(left < 8 ? 0 : left - 8);
+    RBNN_UNROLL
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      const std::int32_t* const border_weights = tile.border_weights[i] + channel + v * kLanes;
+      sums[i][v] = {low[v].load(border_weights), high[v].load(border_weights + 8)};
+    }
+  }
+  count_windows<kPixels, kPanels>(p, tile.window, reinterpret_cast<const std::uint8_t*>(p.panels) + panel * panel_bytes,
+                                  panel_bytes, sums);
 
-  const __m256 lower = _mm256_set1_ps(p.lower), upper = _mm256_set1_ps(p.upper);
-  const __m256 scale = lanes.load(p.scale + channel), bias = lanes.load(p.bias + channel);
-  const float* residual = p.residual + index * p.residual_stride + channel;
-  float* output = p.output + index * p.output_stride + channel;
   RBNN_UNROLL
-  for (std::size_t i = 0; i < kPixels; ++i) {
-    // All integers below 2^24: nothing is rounded.
-    const __m256 count = _mm256_cvtepi32_ps(different[i]);
-    __m256 y = _mm256_sub_ps(_mm256_set1_ps(tile.inside[i]), _mm256_add_ps(count, count));
-    y = _mm256_mul_ps(y, scale);
-    y = _mm256_add_ps(y, bias);
-    y = _mm256_add_ps(y, lanes.load(residual));
-    // vmaxps and vminps return their second operand where one is a NaN or both are zeros: y passes.
-    lanes.store(output, _mm256_min_ps(upper, _mm256_max_ps(lower, y)));
-    residual += p.residual_stride;
-    output += p.output_stride;
+  for (std::size_t v = 0; v < kPanels; ++v) {
+    const std::size_t first = channel + v * kLanes;
+    const __m256 scale_low = low[v].load(p.scale + first), scale_high = high[v].load(p.scale + first + 8);
+    const __m256 bias_low = low[v].load(p.bias + first), bias_high = high[v].load(p.bias + first + 8);
+    const float* residual = p.residual + index * p.residual_stride + first;
+    float* output = p.output + index * p.output_stride + first;
+    RBNN_UNROLL
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      const __m256 inside = _mm256_set1_ps(tile.inside[i]);
+      finish(p, low[v], sums[i][v].low, inside, scale_low, bias_low, residual, output);
+      finish(p, high[v], sums[i][v].high, inside, scale_high, bias_high, residual + 8, output + 8);
+      residual += p.residual_stride;
+      output += p.output_stride;
+    }
   }
 }
 
@@ -184,17 +222,24 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
 template <std::size_t kPixels>
 void multiply_pixels(const Product& p, Cursor& cursor, std::size_t index, std::size_t begin, std::size_t end) {
   const Tile<kPixels> tile(p, cursor);
-  for (std::size_t panel = begin; panel < end; ++panel) {
-    if (p.channels >= (panel + 1) * kLanes) {
-      multiply_tile<kPixels, true>(p, tile, panel, index);
+  std::size_t panel = begin;
+  for (; panel + kTilePanels <= end; panel += kTilePanels) {
+    if (kPixels == kTilePixels && p.channels >= (panel + kTilePanels) * kLanes) {  // nearly all tiles
+      multiply_tile<kPixels, kTilePanels, true>(p, tile, panel, index);
     } else {
-      multiply_tile<kPixels, false>(p, tile, panel, index);
+      multiply_tile<kPixels, kTilePanels, false>(p, tile, panel, index);
     }
+  }
+  if (panel == end) return;
+  if (p.channels >= (panel + 1) * kLanes) {
+    multiply_tile<kPixels, 1, true>(p, tile, panel, index);
+  } else {
+    multiply_tile<kPixels, 1, false>(p, tile, panel, index);
   }
 }
 
 void multiply(const Product& p) {
-  const std::size_t step = panels_in_cache(p, kLanes, 1);
+  const std::size_t step = panels_in_cache(p, kLanes * kExpansion, kTilePanels);
   for (std::size_t panel = p.panel_begin; panel < p.panel_end; panel += step) {
     const std::size_t end = p.panel_end - panel < step ? p.panel_end : panel + step;
     Cursor cursor(p, p.pixel_begin);
@@ -208,6 +253,7 @@ void multiply(const Product& p) {
 
 }  // namespace
 
-const ConvKernel conv_avx2 = {kLanes, /*triples=*/true, gather_runs_portable, multiply, sum_windows<true>};
+const ConvKernel conv_avx2 = {kLanes, /*triples=*/false, gather_runs_portable, multiply, sum_windows<false>, kExpansion,
+                              arrange};
 
 }  // namespace rbnn
