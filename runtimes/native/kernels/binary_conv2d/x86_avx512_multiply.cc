@@ -64,9 +64,33 @@ inline void count_triple(const Word* window, std::size_t k, __m512i a, __m512i a
 }
 #endif
 
+// Fetches the weights of panels [begin, end), those that come next, into the second-level cache, a cache line with each
+// triple of a tile: also those behind panel_end, which are the next task's. A network's weights leave that cache
+// between two runs, and third level and memory deliver them more slowly than a first tile uses them up. Many lines at
+// once would hold up the loads behind them.
+struct WeightsAhead {
+  const char* next;
+  const char* last;
+
+  WeightsAhead(const Product& p, std::size_t begin, std::size_t end) {
+    const std::size_t panel_bytes = p.runs * p.run_words * kLanes * sizeof(Word);
+    const std::size_t panels = (p.channels + kLanes - 1) / kLanes, stop = end < panels ? end : panels;
+    next = reinterpret_cast<const char*>(p.panels) + begin * panel_bytes;
+    last = begin < stop ? next + (stop - begin) * panel_bytes : next;
+  }
+
+  void step() {
+    __builtin_prefetch(next, 0, 2);
+    next = last - next > kCacheLine ? next + kCacheLine : last;
+  }
+
+  static constexpr std::ptrdiff_t kCacheLine = 64;
+};
+
 // Counts differing bits of kPixels windows and kPanels panels, and finishes their outputs.
 template <std::size_t kPixels, std::size_t kPanels, bool kFull>
-inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size_t panel, std::size_t index) {
+inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size_t panel, std::size_t index,
+                          WeightsAhead& ahead_of_panels) {
   const std::size_t panel_words = p.runs * p.run_words * kLanes;
   const std::size_t channel = panel * kLanes;
   Lanes<kFull> lanes[kPanels];
@@ -97,6 +121,7 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
     }
   }
 
+  WeightsAhead weights = ahead_of_panels;  // in registers
   const Word* window[kPixels];
   RBNN_UNROLL
   for (std::size_t i = 0; i < kPixels; ++i) window[i] = tile.window[i];
@@ -104,6 +129,7 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
   const Word* const end = w + panel_words;
   // One loop over all runs, not two nested ones: around an inner loop, counters are spilled again.
   for (std::size_t k = 0, run_end = p.run_words; w != end; w += 3 * kLanes) {
+    weights.step();
     RBNN_UNROLL
     for (std::size_t v = 0; v < kPanels; ++v) {
       const __m512i a = _mm512_load_si512(w + v * panel_words);
@@ -120,6 +146,8 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
       run_end += p.run_stride;
     }
   }
+
+  ahead_of_panels = weights;
 
   const __m512 lower = _mm512_set1_ps(p.lower), upper = _mm512_set1_ps(p.upper), minus_two = _mm512_set1_ps(-2.0f);
   __m512 scale[kPanels], bias[kPanels];
@@ -150,60 +178,35 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
 
 // The panels [begin, end) of kPixels pixels.
 template <std::size_t kPixels>
-void multiply_pixels(const Product& p, Cursor& cursor, std::size_t index, std::size_t begin, std::size_t end) {
+void multiply_pixels(const Product& p, Cursor& cursor, std::size_t index, std::size_t begin, std::size_t end,
+                     WeightsAhead& ahead) {
   const Tile<kPixels> tile(p, cursor);
   std::size_t panel = begin;
   for (; panel + kTilePanels <= end; panel += kTilePanels) {
     const bool full = p.channels >= (panel + kTilePanels) * kLanes;
     if (kPixels == kTilePixels && full) {  // nearly all tiles
-      multiply_tile<kPixels, kTilePanels, true>(p, tile, panel, index);
+      multiply_tile<kPixels, kTilePanels, true>(p, tile, panel, index, ahead);
     } else {
-      multiply_tile<kPixels, kTilePanels, false>(p, tile, panel, index);
+      multiply_tile<kPixels, kTilePanels, false>(p, tile, panel, index, ahead);
     }
   }
-  if (panel < end) multiply_tile<kPixels, 1, false>(p, tile, panel, index);
+  if (panel < end) multiply_tile<kPixels, 1, false>(p, tile, panel, index, ahead);
 }
-
-// Fetches the weights of panels [begin, end), those that come next, into the second-level cache, a part with each of
-// `steps`: also those behind panel_end, which are the next task's. A network's weights leave that cache between two
-// runs, and the third level delivers them more slowly than a first tile uses them up.
-struct WeightsAhead {
-  const char* next;
-  const char* last;
-  std::size_t bytes;  // a step
-
-  WeightsAhead(const Product& p, std::size_t begin, std::size_t end, std::size_t steps) {
-    const std::size_t panel_bytes = p.runs * p.run_words * kLanes * sizeof(Word);
-    const std::size_t panels = (p.channels + kLanes - 1) / kLanes, stop = end < panels ? end : panels;
-    next = reinterpret_cast<const char*>(p.panels) + begin * panel_bytes;
-    last = begin < stop ? next + (stop - begin) * panel_bytes : next;
-    bytes = steps == 0 ? 0 : (static_cast<std::size_t>(last - next) / steps + kCacheLine) / kCacheLine * kCacheLine;
-  }
-
-  void step() {
-    const std::size_t left = static_cast<std::size_t>(last - next);
-    const char* const end = next + (left < bytes ? left : bytes);
-    for (; next < end; next += kCacheLine) __builtin_prefetch(next, 0, 2);
-  }
-
-  static constexpr std::size_t kCacheLine = 64;
-};
 
 // All pixels by the panels [begin, end).
 void multiply_panels(const Product& p, std::size_t begin, std::size_t end) {
   Cursor cursor(p, p.pixel_begin);
-  WeightsAhead ahead(p, end, 2 * end - begin, (p.pixel_end - p.pixel_begin) / kTilePixels);
+  WeightsAhead ahead(p, end, 2 * end - begin);
   std::size_t index = p.pixel_begin;
   for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) {
-    ahead.step();
-    multiply_pixels<kTilePixels>(p, cursor, index, begin, end);
+    multiply_pixels<kTilePixels>(p, cursor, index, begin, end, ahead);
   }
   switch (p.pixel_end - index) {
-    case 5: return multiply_pixels<5>(p, cursor, index, begin, end);
-    case 4: return multiply_pixels<4>(p, cursor, index, begin, end);
-    case 3: return multiply_pixels<3>(p, cursor, index, begin, end);
-    case 2: return multiply_pixels<2>(p, cursor, index, begin, end);
-    case 1: return multiply_pixels<1>(p, cursor, index, begin, end);
+    case 5: return multiply_pixels<5>(p, cursor, index, begin, end, ahead);
+    case 4: return multiply_pixels<4>(p, cursor, index, begin, end, ahead);
+    case 3: return multiply_pixels<3>(p, cursor, index, begin, end, ahead);
+    case 2: return multiply_pixels<2>(p, cursor, index, begin, end, ahead);
+    case 1: return multiply_pixels<1>(p, cursor, index, begin, end, ahead);
     default: return;
   }
 }
