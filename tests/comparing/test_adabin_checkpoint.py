@@ -76,7 +76,7 @@ def test_logits_are_those_of_its_own_code(
 def test_every_difference_from_torch_is_explained(model_path: Path, expected: dict[str, np.ndarray]) -> None:
     module = load_checkpoint(CHECKPOINT).module
     report = compare(model_path, module, expected["x"], expected["labels"], layers=True)
-    assert report.ok, report.render()
+    assert report.ok, report.to_text()
     assert len(report.layers) == 18
     assert all(layer.identical for layer in report.layers)
     assert all(pair.top1_agreement >= 63 / 64 for pair in report.pairs)

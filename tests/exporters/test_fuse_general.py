@@ -42,6 +42,10 @@ def slopes(
     return node(graph, "Mul", slope, product or y)
 
 
+def scaled(graph: PlainGraph, y: str) -> str:
+    return node(graph, "Mul", y, graph.random(6, 1, 1))
+
+
 def read_twice(graph: PlainGraph, y: str) -> str:
     return node(graph, "Max", slopes(graph, y), y)
 
@@ -106,6 +110,21 @@ WHOLE: dict[str, tuple[Build, dict[str, object]]] = {
     ),
     "residual behind a PRelu": (
         lambda g: node(g, "Add", node(g, "PRelu", layer(g), g.random(6, 1, 1)), "input"),
+        {"activation": "prelu", "residual": "after_activation"},
+    ),
+    "Relu and a shift": (
+        lambda g: node(g, "Add", node(g, "Relu", layer(g)), g.random(6, 1, 1)),
+        {"activation": "prelu"},
+    ),
+    # A slope of 0 or 1 times a factor rounds nothing, so the bits stay.
+    "Relu and a BatchNorm": (
+        lambda g: node(g, "Add", scaled(g, node(g, "Relu", layer(g))), g.random(6, 1, 1)),
+        {"activation": "prelu"},
+    ),
+    "residual behind a Relu and a BatchNorm": (
+        lambda g: node(
+            g, "Add", node(g, "Add", scaled(g, node(g, "Relu", layer(g))), g.random(6, 1, 1)), "input"
+        ),
         {"activation": "prelu", "residual": "after_activation"},
     ),
     "residual behind a Relu": (
@@ -176,6 +195,10 @@ LEFT: dict[str, tuple[Build, list[str]]] = {
         lambda g: node(g, "Add", node(g, "Relu", layer(g)), node(g, "GlobalMaxPool", "input")),
         [BINARY_CONV2D, "ReduceMax", "Add"],
     ),
+    "factor per pixel behind a Relu": (
+        lambda g: node(g, "Mul", node(g, "Relu", layer(g)), g.random(4, 8)),
+        [BINARY_CONV2D, "Mul"],
+    ),
     "itself": (lambda g: twice(g, node(g, "Relu", layer(g))), [BINARY_CONV2D, "Add"]),
 }
 
@@ -198,6 +221,19 @@ def test_a_shift_that_others_read_too_stays_for_them() -> None:
 
     model, _ = fused(build)
     assert operators(model) == [BINARY_CONV2D, "Exp", "Add", GENERAL_BINARY_CONV2D, "Exp", "Mul"]
+
+
+def test_a_shift_that_the_next_layer_and_its_residual_read_belongs_to_the_layer_before() -> None:
+    """ReActNet's: in the next layer's bias it would stay a pass of its own for that layer's signs."""
+
+    def build(graph: PlainGraph) -> str:
+        shifted = node(
+            graph, "Add", node(graph, "PRelu", layer(graph), graph.random(6, 1, 1)), graph.random(6, 1, 1)
+        )
+        return node(graph, "Add", layer(graph, shifted), shifted)
+
+    model, _ = fused(build)
+    assert operators(model) == [GENERAL_BINARY_CONV2D, BINARY_CONV2D]
 
 
 def test_a_shift_of_a_channels_last_value() -> None:

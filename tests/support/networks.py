@@ -5,11 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
-from rbnn_deploy.pytorch.methods import AdaBinConv2d, Maxout, ReCUConv2d, SiMaNConv2d, XnorConv2d
+from rbnn_deploy.pytorch.methods import AdaBinConv2d, BNextConv2d, Maxout, ReCUConv2d, SiMaNConv2d
+from rbnn_deploy.pytorch.methods.xnornet import XnorLayer
 from rbnn_deploy.pytorch.networks.bireal import LearnableBias
+from rbnn_deploy.pytorch.networks.bnext import BNextUnit
 
 
-def randomise(module: nn.Module, seed: int) -> nn.Module:
+def randomise(module: nn.Module, seed: int) -> nn.Module:  # noqa: PLR0912 - a branch per kind of module
     """Draws scales, angles, bits, slopes, shifts and BatchNorms; negative ones and zeros among them."""
     generator = torch.Generator().manual_seed(seed)
     for child in module.modules():
@@ -30,8 +32,12 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
         elif isinstance(child, Maxout):
             child.neg_scale.data.normal_(0.25, 0.5, generator=generator)
             child.pos_scale.data.normal_(1, 0.5, generator=generator)
-        elif isinstance(child, XnorConv2d):
-            child.conv.weight.data *= 20  # some are clamped
+        elif isinstance(child, XnorLayer):
+            child.convolution.weight.data *= 20  # some are clamped
+        elif isinstance(child, BNextConv2d):
+            child.temperature.fill_(1e-8)
+        elif isinstance(child, BNextUnit):
+            child.scale.data.normal_(0.5, 0.5, generator=generator)
         elif isinstance(child, nn.PReLU):
             child.weight.data.normal_(0.25, 0.5, generator=generator)
         elif isinstance(child, LearnableBias):
@@ -43,6 +49,16 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
                 child.weight.data.normal_(generator=generator)
                 child.weight.data[-1] = 0
             child.running_var.uniform_(0.3, 2, generator=generator)
+    return module.eval()
+
+
+def calibrate(module: nn.Module, x: Tensor) -> nn.Module:
+    """Sets the statistics of each BatchNorm to those of a batch: products of maps would grow without end."""
+    for child in module.modules():
+        if isinstance(child, nn.BatchNorm2d):
+            child.momentum = 1.0
+    with torch.no_grad():
+        module.train()(x)
     return module.eval()
 
 

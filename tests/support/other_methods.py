@@ -47,12 +47,27 @@ def siman(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tens
     return F.conv2d(sign(x - mean_of(x)), bits, None, stride, padding) * state[f"{name}.alpha"]
 
 
+def rbonn(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    scale = 0.02 * state[f"{name}.scale_factor"].abs().view(-1, 1, 1)
+    return F.conv2d(sign(x), sign(state[f"{name}.weight"]), None, stride, padding) * scale
+
+
+def reste(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    w = state[f"{name}.weight"]
+    return F.conv2d(sign(x), sign(w) * w.abs().mean(), None, stride, padding)
+
+
+def unscaled(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    return F.conv2d(sign(x), sign(state[f"{name}.weight"]), None, stride, padding)
+
+
 def magnitudes(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
     """Bi-Real Net's flat weights, or ReActNet's."""
     if f"{name}.weight" in state:
         w = state[f"{name}.weight"]
     else:
-        w = state[f"{name}.weights"].view(-1, x.shape[1], 3, 3)
+        taps = 3 if padding else 1
+        w = state[f"{name}.weights"].view(-1, x.shape[1], taps, taps)
     return F.conv2d(sign(x), sign(w) * mean_of(w.abs()), None, stride, padding)
 
 
@@ -237,15 +252,160 @@ def imagenet_resnet18(
     return y @ state["fc.weight"].T + state["fc.bias"]
 
 
+def reste_stem(state: State, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    return norm(state, f"bn{name}", relu(state, "", real(state, f"conv{name}", x, stride, padding)))
+
+
+def reste_resnet20(state: State, x: Tensor, shortcuts: int) -> Tensor:
+    """ResNet-20 with one shortcut per block, or two."""
+    y = reste_stem(state, "1", x, 1, 1)
+    for stage in (1, 2, 3):
+        for index in range(3):
+            name, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
+            z = norm(state, f"{name}.bn1", relu(state, "", reste(state, f"{name}.conv1", y, stride, 1)))
+            if stride == 2:
+                zeros = torch.zeros_like(subsampled(y)[:, : y.shape[1] // 2])
+                y = torch.cat([zeros, subsampled(y), zeros], 1)
+            if shortcuts == 2:
+                z = y = z + y
+            y = norm(state, f"{name}.bn2", relu(state, "", reste(state, f"{name}.conv2", z, 1, 1))) + y
+    return norm(state, "bn2", y.mean((2, 3))) @ state["linear.weight"].T + state["linear.bias"]
+
+
+def reste_resnet18(state: State, x: Tensor) -> Tensor:
+    """For images of 32 x 32, with one shortcut per block; for larger ones, with two."""
+    large = "fc.weight" in state
+    y = reste_stem(state, "1", x, 2 if large else 1, 3 if large else 1)
+    y = F.max_pool2d(y, 3, 2, 1) if large else y
+    for stage in (1, 2, 3, 4):
+        for index in range(2):
+            name, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
+            z = norm(state, f"{name}.bn1", relu(state, "", reste(state, f"{name}.conv1", y, stride, 1)))
+            if stride == 2:
+                shortcut = f"{name}.{'downsample' if large else 'shortcut'}"
+                y = norm(state, f"{shortcut}.1", real(state, f"{shortcut}.0", y, 2, 0))
+            if large:
+                z = y = z + y
+            y = norm(state, f"{name}.bn2", relu(state, "", reste(state, f"{name}.conv2", z, 1, 1))) + y
+    head = "fc" if large else "linear"
+    return norm(state, "bn2", y.mean((2, 3))) @ state[f"{head}.weight"].T + state[f"{head}.bias"]
+
+
+def reste_vgg_small(state: State, x: Tensor) -> Tensor:
+    y = reste_stem(state, "0", x, 1, 1)
+    for index in range(1, 6):
+        y = norm(state, f"bn{index}", relu(state, "", reste(state, f"conv{index}", y, 1, 1)))
+        y = F.max_pool2d(y, 2) if index in (1, 3, 5) else y
+    return y.flatten(1) @ state["fc.weight"].T + state["fc.bias"]
+
+
+def xnor_alexnet(state: State, x: Tensor) -> Tensor:
+    def binarised(name: str, y: Tensor) -> Tensor:
+        statistics = (
+            state[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        mean, var, gain, shift = (v.view(1, -1, *[1] * (y.ndim - 2)) for v in statistics)
+        return sign((y - mean) / torch.sqrt(var + 1e-4) * gain + shift)
+
+    def block(index: int, y: Tensor, padding: int) -> Tensor:
+        name = f"features.{index}"
+        w = state[f"{name}.conv.weight"]
+        w = (w - w.mean(1, keepdim=True)).clamp(-1, 1)
+        weights = sign(w) * mean_of(w.abs())
+        return F.conv2d(binarised(name, y), weights, state[f"{name}.conv.bias"], 1, padding).clamp(min=0)
+
+    def rows(index: int, y: Tensor) -> Tensor:
+        name = f"classifier.{index}"
+        w = state[f"{name}.linear.weight"]
+        w = (w - w.mean(1, keepdim=True)).clamp(-1, 1)
+        weights = sign(w) * w.abs().mean(1, keepdim=True)
+        return (binarised(name, y) @ weights.T + state[f"{name}.linear.bias"]).clamp(min=0)
+
+    def plain_norm(name: str, y: Tensor, epsilon: float) -> Tensor:
+        parts = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        mean, var, gain, shift = (v.view(1, -1, *[1] * (y.ndim - 2)) for v in parts)
+        return (y - mean) / torch.sqrt(var + epsilon) * gain + shift
+
+    y = F.conv2d(x, state["features.0.weight"], state["features.0.bias"], 4)
+    y = F.max_pool2d(plain_norm("features.1", y, 1e-4).clamp(min=0), 3, 2)
+    y = F.max_pool2d(block(4, y, 2), 3, 2)
+    y = F.max_pool2d(block(8, block(7, block(6, y, 1), 1), 1), 3, 2)
+    y = plain_norm("classifier.2", rows(1, rows(0, y.flatten(1))), 1e-3)
+    return y @ state["classifier.4.weight"].T + state["classifier.4.bias"]
+
+
+def reactnet_a(state: State, x: Tensor) -> Tensor:
+    y = norm(state, "feature.0.bn1", real(state, "feature.0.conv1", x, 2, 1))
+    for index in range(1, 14):
+        name = f"feature.{index}"
+        stride = 2 if index in (2, 4, 6, 12) else 1
+        z = magnitudes(state, f"{name}.binary_3x3", y + state[f"{name}.move11.bias"], stride, 1)
+        y = norm(state, f"{name}.bn1", z) + (pooled(y) if stride == 2 else y)
+        y = prelu(state, f"{name}.prelu1", y + state[f"{name}.move12.bias"]) + state[f"{name}.move13.bias"]
+        z = y + state[f"{name}.move21.bias"]
+        if f"{name}.bn2.weight" in state:
+            y = y + norm(state, f"{name}.bn2", magnitudes(state, f"{name}.binary_pw", z, 1, 0))
+        else:
+            halves = [
+                y + norm(state, f"{name}.bn2_{i}", magnitudes(state, f"{name}.binary_pw_down{i}", z, 1, 0))
+                for i in (1, 2)
+            ]
+            y = torch.cat(halves, 1)
+        y = prelu(state, f"{name}.prelu2", y + state[f"{name}.move22.bias"]) + state[f"{name}.move23.bias"]
+    return y.mean((2, 3)) @ state["fc.weight"].T + state["fc.bias"]
+
+
+def bnext(state: State, x: Tensor) -> Tensor:
+    def layer(name: str, y: Tensor, stride: int, padding: int) -> Tensor:
+        z = unscaled(state, f"{name}.binary_conv", y + state[f"{name}.move.bias"], stride, padding)
+        z = prelu(state, f"{name}.activation2", norm(state, f"{name}.norm1", z))
+        scale = state[f"{name}.scale"]
+        scale = scale if padding else scale.clamp(0, 1)
+        mixed = scale * (pooled(y) if stride == 2 else y) + (1 - scale) * z
+        weights = (state[f"{name}.se.se.{i}.{part}"] for i in (1, 3) for part in ("weight", "bias"))
+        first, first_bias, second, second_bias = (w.flatten(1) if w.ndim > 1 else w for w in weights)
+        hidden = (mixed.mean((2, 3)) @ first.T + first_bias).clamp(min=0)
+        factors = 1 / (1 + torch.exp(-(hidden @ second.T + second_bias)))
+        return factors[:, :, None, None] * z
+
+    def added(name: str, y: Tensor, stride: int, padding: int) -> Tensor:
+        return norm(state, f"{name}.norm2", layer(name, y, stride, padding)) + (
+            pooled(y) if stride == 2 else y
+        )
+
+    def multiplied(name: str, y: Tensor, stride: int) -> Tensor:
+        shortcut = prelu(state, f"{name}.activation1", y)
+        shortcut = pooled(shortcut) if stride == 2 else shortcut
+        return norm(state, f"{name}.norm2", layer(name, y, stride, 1) * shortcut) + shortcut
+
+    y = norm(
+        state,
+        "feature.0.bn1",
+        real(state, "feature.0.conv1", x, 2 if len(state["fc.bias"]) == 1000 else 1, 1),
+    )
+    for index in range(1, 14):
+        name = f"feature.{index}"
+        doubles = f"{name}.FFN_1.scale" in state
+        stride = 2 if doubles and index > 1 else 1
+        if index % 2:
+            y = added(f"{name}.Attention", y, stride, 1)
+        else:
+            y = multiplied(f"{name}.Attention", y, stride)
+        parts = ("FFN_1", "FFN_2") if doubles else ("FFN",)
+        y = torch.cat([added(f"{name}.{part}", y, 1, 0) for part in parts], 1)
+    return prelu(state, "prelu", y).mean((2, 3)) @ state["fc.weight"].T + state["fc.bias"]
+
+
 def birealnet18(state: State, x: Tensor) -> Tensor:
-    """Bi-Real Net, or ReActNet where the state dict has its shifts."""
+    """Bi-Real Net, or ReActNet or RBONN where the state dict has their shifts."""
     y = F.max_pool2d(norm(state, "bn1", real(state, "conv1", x, 2, 3)), 3, 2, 1)
     for stage in (1, 2, 3, 4):
         for index in range(4):
             name, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
             shifted = f"{name}.move0.bias" in state
             z = y + state[f"{name}.move0.bias"] if shifted else y
-            z = norm(state, f"{name}.bn1", magnitudes(state, f"{name}.binary_conv", z, stride, 1))
+            conv = rbonn if f"{name}.binary_conv.scale_factor" in state else magnitudes
+            z = norm(state, f"{name}.bn1", conv(state, f"{name}.binary_conv", z, stride, 1))
             if stride == 2:
                 y = real(state, f"{name}.downsample.1", pooled(y), 1, 0)
                 y = norm(state, f"{name}.downsample.2", y)

@@ -9,7 +9,7 @@ Each layer takes up the one node that reads it, again and again, until one does 
 
 And at the end, in front of it:
 
-5. R = Add(r, a), a per channel: R = r and bias + a, one pass over the residual less.
+5. R = Add(r, a), a per channel, which nobody else reads: R = r and bias + a, one pass over the residual less.
 """
 
 from collections.abc import Callable
@@ -109,13 +109,14 @@ class FuseBinaryConv(ExplainedPass):
         add, affine = None if residual is None else residual.producer(), _affine(conv)
         if residual is None or add is None or add.op_type != "Add" or affine is None:
             return False
+        if only_reader(residual) is None:
+            return False
         for index in (0, 1):
             offset, rest = per_channel(operand(add, index), affine.offset.size), operand(add, 1 - index)
             if offset is not None and rest is not None and same_shape(rest, residual):
                 conv.replace_input_with(RESIDUAL, rest)
                 _set_affine(conv, ChannelAffine(affine.multiplier, affine.offset + offset))
-                if not residual.uses() and not residual.is_graph_output():
-                    remove([add])
+                remove([add])
                 self.note(conv, "fused: the constant that is added to the residual")
                 return True
         return False

@@ -9,11 +9,13 @@ Behind a layer without activation, in this order, each where it is the one reade
 
 2. PRelu(y, a), a per channel or single; LeakyRelu(y): activation prelu, neg = a. Or Where(y < 0, a, b) y,
    whose readers are two: neg = a, pos = b.
-3. Add(y, c), c per channel or single, behind 2: post = c.
+3. Mul(y, m), m per channel or single, behind 2 or a Relu: neg and pos times m, in float64 and rounded once. A
+   Relu is neg = 0 and pos = 1.
+4. Add(y, c), c per channel or single, behind 2, 3 or a Relu: post = c.
 
 And behind any activation, if the layer has no residual:
 
-4. Add(y, r), r another value of the output's own shape: R = r, added after the activation.
+5. Add(y, r), r another value of the output's own shape: R = r, added after the activation.
 """
 
 import numpy as np
@@ -62,6 +64,7 @@ class FuseGeneralBinaryConv(ExplainedPass):
         for conv in [node for node in graph if is_binary_conv(node)]:
             modified |= self._shift(conv)
             modified |= self._slope(conv) or self._two_slopes(conv)
+            modified |= self._affine_behind(conv)
             modified |= self._late_residual(conv)
         return modified
 
@@ -101,7 +104,6 @@ class FuseGeneralBinaryConv(ExplainedPass):
         product.replace_input_with(list(product.inputs).index(choice.outputs[0]), None)
         remove([choice, slopes.less])
         take_over(conv, product)
-        self._post(conv, outputs)
         return True
 
     def _slope(self, conv: ir.Node) -> bool:
@@ -127,18 +129,34 @@ class FuseGeneralBinaryConv(ExplainedPass):
         _set(conv, "activation", "prelu")
         conv.replace_input_with(_INDEX["neg"], Writer(conv).constant(slopes))
         take_over(conv, reader)
-        self._post(conv, outputs)
         return True
 
-    def _post(self, conv: ir.Node, outputs: int) -> None:
-        reader = only_reader(conv.outputs[0])
-        if reader is None or reader.domain or reader.op_type != "Add":
-            return
-        offset = _row(_other(reader, conv.outputs[0]), outputs)
-        if offset is not None:
-            self.note(conv, "fused: Add behind its activation")
-            conv.replace_input_with(_INDEX["post"], Writer(conv).constant(offset))
+    def _affine_behind(self, conv: ir.Node) -> bool:
+        """Takes up a Mul and an Add with constants; a BatchNorm behind the activation is both."""
+        modified, outputs = False, _outputs(conv)
+        if outputs is None or text(conv, "activation") not in ("relu", "prelu"):
+            return False
+        for kind in ("Mul", "Add"):
+            reader = only_reader(conv.outputs[0])
+            if reader is None or reader.domain or reader.op_type != kind:
+                continue
+            values = per_channel(_other(reader, conv.outputs[0]), outputs)
+            slopes = _slopes_of(conv, outputs)
+            if values is None or slopes is None:
+                continue
+            self.note(conv, f"fused: {kind} behind its activation")
+            _general(conv)
+            _set(conv, "activation", "prelu")
+            if kind == "Mul":
+                slopes = tuple(slope * values for slope in slopes)
+            else:
+                conv.replace_input_with(_INDEX["post"], Writer(conv).constant(values.astype(np.float32)))
+            for name, slope in zip(("neg", "pos"), slopes, strict=True):
+                if name == "neg" or not (slope == 1).all():
+                    conv.replace_input_with(_INDEX[name], Writer(conv).constant(slope.astype(np.float32)))
             take_over(conv, reader)
+            modified = True
+        return modified
 
     def _late_residual(self, conv: ir.Node) -> bool:
         reader = only_reader(conv.outputs[0])
@@ -193,10 +211,18 @@ def _other(node: ir.Node, value: ir.Value) -> ir.Value | None:
     return node.inputs[1 - list(node.inputs).index(value)]
 
 
-def _slopes(node: ir.Node, outputs: int) -> npt.NDArray[np.float32] | None:
-    if node.op_type == "PRelu":
-        return _row(node.inputs[1], outputs)
-    return np.full(outputs, floating(node, "alpha", 0.01), np.float32)
+def _slopes_of(conv: ir.Node, outputs: int) -> tuple[npt.NDArray[np.float64], ...] | None:
+    """Returns the slopes of negative and of other values, float64 [O] each; None where one is computed."""
+    if text(conv, "activation") == "relu":
+        return np.zeros(outputs), np.ones(outputs)
+    slopes = []
+    for name in ("neg", "pos"):
+        value = operand(conv, _INDEX[name])
+        slope = np.ones(1) if value is None else constant_array(value)
+        if slope is None:
+            return None
+        slopes.append(np.broadcast_to(slope.astype(np.float64), (outputs,)))
+    return tuple(slopes)
 
 
 def _outputs(conv: ir.Node) -> int | None:
@@ -205,11 +231,11 @@ def _outputs(conv: ir.Node) -> int | None:
 
 
 def _general(conv: ir.Node) -> None:
-    """Makes a BinaryConv2d a GeneralBinaryConv2d of the same meaning."""
+    """Makes a layer a GeneralBinaryConv2d of the same meaning, with a place for every input."""
+    conv.resize_inputs(len(_INDEX))
     if (conv.domain, conv.op_type) != (DOMAIN, BINARY_CONV2D):
         return
     conv.op_type = GENERAL_BINARY_CONV2D
-    conv.resize_inputs(len(_INDEX))
     for name in ("residual", "pad_value"):
         conv.attributes[name] = ir.convenience.convert_attribute(name, _DEFAULTS[name])
 

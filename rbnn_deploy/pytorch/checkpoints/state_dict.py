@@ -183,7 +183,8 @@ def fit_state(state: State, fit: Callable[[Shapes], T]) -> tuple[State, T]:
 
     1. The names as they are.
     2. Else without the prefixes that all of them share and that are known to wrap networks.
-    3. Else the tensors under one prefix, where a wrapper keeps others (a loss, an average) beside them.
+    3. Else without the 'module' that nn.DataParallel puts into the names of a part of a network.
+    4. Else the tensors under one prefix, where a wrapper keeps others (a loss, an average) beside them.
 
     Args:
         state: The state dict.
@@ -203,6 +204,11 @@ def fit_state(state: State, fit: Callable[[Shapes], T]) -> tuple[State, T]:
         except UserError as error:
             errors.insert(0, error)
             state = candidate
+    if (whole := _without_parallel_parts(state)) is not None:
+        try:
+            return whole, fit(whole.shapes)
+        except UserError as error:
+            errors.append(error)
     fitting = list(_parts_that_fit(state, fit))
     if not fitting:
         raise min(errors, key=lambda error: getattr(error, "problems", 0)) from None
@@ -239,6 +245,16 @@ def _unprefixed(state: State) -> Iterator[State]:
         removed += prefix
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
         yield state.noting(tensors, f"the prefix {removed!r} was taken off its names")
+
+
+def _without_parallel_parts(state: State) -> State | None:
+    """Takes out the 'module' of nn.DataParallel inside the names; None where none has it, or two collide."""
+    renamed = {".".join(part for part in key.split(".") if part != "module"): key for key in state.tensors}
+    changed = sum(name != key for name, key in renamed.items())
+    if not changed or len(renamed) != len(state.tensors):
+        return None
+    tensors = {name: state.tensors[key] for name, key in renamed.items()}
+    return state.noting(tensors, f"nn.DataParallel's 'module' was taken out of {changed} names")
 
 
 def _without_compiled(tensors: Mapping[str, AnyTensor]) -> dict[str, AnyTensor]:

@@ -41,11 +41,13 @@ def fold_layer(layer: BinaryLayer, name: str) -> tuple[BinaryConv2d, FoldedWeigh
         name: What it is called in the report and in an error; empty where it is the whole network.
 
     Raises:
-        UserError: See `check_layer`; or a weight is not finite, or its weights, scale or bias do not fit its
-            attributes.
+        UserError: See `check_layer`; or the layer is not binary, a weight is not finite, or its weights,
+            scale or bias do not fit its attributes.
     """
     check_layer(layer, name)
     where = f"layer {name}" if name else "the layer"
+    if reason := layer.refusal():
+        raise UserError(f"cannot fold {where}: {reason}")
     attributes, affine, weight = layer.attributes, layer.affine, layer.effective_weight().detach()
     if not torch.isfinite(weight).all():
         raise UserError(

@@ -20,7 +20,7 @@ from rbnn_deploy.pytorch.layers import BinaryLayer
 _DESCRIPTION = ("attributes", "affine", "effective_weight", "thresholds", "window_terms")
 # What a subclass may define without another result in evaluation mode.
 _HARMLESS = {"extra_repr", "reset_parameters", "parameter_groups", "begin_epoch", "set_sign_gradient"} | {
-    *("untrained", "_abc_impl"),
+    *("untrained", "refusal", "_abc_impl"),
 }
 
 

@@ -67,6 +67,10 @@ class BinaryLayer(nn.Module, ABC):
         One of several processes does it, and sends its buffers to the others.
         """
 
+    def refusal(self) -> str:
+        """Says in a clause why the layer is not binary, and what to do; empty where it is."""
+        return ""
+
     def untrained(self) -> str:
         """Says in a clause which part of the training never happened; empty where none is missing."""
         return ""

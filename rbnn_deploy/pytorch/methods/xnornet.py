@@ -1,5 +1,8 @@
 """XNOR-Net: Rastegari et al., ECCV 2016, as github.com/jiecaoyu/XNOR-Net-PyTorch computes it."""
 
+from abc import abstractmethod
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,7 +15,7 @@ LEAST_GAIN = 0.01
 EPSILON = 1e-4
 
 
-class XnorConv2d(BinaryLayer):
+class XnorLayer(BinaryLayer):
     """XNOR-Net's layer: BatchNorm, sign, and a convolution with centred and clamped weights.
 
     With m, v, g and b the mean, variance, gain and shift of the BatchNorm, and w' = clamp(w - mean(w), -1, 1)
@@ -20,37 +23,37 @@ class XnorConv2d(BinaryLayer):
 
         y = mean(|w'|) conv(sign(BatchNorm(x)), sign(w')) + bias
 
-    The published code keeps every gain at 0.01 or above, so BatchNorm(x) >= 0 is a comparison of x
-    with m - b sqrt(v + eps) / g. It computes the mean of |x| (section 3.2 of the paper) and does not use it.
+    BatchNorm(x) >= 0 is a comparison of x with t = m - b sqrt(v + eps) / g. Where g is negative it is x <= t,
+    which is not(x >= t'), t' being the next float above t: the weights of that channel change their signs.
+    Where g is 0 every x has the sign of b.
+
+    The published code computes the mean of |x| (section 3.2 of the paper) and does not use it.
 
     Args:
-        in_channels: C.
-        out_channels: O.
-        kernel_size: KH and KW.
-        padding: Zeros on each side, behind the sign.
+        channels: C.
+        least_gain: Smaller gains count as this one; None where they count as they are.
 
     Attributes:
         bn: The BatchNorm.
-        conv: Weights and bias.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, padding: int = 0) -> None:
+    def __init__(self, channels: int, least_gain: float | None) -> None:
         super().__init__()
-        self.bn = nn.BatchNorm2d(in_channels, eps=EPSILON)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding)
+        self.bn = nn.BatchNorm2d(channels, eps=EPSILON)
         self.sign_gradient = SignGradient.at_epoch(0, 1)
+        self._least_gain = least_gain
 
     @property
-    def attributes(self) -> BinaryConv2dAttributes:
-        """See `BinaryLayer`."""
-        return conv2d_attributes(self.conv, "zero")
+    @abstractmethod
+    def convolution(self) -> nn.Conv2d | nn.Linear:
+        """The module that has the weights, and a bias."""
 
     @property
     def affine(self) -> ChannelAffine:
         """See `BinaryLayer`."""
-        scale = self.effective_weight().detach().double().abs().mean((1, 2, 3)).cpu().numpy()
-        assert self.conv.bias is not None
-        return ChannelAffine(scale, self.conv.bias.detach().double().cpu().numpy())
+        scale, bias = self._weight().detach().double().abs().mean((1, 2, 3)), self.convolution.bias
+        assert bias is not None
+        return ChannelAffine(scale.cpu().numpy(), bias.detach().double().cpu().numpy())
 
     @property
     def thresholds(self) -> Tensor:
@@ -58,31 +61,110 @@ class XnorConv2d(BinaryLayer):
         norm = self.bn
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        gain = norm.weight.detach().double().clamp(min=LEAST_GAIN)
+        gain, shift = self._gain().detach().double(), norm.bias.detach().double()
         deviation = (norm.running_var.double() + norm.eps).sqrt()
-        value = norm.running_mean.double() - norm.bias.detach().double() * deviation / gain
-        return value.to(norm.running_mean.dtype)
+        value = (norm.running_mean.double() - shift * deviation / gain).to(norm.running_mean.dtype)
+        value = torch.where(gain < 0, torch.nextafter(value, torch.full_like(value, torch.inf)), value)
+        most = torch.full_like(value, torch.finfo(value.dtype).max / 2)
+        return torch.where(gain == 0, torch.where(shift >= 0, -most, most), value)
 
     def effective_weight(self) -> Tensor:
         """See `BinaryLayer`."""
-        weight = self.conv.weight
-        return (weight - weight.mean(1, keepdim=True)).clamp(-1, 1)
+        turn = torch.where(self._gain().detach() < 0, -1.0, 1.0).to(self.bn.weight.dtype)
+        return turn.view(1, -1, 1, 1) * self._weight()
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
-        conv, weight = self.conv, self.effective_weight()
+        a, bias = self.attributes, self.convolution.bias
+        assert bias is not None
+        weight = self._weight()
         scale = weight.abs().mean((1, 2, 3)).view(-1, 1, 1)
         if self.training:
             norm = self.bn
-            gain = norm.weight.clamp(min=LEAST_GAIN)
-            x = F.batch_norm(x, norm.running_mean, norm.running_var, gain, norm.bias, True, eps=norm.eps)
+            x = F.batch_norm(
+                x, norm.running_mean, norm.running_var, self._gain(), norm.bias, True, eps=norm.eps
+            )
             x = trainable_sign(x, self.sign_gradient.for_activations)
             weight = trainable_sign(weight, self.sign_gradient)
         else:
-            x, weight = binary_sign(x, self.thresholds.view(-1, 1, 1)), binary_sign(weight)
-        y = F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation, conv.groups) * scale
-        return y if conv.bias is None else y + conv.bias.view(-1, 1, 1)
+            x = binary_sign(x, self.thresholds.view(-1, 1, 1))
+            weight = binary_sign(self.effective_weight())
+        return F.conv2d(x, weight, None, a.strides, a.pads[:2], a.dilations) * scale + bias.view(-1, 1, 1)
 
     def set_sign_gradient(self, gradient: SignGradient) -> None:
         """See `BinaryLayer`."""
         self.sign_gradient = gradient
+
+    def _gain(self) -> Tensor:
+        gain = self.bn.weight
+        return gain if self._least_gain is None else gain.clamp(min=self._least_gain)
+
+    def _weight(self) -> Tensor:
+        """Returns w' as [O, C, KH, KW]."""
+        weight = self.convolution.weight
+        weight = weight if weight.ndim == 4 else weight[:, :, None, None]
+        return (weight - weight.mean(1, keepdim=True)).clamp(-1, 1)
+
+
+class XnorConv2d(XnorLayer):
+    """Its convolution.
+
+    Args:
+        in_channels: C.
+        out_channels: O.
+        kernel_size: KH and KW.
+        padding: Zeros on each side, behind the sign.
+        least_gain: See `XnorLayer`; the code for CIFAR has 0.01.
+
+    Attributes:
+        conv: Weights and bias.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        padding: int = 0,
+        *,
+        least_gain: float | None = LEAST_GAIN,
+    ) -> None:
+        super().__init__(in_channels, least_gain)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding)
+
+    @property
+    def convolution(self) -> nn.Conv2d:
+        """See `XnorLayer`."""
+        return self.conv
+
+    @property
+    def attributes(self) -> BinaryConv2dAttributes:
+        """See `BinaryLayer`."""
+        return conv2d_attributes(self.conv, "zero")
+
+
+class XnorLinear(XnorLayer):
+    """Its linear layer, as the convolution of one pixel.
+
+    Args:
+        in_features: C.
+        out_features: O.
+        least_gain: See `XnorLayer`.
+
+    Attributes:
+        linear: Weights and bias.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, least_gain: float | None = None) -> None:
+        super().__init__(in_features, least_gain)
+        self.linear = nn.Linear(in_features, out_features)
+
+    @property
+    def convolution(self) -> nn.Linear:
+        """See `XnorLayer`."""
+        return self.linear
+
+    @property
+    def attributes(self) -> BinaryConv2dAttributes:
+        """See `BinaryLayer`."""
+        return BinaryConv2dAttributes(channels=self.linear.in_features, threshold="zero")

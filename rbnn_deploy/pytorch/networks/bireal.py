@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rbnn_deploy.pytorch.layers import SignConv2d
 from rbnn_deploy.pytorch.methods import BiRealConv2d
+from rbnn_deploy.pytorch.networks.blocks import Conv, binary_conv3x3
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -63,12 +64,15 @@ class ReActBlock(nn.Module):
         outputs: Channels out.
         stride: Of the convolution.
         downsample: Maps the block's input to its output's shape.
+        conv: The method's layer.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, downsample: nn.Module) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, downsample: nn.Module, conv: Conv = SignConv2d
+    ) -> None:
         super().__init__()
         self.move0 = LearnableBias(inputs)
-        self.binary_conv = SignConv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1)
+        self.binary_conv = binary_conv3x3(inputs, outputs, stride, conv)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.move1 = LearnableBias(outputs)
         self.prelu = nn.PReLU(outputs)

@@ -58,10 +58,13 @@ class ResNet20(nn.Module):
         self.bn2 = nn.BatchNorm1d(64)
         self.linear = nn.Linear(64, num_classes)
 
+    def stem(self, x: Tensor) -> Tensor:
+        """Maps [N, 3, 32, 32] to [N, 16, 32, 32]."""
+        return self.nonlinear1(self.bn1(self.conv1(x)))  # type: ignore[no-any-return]
+
     def forward(self, x: Tensor) -> Tensor:
         """Maps images [N, 3, 32, 32] to logits [N, num_classes]."""
-        y = self.nonlinear1(self.bn1(self.conv1(x)))
-        y = self.layer3(self.layer2(self.layer1(y)))
+        y = self.layer3(self.layer2(self.layer1(self.stem(x))))
         y = F.adaptive_avg_pool2d(y, 1).flatten(1)
         return self.linear(self.bn2(y))  # type: ignore[no-any-return]
 
@@ -100,10 +103,13 @@ class ResNet18(nn.Module):
         self.linear = nn.Linear(512, num_classes)
         self.bn2 = nn.BatchNorm1d(512)
 
+    def stem(self, x: Tensor) -> Tensor:
+        """Maps [N, 3, 32, 32] to [N, 64, 32, 32]."""
+        return self.nonlinear1(self.bn1(self.conv1(x)))  # type: ignore[no-any-return]
+
     def forward(self, x: Tensor) -> Tensor:
         """Maps images [N, 3, 32, 32] to logits [N, num_classes]."""
-        y = self.nonlinear1(self.bn1(self.conv1(x)))
-        y = self.layer4(self.layer3(self.layer2(self.layer1(y))))
+        y = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
         y = F.adaptive_avg_pool2d(y, 1).flatten(1)
         return self.linear(self.bn2(y))  # type: ignore[no-any-return]
 

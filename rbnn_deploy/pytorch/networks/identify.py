@@ -47,9 +47,10 @@ def identify(shapes: Shapes, name: str | None = None, hint: str | None = None) -
     fitting = [entry for entry in candidates if not problems[entry.name]]
     fitting = [entry for entry in fitting if entry in hinted] or fitting
     if fitting and name is None and all(entry.must_be_named for entry in fitting):
+        models = " or ".join(dict.fromkeys(entry.model for entry in fitting))
         raise UserError(
             f"its tensors fit {fitting[0].name}, but {fitting[0].look_alikes}; "
-            f"say --arch {fitting[0].model} if that is what it is"
+            f"say --arch {models} if that is what it is"
         )
     fitting = [entry for entry in fitting if name is not None or not entry.must_be_named]
     if not fitting:

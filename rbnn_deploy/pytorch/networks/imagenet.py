@@ -1,6 +1,6 @@
 """The reference networks for 224 x 224 images; attribute names are the keys of its checkpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -58,6 +58,7 @@ class ImageNetResNet(nn.Module):
         activation: Its activation.
         stem_activation: The activation behind the first convolution.
         pooled_shortcuts: Whether shortcuts that change shapes take means of pixels.
+        block: ImageNetBlock, or one that computes in another order.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ImageNetResNet(nn.Module):
         activation: Activation = hardtanh,
         stem_activation: Activation = hardtanh,
         pooled_shortcuts: bool = False,
+        block: Callable[..., nn.Module] = ImageNetBlock,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -75,21 +77,21 @@ class ImageNetResNet(nn.Module):
         self.nonlinear1 = stem_activation(64)
         self.layer1, self.layer2, self.layer3, self.layer4 = (
             nn.Sequential(
-                ImageNetBlock(inputs, width, stride, conv, activation, pooled_shortcuts),
-                *(
-                    ImageNetBlock(width, width, 1, conv, activation, pooled_shortcuts)
-                    for _ in range(count - 1)
-                ),
+                block(inputs, width, stride, conv, activation, pooled_shortcuts),
+                *(block(width, width, 1, conv, activation, pooled_shortcuts) for _ in range(count - 1)),
             )
             for inputs, width, stride, count in zip((64, *WIDTHS), WIDTHS, (1, 2, 2, 2), blocks, strict=False)
         )
         self.bn2 = nn.BatchNorm1d(512)
         self.fc = nn.Linear(512, num_classes)
 
+    def stem(self, x: Tensor) -> Tensor:
+        """Maps [N, 3, H, W] to [N, 64, H / 2, W / 2]."""
+        return self.nonlinear1(self.bn1(self.conv1(x)))  # type: ignore[no-any-return]
+
     def forward(self, x: Tensor) -> Tensor:
         """Maps images [N, 3, 224, 224] to logits [N, num_classes]."""
-        y = self.nonlinear1(self.bn1(self.conv1(x)))
-        y = F.max_pool2d(y, kernel_size=3, stride=2, padding=1)
+        y = F.max_pool2d(self.stem(x), kernel_size=3, stride=2, padding=1)
         y = self.layer4(self.layer3(self.layer2(self.layer1(y))))
         y = F.adaptive_avg_pool2d(y, 1).flatten(1)
         return self.fc(self.bn2(y))  # type: ignore[no-any-return]
