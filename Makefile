@@ -26,7 +26,7 @@ LOWEST_TESTS := runtimes native/test_adapter.py native/test_general_adapter.py n
 	benchmarking/test_bench.py benchmarking/test_host.py benchmarking/test_measuring.py \
 	test_metadata.py test_onnx_graph.py
 
-.PHONY: help setup demo test test-lowest test-native sanitize bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 test-mcu \
+.PHONY: help setup demo test test-lowest test-native sanitize bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 test-mcu test-windows \
 	estimate-aarch64 onnxruntime-headers examples docs lint format types clean
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo "make bench-native  single kernels beside this host's peak"
 	@echo "make wheels        a wheel for each of $(TARGETS); make wheel TARGET=... for one"
 	@echo "make test-aarch64-kernels   the C++ tests, compiled for Arm64, on emulated processors"
+	@echo "make test-windows  the operator library for Windows, and the examples with it, in Wine"
 	@echo "make test-aarch64  the Arm64 wheel on an emulated Arm64 machine, against this one"
 	@echo "make test-mcu      generated C on emulated Cortex-M and RISC-V processors"
 	@echo "make examples  a C and a C++ program that classify an image with ONNX Runtime"
@@ -84,7 +85,8 @@ $(WHEELS_READY): tools/wheels/requirements.txt
 	$(WHEELS)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-# TARGET is linux-x86_64 or linux-aarch64. The first build for a target compiles Zig's C++ library, some minutes.
+# TARGET is linux-x86_64, linux-aarch64 or windows-x86_64. The first build for a target compiles Zig's C++ library, some
+# minutes.
 wheel: $(WHEELS_READY)
 	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/wheels/build.py $(TARGET)
 
@@ -104,6 +106,12 @@ test-aarch64: $(READY)
 	$(MAKE) wheel TARGET=linux-aarch64
 	$(BIN)/python tools/arm64/setup.py --optional dist/rbnn_deploy-*-manylinux_2_28_aarch64.whl
 	RBNN_TEST_AARCH64=1 OMP_NUM_THREADS=1 $(BIN)/pytest -s tests/aarch64
+
+# The operator library and the examples for Windows, in Wine.
+test-windows: $(READY) $(WHEELS_READY) onnxruntime-headers
+	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/windows/programs.py \
+		"$$($(BIN)/python -c 'import onnxruntime; print(onnxruntime.__version__)')"
+	RBNN_TEST_WINDOWS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -v tests/windows
 
 # Generated C on emulated microcontrollers; the tests say which packages they lack.
 test-mcu: $(READY)

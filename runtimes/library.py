@@ -3,6 +3,7 @@
 import ctypes
 import json
 import math
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import rbnn_deploy.runtimes
 from rbnn_deploy.errors import UserError
 
-FILE_NAME = "librbnn_ops.so"
+FILE_NAME = "rbnn_ops.dll" if sys.platform == "win32" else "librbnn_ops.so"
 
 
 def get_library_path() -> str:

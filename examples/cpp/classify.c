@@ -10,6 +10,7 @@
 
 #include "image.h"
 #include "json_list.h"
+#include "ort_path.h"
 
 /* ONNX Runtime's interface only grows. With the oldest version that the operator library takes, this program runs in
    every ONNX Runtime from 1.18 on, whatever the version of the headers. */
@@ -134,6 +135,7 @@ int main(int argc, char** argv) {
   size_t count;
   float *input, *logits;
   char *input_name, *output_name, *names;
+  ORTCHAR_T library_path[LONGEST_PATH], model_path[LONGEST_PATH];
   int how_many = argc > 4 ? atoi(argv[4]) : 5;
 
   if (argc < 4 || how_many < 1) {
@@ -147,8 +149,8 @@ int main(int argc, char** argv) {
   check(ort->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "classify", &environment));
   check(ort->CreateSessionOptions(&options));
   check(ort->SetIntraOpNumThreads(options, 1));
-  check(ort->RegisterCustomOpsLibrary_V2(options, argv[2]));
-  check(ort->CreateSession(environment, argv[1], options, &session));
+  check(ort->RegisterCustomOpsLibrary_V2(options, ort_path(argv[2], library_path)));
+  check(ort->CreateSession(environment, ort_path(argv[1], model_path), options, &session));
 
   check(ort->SessionGetModelMetadata(session, &metadata));
   input = load_input(metadata, argv[3], shape);

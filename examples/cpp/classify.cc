@@ -19,6 +19,7 @@
 
 #include "image.h"
 #include "json_list.h"
+#include "ort_path.h"
 
 namespace {
 
@@ -98,8 +99,9 @@ void classify(const char* model, const char* library, const char* image, std::si
   Ort::Env environment(ORT_LOGGING_LEVEL_WARNING, "classify");
   Ort::SessionOptions options;
   options.SetIntraOpNumThreads(1);
-  options.RegisterCustomOpsLibrary(library);
-  Ort::Session session(environment, model, options);
+  std::array<ORTCHAR_T, LONGEST_PATH> path;
+  options.RegisterCustomOpsLibrary(ort_path(library, path.data()));
+  Ort::Session session(environment, ort_path(model, path.data()), options);
 
   const Ort::ModelMetadata metadata = session.GetModelMetadata();
   const auto shape = read_shape(metadata);

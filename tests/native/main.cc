@@ -1,7 +1,10 @@
 // Runs every test, for every instruction set that this machine can execute; says which it cannot.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
+#include <vector>
 
 #include "harness.h"
 #include "kernels/isa.h"
@@ -32,7 +35,10 @@ int main() {
   for (const rbnn::InstructionSet& set : rbnn::instruction_sets()) {
     std::printf("kernel %s: %s\n", set.name, set.available() ? "tested" : "SKIPPED, not on this processor");
   }
-  for (const rbnn::test::Test& test : rbnn::test::all_tests()) {
+  // Linkers differ in the order of files, in which tests register; the digest depends on it.
+  std::vector<rbnn::test::Test> tests = rbnn::test::all_tests();
+  std::sort(tests.begin(), tests.end(), [](const auto& a, const auto& b) { return std::strcmp(a.name, b.name) < 0; });
+  for (const rbnn::test::Test& test : tests) {
     const int before = rbnn::test::failures;
     test.run();
     std::printf("%s %s\n", rbnn::test::failures == before ? "passed" : "FAILED", test.name);

@@ -34,10 +34,11 @@ class Target:
     host_platform: str
 
 
-# No newer C library than ONNX Runtime's own wheels ask for.
+# No newer C library than ONNX Runtime's own wheels ask for. Windows brings its own since version 10.
 TARGETS = {
     "linux-aarch64": Target("aarch64-linux-gnu.2.28", "manylinux_2_28_aarch64", "linux-aarch64"),
     "linux-x86_64": Target("x86_64-linux-gnu.2.17", "manylinux_2_17_x86_64", "linux-x86_64"),
+    "windows-x86_64": Target("x86_64-windows-gnu", "win_amd64", "win-amd64"),
 }
 
 

@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-#define RBNN_EXPORT __attribute__((visibility("default")))
+#include "exported.h"
 
 extern "C" {
 

@@ -8,9 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "exported.h"
 #include "ort/c_api.h"
 #include "ort/operators.h"
 #include "ort/status.h"
+#include "ort/stay_loaded.h"
 
 namespace rbnn::ort {
 
@@ -102,10 +104,10 @@ OrtStatus* refuse_old_runtime(const OrtApiBase& base) noexcept {
 
 }  // namespace rbnn::ort
 
-extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
-                                                                               const OrtApiBase* base) {
+extern "C" RBNN_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
   const OrtApi* const api = base->GetApi(rbnn::ort::kApiVersion);
   if (api == nullptr) return rbnn::ort::refuse_old_runtime(*base);
+  rbnn::ort::stay_loaded();
   return rbnn::ort::guard(*api, "rbnn", [&] {
     const std::vector<rbnn::ort::Operator>& operators =
         rbnn::ort::operators_for(*api, rbnn::ort::find_borrow_shape(*base));
