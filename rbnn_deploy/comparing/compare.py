@@ -20,7 +20,8 @@ from rbnn_deploy.comparing.replaying import NumpyJudge, problem
 from rbnn_deploy.comparing.report import ComparisonReport, LayerReport, OutputReport, PairReport
 from rbnn_deploy.comparing.same_input import gives_same_bits
 from rbnn_deploy.comparing.statistics import PairStatistics, top1
-from rbnn_deploy.comparing.subjects import RuntimeSubject, torch_subject
+from rbnn_deploy.comparing.subjects import RuntimeSubject, signs_of_zero, torch_subject
+from rbnn_deploy.comparing.ties import describe_ties
 from rbnn_deploy.comparing.traces import TORCH, Feeds, Judge, Replay, Subject, Trace
 from rbnn_deploy.errors import UnsupportedModelError, UserError
 from rbnn_deploy.input_image import Float32
@@ -119,6 +120,7 @@ def compare(
         judge=NumpyJudge(proto, found),
         same_input={"ort", NUMPY} <= set(names),
         recorded=recorded,
+        signs_of_zero={} if module is None else signs_of_zero(module),
     )
     for name, reason in unsupported.items():
         comparison.leave_out(name, reason)
@@ -184,6 +186,7 @@ class _Comparison:
         judge: NumpyJudge,
         same_input: bool,
         recorded: Sequence[RecordedOutputs],
+        signs_of_zero: Mapping[str, int],
     ) -> None:
         self.samples = 0
         self._subjects = subjects
@@ -199,6 +202,8 @@ class _Comparison:
         self._classes: dict[str, list[npt.NDArray[np.intp]]] = {name: [] for name in names}
         self._not_asked = {one.name for one in recorded}
         self._flipped: dict[tuple[str, Pair], int] = {}
+        self._signs_of_zero = signs_of_zero
+        self._on_threshold = dict.fromkeys((layer.name for layer in layers), 0)
         self._bits = dict.fromkeys((layer.name for layer in layers), 0)
         self._identical: dict[str, bool] = {}
         self._notes: dict[str, None] = {}  # in order, each once
@@ -330,6 +335,8 @@ class _Comparison:
     def _compare_layers(self, traces: dict[str, Trace]) -> None:
         """Counts flipped bits, and at the first batch runs each layer by itself."""
         for layer in self._layers:
+            recorded_inputs = [t.inputs[layer.name] for t in traces.values() if layer.name in t.inputs]
+            self._on_threshold[layer.name] += sum(values.on_threshold for values in recorded_inputs[:1])
             bits = {name: t.inputs[layer.name].bits for name, t in traces.items() if layer.name in t.inputs}
             self._bits[layer.name] += next((value.size for value in bits.values()), 0)
             for pair in self._pairs:
@@ -391,9 +398,12 @@ class _Comparison:
                 bits=self._bits[layer.name],
                 flipped=tuple(self._flipped.get((layer.name, pair)) for pair in self._pairs),
                 identical=self._identical.get(layer.name),
+                on_threshold=self._on_threshold[layer.name],
             )
             for layer in self._layers
         )
+        if ties := describe_ties(layers, self._signs_of_zero):
+            self._notes[ties] = None
         return ComparisonReport(
             samples=self.samples,
             tolerance=LOGIT_TOLERANCE,

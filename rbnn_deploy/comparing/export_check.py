@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnn_deploy.comparing.compare import compare
-from rbnn_deploy.comparing.subjects import torch_subject
+from rbnn_deploy.comparing.subjects import signs_of_zero, torch_subject
+from rbnn_deploy.comparing.ties import describe_ties
 from rbnn_deploy.comparing.traces import TORCH
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.model_files import read_model
@@ -50,7 +51,7 @@ def check_export(model: Path, module: nn.Module) -> None:
         subject = torch_subject(on_cpu, file)
         twice = subject.run(samples), subject.run(samples)
         same = all(np.array_equal(twice[0][name], twice[1][name], equal_nan=True) for name in twice[0])
-        report = compare(model, on_cpu, samples, runtimes=(TORCH, RUNTIME)) if same else None
+        report = compare(model, on_cpu, samples, runtimes=(TORCH, RUNTIME), layers=True) if same else None
     except UserError as error:
         warnings.warn(f"the exported model was not checked: {error}", stacklevel=3)
         return
@@ -60,6 +61,8 @@ def check_export(model: Path, module: nn.Module) -> None:
             f"{name} gives two results for the same input in evaluation mode; give F.dropout "
             f"training=self.training and draw no random numbers there, or {advice}"
         )
+    if ties := describe_ties(report.layers or (), signs_of_zero(module)):
+        warnings.warn(f"for random inputs, {ties}", stacklevel=3)
     (pair,) = report.pairs
     if pair.unexplained:
         values = "logits" if len(pair.outputs) == 1 else "outputs"

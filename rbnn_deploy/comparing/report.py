@@ -83,12 +83,15 @@ class LayerReport:
         flipped: How many of them differ, for each pair in the order of the report's pairs; None for a pair
             with a subject that does not have the layer.
         identical: Whether the backends gave the same bits for the same input; None where that was not tried.
+        on_threshold: How many of the inputs are exactly their threshold in the first subject that has the
+            layer; their bits are +1.
     """
 
     name: str
     bits: int
     flipped: tuple[int | None, ...]
     identical: bool | None
+    on_threshold: int = 0
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ class ComparisonReport:
                         for pair, count in zip(self.pairs, layer.flipped, strict=True)
                     ],
                     "identical": layer.identical,
+                    "on_threshold": layer.on_threshold,
                 }
                 for layer in self.layers
             ]

@@ -85,6 +85,13 @@ class PixelsToTorch:
         return {name: normalise(pixels, image.mean, image.std) for name, pixels in x.items()}
 
 
+def signs_of_zero(module: nn.Module) -> dict[str, int]:
+    """Returns by binary layer what its method's published code takes for the sign of 0 (`ties`)."""
+    from rbnn_deploy.pytorch.layers import binary_layers  # noqa: PLC0415 - imports torch
+
+    return {name: layer.sign_of_zero for name, layer in binary_layers(module)}
+
+
 def torch_subject(module: nn.Module, file: ModelFile) -> TorchSubject | PixelsToTorch:
     """Returns a module as a subject that takes what a deployed model takes.
 

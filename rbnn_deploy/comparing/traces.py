@@ -32,6 +32,11 @@ class Binarised:
         """Bool [N, H, W, C]: `x >= t`."""
         return np.greater_equal(self.x, self.t.reshape(-1, 1, 1, 1))
 
+    @property
+    def on_threshold(self) -> int:
+        """How many values are exactly their threshold."""
+        return int(np.count_nonzero(self.x == self.t.reshape(-1, 1, 1, 1)))
+
 
 @dataclass(frozen=True)
 class Trace:

@@ -37,7 +37,11 @@ def test_every_difference_from_torch_is_explained(
     module = load_checkpoint(checkpoint).module
     report = compare(model_path, module, expected["x"], expected["labels"], layers=True)
     assert report.ok
-    assert report.notes == ()
+    # The reference's logits of one image differ from all of ours, because of these two.
+    (note,) = report.notes
+    assert note.startswith(
+        "2 of 11796480 inputs of binary layers are exactly their threshold (layer3.0.conv2: 2)"
+    )
     assert len(report.layers) == 18
     assert all(layer.identical for layer in report.layers)
     # One of 64 may have a bit on its threshold and be moved across a class boundary by it.

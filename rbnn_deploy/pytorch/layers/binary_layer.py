@@ -27,9 +27,12 @@ class BinaryLayer(nn.Module, ABC):
 
     Attributes:
         parameter_groups: The optimizer's group of each parameter, by its name; all others are "float".
+        sign_of_zero: The sign that the method's published code gives an input on its threshold. Layers and
+            deployed bits have +1 everywhere; `compare` and `export` say where inputs make a difference of it.
     """
 
     parameter_groups: ClassVar[Mapping[str, str]] = {"weight": "binary"}
+    sign_of_zero: ClassVar[int] = 1
 
     @property
     @abstractmethod

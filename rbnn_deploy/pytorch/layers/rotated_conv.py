@@ -78,6 +78,7 @@ class RotatedBinaryConv2d(nn.Conv2d, BinaryLayer):
     R1: Tensor
     R2: Tensor
     parameter_groups: ClassVar[Mapping[str, str]] = {"weight": "binary", "rotate": "angle", "alpha": "scale"}
+    sign_of_zero: ClassVar[int] = 0  # in the reference implementation, whose checkpoints have no other mark
     # Of modules that were pickled whole by an earlier version, neither is known.
     _gradient_checked = True
     _rotation_learned = True

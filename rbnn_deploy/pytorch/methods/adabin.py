@@ -1,6 +1,6 @@
 """AdaBin: Tu et al., "AdaBin: Improving Binary Neural Networks with Adaptive Binary Sets", ECCV 2022."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +56,8 @@ class AdaBinConv2d(SignConv2d):
     Attributes:
         binary_a: The levels of the activations.
     """
+
+    sign_of_zero: ClassVar[int] = 0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Takes the arguments of `SignConv2d`."""

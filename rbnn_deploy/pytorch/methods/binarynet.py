@@ -1,5 +1,7 @@
 """BinaryNet: Hubara et al., "Binarized Neural Networks", NIPS 2016, as its authors' PyTorch code has it."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,8 @@ from rbnn_deploy.pytorch.layers.signs import binary_sign
 
 class BinarizeConv2d(SignConv2d):
     """BinaryNet's layer: plain signs without a scale (section 1.1), with a bias."""
+
+    sign_of_zero: ClassVar[int] = 0
 
     def effective_weight(self) -> Tensor:
         """See `BinaryLayer`."""

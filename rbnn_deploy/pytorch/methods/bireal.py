@@ -1,6 +1,6 @@
 """Bi-Real Net: Liu et al., "Bi-Real Net: Enhancing the Performance of 1-bit CNNs", ECCV 2018."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -13,6 +13,8 @@ class BiRealConv2d(SignConv2d):
     Attributes:
         weights: [O * C * KH * KW, 1], as the published code stores them.
     """
+
+    sign_of_zero: ClassVar[int] = 0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Takes the arguments of `SignConv2d`."""

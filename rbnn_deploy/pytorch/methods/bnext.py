@@ -1,6 +1,6 @@
 """BNext: Guo et al., "Join the High Accuracy Club on ImageNet with A Binary Neural Network Ticket", 2022."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ class BNextConv2d(SignConv2d):
     Attributes:
         temperature: [1].
     """
+
+    sign_of_zero: ClassVar[int] = 0
 
     temperature: Tensor
 

@@ -1,5 +1,7 @@
 """IR-Net: Qin et al., "Forward and Backward Information Retention for Accurate BNNs", CVPR 2020."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,8 @@ class IRConv2d(SignConv2d):
     With w' = (w - mean(w)) / std(w) per output channel, std being the unbiased one: the bits are those of w',
     and the scale is 2^round(log2(mean |w'|)).
     """
+
+    sign_of_zero: ClassVar[int] = 0
 
     def effective_weight(self) -> Tensor:
         """See `BinaryLayer`: w - mean(w), float64; its deviation is positive and cancels in the sign."""

@@ -1,6 +1,6 @@
 """RBONN: Xu et al., "Recurrent Bilinear Optimization for Binary Neural Networks", ECCV 2022."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ class RBONNConv2d(SignConv2d):
         scale_factor: [O, 1, 1, 1].
         u: [O, 1, 1, 1]; training alone uses it.
     """
+
+    sign_of_zero: ClassVar[int] = 0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Takes the arguments of `SignConv2d`."""

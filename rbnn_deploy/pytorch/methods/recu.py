@@ -1,6 +1,6 @@
 """ReCU: Xu et al., "ReCU: Reviving the Dead Weights in Binary Neural Networks", ICCV 2021."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ class ReCUConv2d(SignConv2d):
         alpha: [O, 1, 1], the scale.
         tau: A number, the clamp's quantile; training alone uses it.
     """
+
+    sign_of_zero: ClassVar[int] = 0
 
     tau: Tensor
 

@@ -1,5 +1,7 @@
 """ReSTE: Wu et al., "Estimator Meets Equilibrium Perspective", ICCV 2023."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from rbnn_deploy.pytorch.layers import SignConv2d
@@ -7,6 +9,8 @@ from rbnn_deploy.pytorch.layers import SignConv2d
 
 class ReSTEConv2d(SignConv2d):
     """ReSTE's layer: plain signs, and one scale for all channels, the mean magnitude of all weights."""
+
+    sign_of_zero: ClassVar[int] = 0
 
     def effective_weight(self) -> Tensor:
         """See `BinaryLayer`."""

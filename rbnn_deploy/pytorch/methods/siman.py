@@ -20,6 +20,8 @@ class SiMaNConv2d(SignConv2d):
         weight: Training alone uses it too.
     """
 
+    sign_of_zero: ClassVar[int] = 0
+
     threshold: ClassVar[Threshold] = "sample_mean"
     percent: Tensor
 

@@ -1,6 +1,7 @@
 """XNOR-Net: Rastegari et al., ECCV 2016, as github.com/jiecaoyu/XNOR-Net-PyTorch computes it."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,8 @@ class XnorLayer(BinaryLayer):
     Attributes:
         bn: The BatchNorm.
     """
+
+    sign_of_zero: ClassVar[int] = 0
 
     def __init__(self, channels: int, least_gain: float | None) -> None:
         super().__init__()
