@@ -7,6 +7,7 @@
 #include "kernels/binary_conv2d/binary_conv2d.h"
 #include "kernels/epilogue/epilogue.h"
 #include "kernels/popcount_peak/popcount_peak.h"
+#include "kernels/quant_conv2d/quant_conv2d.h"
 #include "kernels/row_sums/row_sums.h"
 #include "kernels/sign_packing/sign_packing.h"
 
@@ -52,6 +53,7 @@ RBNN_TEST(selection) {
 
 RBNN_TEST(tables_of_kernels) {
   check_table(conv_kernels(), "binary_conv2d");
+  check_table(quant_kernels(), "quant_conv2d");
   check_table(popcount_peak_kernels(), "popcount_peak");
   check_table(row_sums_kernels(), "row_sums");
   check_table(sign_packing_kernels(), "sign_packing");

@@ -34,6 +34,7 @@ std::uint32_t detect() {
     if (b & (1u << 16)) features |= kAvx512f;
     if (b & (1u << 30)) features |= kAvx512bw;
     if (b & (1u << 31)) features |= kAvx512vl;
+    if (c & (1u << 11)) features |= kAvx512Vnni;
     if (c & (1u << 14)) features |= kAvx512Vpopcntdq;
   }
   return features;
@@ -61,8 +62,13 @@ std::vector<std::string> cpu_feature_names(std::uint32_t features) {
     CpuFeature feature;
     const char* name;
   } kNames[] = {
-      {kAvx2, "avx2"},         {kFma, "fma"},           {kAvx512f, "avx512f"},
-      {kAvx512bw, "avx512bw"}, {kAvx512vl, "avx512vl"}, {kAvx512Vpopcntdq, "avx512_vpopcntdq"},
+      {kAvx2, "avx2"},
+      {kFma, "fma"},
+      {kAvx512f, "avx512f"},
+      {kAvx512bw, "avx512bw"},
+      {kAvx512vl, "avx512vl"},
+      {kAvx512Vpopcntdq, "avx512_vpopcntdq"},
+      {kAvx512Vnni, "avx512_vnni"},
       {kNeon, "neon"},
   };
   std::vector<std::string> names;

@@ -16,6 +16,7 @@ enum CpuFeature : std::uint32_t {
   kAvx512vl = 1u << 4,
   kAvx512Vpopcntdq = 1u << 5,
   kNeon = 1u << 6,
+  kAvx512Vnni = 1u << 7,
 };
 
 // The features of this machine, as a union of CpuFeature bits; detected once.
