@@ -159,6 +159,10 @@ def _host_lines(host: Host) -> list[str]:
     ]
 
 
+def _wrapped_host_lines(host: Host) -> list[str]:
+    return [paragraph(line, indent=" " * 6) for line in _host_lines(host)]
+
+
 def _result_rows(report: BenchReport) -> list[list[str]]:
     rows = []
     for result in report.results:
@@ -244,11 +248,14 @@ def _other_nodes(report: BenchReport) -> Table:
 def render(report: BenchReport) -> str:
     """Renders the report for a person."""
     parts = [
-        _title(report),
-        *_host_lines(report.host),
+        paragraph(_title(report)),
+        *_wrapped_host_lines(report.host),
         "",
         _candidates(report).to_text(),
-        f"memory: added to a process by loading and running, on top of {report.imports_mb:.0f} MB before it",
+        paragraph(
+            "memory: added to a process by loading and running, "
+            f"on top of {report.imports_mb:.0f} MB before it"
+        ),
         "",
         _binary_layers(report).to_text(),
         paragraph(_peak(report)),
@@ -284,7 +291,7 @@ def render_sweep(reports: Sequence[BenchReport]) -> str:
     return "\n".join(
         [
             f"{first.model}: {len(reports)} benchmarks",
-            *_host_lines(last.host),
+            *_wrapped_host_lines(last.host),
             "",
             table(header, rows, text_columns=0),
             *(paragraph(f"warning: {warning}", indent="  ") for warning in warnings),

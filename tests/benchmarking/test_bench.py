@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from support.small_models import LAYERS, small_model
 
 from rbnn_deploy.benchmarking import BenchReport, bench, render, timing
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
+from rbnn_deploy.benchmarking.host import State
 from rbnn_deploy.benchmarking.plot import write_plot
 from rbnn_deploy.benchmarking.sessions import Peak
 from rbnn_deploy.cli import main
@@ -113,13 +115,16 @@ def test_numbers_fit_together(report: BenchReport) -> None:
 
 def test_text(report: BenchReport, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    text = render(report)
+    state = State(load=12.34, megahertz=12345.6, celsius=123.4, throttled=0)
+    host = replace(report.host, before=state, after=state, governor="schedutil")
+    host = replace(host, lowest_megahertz=1234.5, full_megahertz=12345.6)  # as long as the lines come
+    text = render(replace(report, host=host))
     for word in ("fp32", "int8", "portable", *LAYERS, "3 binary layers", "all nodes", report.host.kernel):
         assert word in text
     lines = [line.split("  ")[0] for line in text.splitlines()]
     for name in (*LAYERS, *(node.name for node in report.float_nodes)):
         assert lines.count(name) == 1
-    assert max(len(line) for line in text.splitlines() if not line.startswith("host:")) <= 80
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_plot(report: BenchReport, tmp_path: Path) -> None:

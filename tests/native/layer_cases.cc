@@ -12,14 +12,6 @@
 namespace rbnn::test {
 namespace {
 
-// The sum of twelve uniform numbers, which is exact. The standard does not say how its distributions compute, and
-// digest() must be the same with every C++ library.
-float normal(Random& random) {
-  std::int32_t sum = -6 * 65536;
-  for (int i = 0; i < 12; ++i) sum += static_cast<std::int32_t>(random() % 65536);
-  return static_cast<float>(sum) / 65536.0f;
-}
-
 // A new thread for each task, in no particular order: what one task does must not depend on another.
 void run_tasks(void*, Parallel::Task task, std::size_t total, void* data) {
   std::array<std::thread, 3> threads;
@@ -34,6 +26,12 @@ void run_tasks(void*, Parallel::Task task, std::size_t total, void* data) {
 }
 
 }  // namespace
+
+float normal(Random& random) {
+  std::int32_t sum = -6 * 65536;
+  for (int i = 0; i < 12; ++i) sum += static_cast<std::int32_t>(random() % 65536);
+  return static_cast<float>(sum) / 65536.0f;
+}
 
 Parallel on_threads() { return {run_tasks, nullptr}; }
 

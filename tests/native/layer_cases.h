@@ -22,6 +22,10 @@ T pick(Random& random, const T (&choices)[N]) {
   return choices[random() % N];
 }
 
+// A nearly normal number, the same with every C++ library: the standard does not say how its distributions compute, and
+// digest() must not differ. It is the sum of twelve uniform numbers, which is exact.
+float normal(Random& random);
+
 // A layer with a square kernel and a square map, a full residual, and no numbers yet.
 Case make_case(std::int64_t channels, std::int64_t outputs, std::int64_t kernel, std::int64_t size, std::int64_t pad,
                std::int64_t samples = 1);

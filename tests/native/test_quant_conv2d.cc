@@ -29,7 +29,6 @@ QuantCase quant_case(std::int64_t channels, std::int64_t outputs, std::int64_t k
 }
 
 void fill_quant(QuantCase& c, Random& random) {
-  std::normal_distribution<float> normal;
   const auto draw = [&](std::vector<float>& values, std::int64_t count) {
     values.resize(static_cast<std::size_t>(count));
     for (float& value : values) value = normal(random);
