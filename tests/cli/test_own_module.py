@@ -76,7 +76,7 @@ def test_a_file_without_normalisation_is_told(own: Path, cli: Callable) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "none of the known networks .*for your own network add --module package.module:name"),
+        ((), "none of the known networks; for your own network add --module package.module:name"),
         (("--module", MODULE), "does not tell its input's shape.*--input-shape C,H,W"),
         (("--input-shape", "1,8,8"), "--input-shape is for a network of your own"),
         (("--module", MODULE, "--arch", "x", "--input-shape", "1,8,8"), "both name the network"),

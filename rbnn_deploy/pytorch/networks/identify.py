@@ -7,12 +7,16 @@ import torch
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.networks.architecture import Architecture, Builder
+from rbnn_deploy.pytorch.networks.likeness import likeness
 from rbnn_deploy.pytorch.networks.other_methods import OTHER_METHODS
 from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 NAMED_PROBLEMS = 3
+# Of `likeness`: one half of the tensors have the same names, or nearly all the same parameters.
+FAMILIAR = 1.0
+RELATED = 0.4  # some layers alike
 
 
 def identify(shapes: Shapes, name: str | None = None, hint: str | None = None) -> tuple[Architecture, int]:
@@ -54,13 +58,7 @@ def identify(shapes: Shapes, name: str | None = None, hint: str | None = None) -
         )
     fitting = [entry for entry in fitting if name is not None or not entry.must_be_named]
     if not fitting:
-        closest = min(hinted or candidates, key=lambda entry: len(problems[entry.name]))
-        if not (named or hinted) and len(problems[closest.name]) > len(shapes) // 2:
-            raise UserError(
-                f"its {len(shapes)} tensors are of none of the known networks ({', '.join(known)}); "
-                "for your own network add --module package.module:name, or use rbnn_deploy.export in Python"
-            )
-        raise UserError(_mismatch(closest, problems[closest.name]))
+        raise _refusal(shapes, hinted or candidates, whole_table=not (named or hinted))
     if len({entry.builder for entry in fitting}) > 1:
         models = " and ".join(dict.fromkeys(entry.model for entry in fitting))
         raise UserError(f"its tensors fit {models} alike; say which with --arch")
@@ -74,12 +72,17 @@ def _expected_shapes(builder: Builder, classes: int) -> Shapes:
         return {key: tuple(value.shape) for key, value in builder(classes).state_dict().items()}
 
 
+def _its_shapes(shapes: Shapes, architecture: Architecture) -> Shapes:
+    """Returns what the network would have for as many classes as the state dict has, or the data set's."""
+    head = shapes.get(f"{architecture.head}.weight", ())
+    return _expected_shapes(
+        architecture.builder, head[0] if head and head[0] > 0 else architecture.family.num_classes
+    )
+
+
 def _problems(shapes: Shapes, architecture: Architecture) -> Sequence[str]:
     """Lists every way in which the shapes are not the network's, in the network's order."""
-    head = shapes.get(f"{architecture.head}.weight", ())
-    if not head or head[0] < 1:
-        return [f"no tensor {key}" for key in _expected_shapes(architecture.builder, 1)]
-    expected = _expected_shapes(architecture.builder, head[0])
+    expected = _its_shapes(shapes, architecture)
     missing = [f"no tensor {key}" for key in expected if key not in shapes]
     wrong = [
         f"{key} has shape {list(shapes[key])}, not {list(shape)}"
@@ -99,9 +102,24 @@ def same_but_for_ones(shape: Sequence[int], other: Sequence[int]) -> bool:
     return [size for size in shape if size != 1] == [size for size in other if size != 1]
 
 
-def _mismatch(architecture: Architecture, problems: Sequence[str]) -> str:
+def _refusal(shapes: Shapes, candidates: Sequence[Architecture], *, whole_table: bool) -> UserError:
+    """Names the network that the tensors look most like, and where they differ from it."""
+    alike = {entry.name: likeness(shapes, _its_shapes(shapes, entry)) for entry in candidates}
+    classes = {entry.name: shapes.get(f"{entry.head}.weight", (0,))[:1] for entry in candidates}
+    nearest = max(  # of several that are alike, that with the number of classes, else the first
+        candidates, key=lambda e: (alike[e.name], classes[e.name] == (e.family.num_classes,))
+    )
+    problems = _problems(shapes, nearest)
     more = len(problems) - NAMED_PROBLEMS
     listed = ", ".join(problems[:NAMED_PROBLEMS]) + (f" and {more} more" if more > 0 else "")
-    return (
-        f"it does not fit {architecture.name}: {listed}; name another network with --arch, or mend the file"
+    if not whole_table or alike[nearest.name] >= FAMILIAR:
+        note = ", the nearest network" if whole_table else ""
+        return UserError(
+            f"it does not fit {nearest.name}{note}: {listed}; name another network with --arch, or mend "
+            "the file"
+        )
+    known = f"; the nearest, {nearest.name}, differs by {listed}" if alike[nearest.name] >= RELATED else ""
+    return UserError(
+        f"its {len(shapes)} tensors are of none of the known networks{known}; for your own network add "
+        "--module package.module:name, or use rbnn_deploy.export in Python"
     )
