@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from rbnn_deploy.operators import DOMAIN, OPERATORS, ConvolutionAttributes
+from rbnn_deploy.operators import BINARY_CONVOLUTIONS, DOMAIN, OPERATORS, ConvolutionAttributes
 from rbnn_deploy.signature import Dimension, Signature, TensorSpec
 
 
@@ -17,8 +17,8 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def is_binary_conv(node: onnx.NodeProto) -> bool:
-    """Tells whether a node is a binary convolution: all operators of ours are."""
-    return node.domain == DOMAIN and node.op_type in OPERATORS
+    """Tells whether a node is a binary convolution."""
+    return node.domain == DOMAIN and node.op_type in BINARY_CONVOLUTIONS
 
 
 def binary_conv_attributes(node: onnx.NodeProto) -> ConvolutionAttributes:

@@ -9,8 +9,22 @@ from rbnn_deploy.exporters.onnx.function_nodes import function_opsets
 from rbnn_deploy.exporters.onnx.functions import binary_conv2d_function
 from rbnn_deploy.exporters.onnx.general_function import general_binary_conv2d_function
 from rbnn_deploy.exporters.onnx.graph import graphs
+from rbnn_deploy.exporters.onnx.packed_functions import (
+    pack_signs_function,
+    packed_binary_conv2d_function,
+    unpack_signs_function,
+)
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, GENERAL_BINARY_CONV2D, OPERATORS
+from rbnn_deploy.operators import (
+    BINARY_CONV2D,
+    DOMAIN,
+    DOMAIN_VERSION,
+    GENERAL_BINARY_CONV2D,
+    OPERATORS,
+    PACK_SIGNS,
+    PACKED_BINARY_CONV2D,
+    UNPACK_SIGNS,
+)
 from rbnn_deploy.topology import PROPERTY
 from rbnn_deploy.version import __version__
 
@@ -18,6 +32,9 @@ OLDEST_OPSET = 18  # BitwiseAnd
 FUNCTIONS = {
     BINARY_CONV2D: binary_conv2d_function,
     GENERAL_BINARY_CONV2D: general_binary_conv2d_function,
+    PACKED_BINARY_CONV2D: packed_binary_conv2d_function,
+    PACK_SIGNS: pack_signs_function,
+    UNPACK_SIGNS: unpack_signs_function,
 }
 # What changes nothing, by the input's name; 0 for all others.
 NEUTRAL = {"pos": 1.0}

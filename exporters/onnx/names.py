@@ -17,7 +17,7 @@ from onnxscript import ir
 
 from rbnn_deploy.exporters.onnx.graph import graphs, path_name
 from rbnn_deploy.exporters.onnx.plain import is_plain_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D, OPERATORS
+from rbnn_deploy.operators import BINARY_CONV2D, BINARY_CONVOLUTIONS
 
 SCOPES = (
     "pkg.torch.onnx.name_scopes"  # torch's exporter: paths from the root, and the call's own name at last
@@ -63,7 +63,7 @@ def name_all(model: ir.Model, given: Iterable[str]) -> None:
     known, taken = set(given), set[str]()
     nodes = [node for graph in graphs(model) for node in graph]
     first: dict[str, ir.Node] = {}
-    for node in sorted(nodes, key=lambda node: node.op_type not in OPERATORS):  # stable
+    for node in sorted(nodes, key=lambda node: node.op_type not in BINARY_CONVOLUTIONS):  # stable
         if node.name in known:
             first.setdefault(str(node.name), node)
     taken.update(first)

@@ -11,7 +11,7 @@ its page. No tool in between can tear it apart, as it could tear a BinaryConv2d 
 from onnxscript import ir
 
 from rbnn_deploy.exporters.onnx.graph import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, Writer, replace
-from rbnn_deploy.operators import DOMAIN, OPERATORS, ConvolutionAttributes
+from rbnn_deploy.operators import BINARY_CONVOLUTIONS, DOMAIN, OPERATORS, ConvolutionAttributes
 
 PLAIN_DOMAIN = "ai.rbnn.plain"
 PLAIN_VERSION = 1
@@ -19,12 +19,12 @@ PLAIN_VERSION = 1
 
 def is_plain_binary_conv(node: ir.Node) -> bool:
     """Tells whether a node is a channels-first binary convolution."""
-    return node.domain == PLAIN_DOMAIN and node.op_type in OPERATORS
+    return node.domain == PLAIN_DOMAIN and node.op_type in BINARY_CONVOLUTIONS
 
 
 def is_binary_conv(node: ir.Node) -> bool:
     """Tells whether a node is a binary convolution as files have it, channels-last."""
-    return node.domain == DOMAIN and node.op_type in OPERATORS
+    return node.domain == DOMAIN and node.op_type in BINARY_CONVOLUTIONS
 
 
 def binary_conv_attributes(node: ir.Node) -> ConvolutionAttributes:

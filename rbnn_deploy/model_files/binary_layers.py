@@ -13,7 +13,12 @@ from rbnn_deploy.binary_conv2d_rules import (
 )
 from rbnn_deploy.model_files.errors import InvalidModelError, quoted
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv
-from rbnn_deploy.operators import BINARY_CONV2D, OPERATORS, GeneralBinaryConv2dAttributes
+from rbnn_deploy.operators import (
+    BINARY_CONV2D,
+    OPERATORS,
+    GeneralBinaryConv2dAttributes,
+    PackedBinaryConv2dAttributes,
+)
 
 
 def check_binary_layers(graph: onnx.GraphProto) -> None:
@@ -42,15 +47,15 @@ def _check(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None
     if node.op_type == BINARY_CONV2D and not all(node.input):
         # ONNX Runtime before 1.24 crashes over a name that is empty, and an input that is left out has none.
         raise ValueError("its input R has an empty name; leave it out")
-    _, weights, scale, bias, *_ = node.input
+    found = dict(zip(OPERATORS[node.op_type].input_names(), node.input, strict=False))
+    weights = found["W"]
     if weights not in stored:
         return
     check_weights(stored[weights].dims, attributes)
-    for name, value in (("scale", scale), ("bias", bias)):
-        if value in stored:
-            check_per_channel(name, stored[value].dims, stored[weights].dims[0])
+    for name in ("T",) if isinstance(attributes, PackedBinaryConv2dAttributes) else ("scale", "bias"):
+        if found[name] in stored:
+            check_per_channel(name, stored[found[name]].dims, stored[weights].dims[0])
     if isinstance(attributes, GeneralBinaryConv2dAttributes):
-        found = dict(zip(OPERATORS[node.op_type].input_names(), node.input, strict=False))
         for name, full in general_shapes(attributes, stored[weights].dims).items():
             value = found.get(name, "")
             if not value or value in stored:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_
 import numpy as np
 
 Kind = Literal["INT", "INTS", "STRING"]  # the names that ONNX has for them
+DType = Literal["float", "uint8", "int32"]
 
 LARGEST = 2**31 - 1  # of any size; with larger ones a product of two could overflow in native code
 
@@ -165,13 +166,13 @@ class Input:
 
     Attributes:
         name: In the operator's equations.
-        dtype: "float" or "uint8", as ONNX's types of tensors are called.
+        dtype: As ONNX's types of tensors are called.
         shape: In words.
         optional: Whether a node may leave it out.
     """
 
     name: str
-    dtype: Literal["float", "uint8"]
+    dtype: DType
     shape: str
     optional: bool = False
 
@@ -183,14 +184,16 @@ class Operator:
     Attributes:
         name: Without the domain; changed semantics mean a new name.
         inputs: In their order on a node.
-        output: The shape of Y, float32, in words.
+        output: The shape of Y, in words.
         attributes: The table of its attributes.
+        output_dtype: The type of Y.
     """
 
     name: str
     inputs: tuple[Input, ...]
     output: str
     attributes: type[OperatorAttributes]
+    output_dtype: DType = "float"
 
     def index(self, name: str) -> int:
         """Returns the position of an input."""

@@ -22,7 +22,9 @@ def operator_schema(
         version,
         doc=f"See docs/ops/{operator.name}.md.",
         inputs=[_parameter(value) for value in operator.inputs],
-        outputs=[onnx.defs.OpSchema.FormalParameter("Y", "tensor(float)", operator.output)],
+        outputs=[
+            onnx.defs.OpSchema.FormalParameter("Y", f"tensor({operator.output_dtype})", operator.output)
+        ],
         attributes=[
             onnx.defs.OpSchema.Attribute(
                 field.name, getattr(onnx.defs.OpSchema.AttrType, field.kind), field.meaning

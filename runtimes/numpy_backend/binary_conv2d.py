@@ -37,7 +37,7 @@ Band = tuple[range, range]
 # How many sums are computed at a time: a few MB of temporaries, about the size of a core's cache. So a file
 # whose padding makes a large map of a small one takes little more memory than its output.
 BLOCK_SUMS = 1 << 18
-DTYPES = {"float": np.dtype(np.float32), "uint8": np.dtype(np.uint8)}
+DTYPES = {"float": np.dtype(np.float32), "uint8": np.dtype(np.uint8), "int32": np.dtype(np.int32)}
 
 
 def binary_conv2d(

@@ -7,7 +7,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rbnn_deploy.operators import BINARY_CONV2D, DOMAIN, DOMAIN_VERSION, BinaryConv2dAttributes
+from rbnn_deploy.operators import (
+    BINARY_CONV2D,
+    DOMAIN,
+    DOMAIN_VERSION,
+    OPERATORS,
+    BinaryConv2dAttributes,
+)
 from rbnn_deploy.runtimes.onnx_runtime import create_session
 
 ATTRIBUTES: dict[str, Any] = BinaryConv2dAttributes(channels=8, pads=(1, 1, 1, 1)).to_dict()
@@ -112,7 +118,9 @@ def operator_model_of(
         if name != "W"
     ]
     node = helper.make_node(operator, names, ["Y"], domain=DOMAIN, **attributes)
-    output = helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)
-    graph = helper.make_graph([node], "node", inputs, [output], [numpy_helper.from_array(given["W"], "W")])
+    kind = TensorProto.DataType.Value(OPERATORS[operator].output_dtype.upper())
+    output = helper.make_tensor_value_info("Y", kind, None)
+    stored = [numpy_helper.from_array(given["W"], "W")] if "W" in given else []
+    graph = helper.make_graph([node], "node", inputs, [output], stored)
     opsets = [helper.make_opsetid(*pair) for pair in (("", 18), ("ai.onnx.ml", 3), (DOMAIN, DOMAIN_VERSION))]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, functions=functions)

@@ -61,6 +61,11 @@ void for_each_attribute(Convolution which, Attributes& a, Visitor&& visit) {
   visit("pads", a.pads);
   visit("dilations", a.dilations);
   visit("groups", a.groups);
+  if (which == Convolution::kPacked) {
+    visit("pad_value", a.pad_value);
+    visit("pool", a.pool);
+    return;
+  }
   visit("threshold", a.threshold, first_of(kThresholds, general ? kThresholds.size() : kBasicThresholds));
   visit("activation", a.activation, first_of(kActivations, general ? kActivations.size() : kBasicActivations));
   if (!general) return;
@@ -172,11 +177,11 @@ Attributes read_attributes(Convolution which, const OrtApi& api, const OrtKernel
   return attributes;
 }
 
-std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferContext* context) {
+std::optional<Attributes> read_geometry(Convolution which, const OrtApi& api, const OrtShapeInferContext* context) {
   Attributes attributes;
   attributes.channels = 1;
   GeometryReader reader{api, context};
-  for_each_attribute(Convolution::kBasic, attributes, reader);
+  for_each_attribute(which, attributes, reader);
   if (!reader.complete) return std::nullopt;
   try {
     validate(attributes);
@@ -184,6 +189,29 @@ std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferCo
     return std::nullopt;
   }
   return attributes;
+}
+
+std::int64_t read_channels(const OrtApi& api, const OrtKernelInfo* info) {
+  Attributes attributes;
+  Reader{api, info}("channels", attributes.channels);
+  validate(attributes);
+  return attributes.channels;
+}
+
+std::optional<std::int64_t> read_channels(const OrtApi& api, const OrtShapeInferContext* context) {
+  const OrtOpAttr* attribute = nullptr;
+  std::int64_t channels = 0;
+  std::size_t bytes = 0;
+  const bool known = succeeded(api, api.ShapeInferContext_GetAttribute(context, "channels", &attribute)) &&
+                     attribute != nullptr &&
+                     succeeded(api, api.ReadOpAttr(attribute, kInt, &channels, sizeof(channels), &bytes));
+  return known && channels > 0 ? std::optional(channels) : std::nullopt;
+}
+
+std::string describe_channels() {
+  Describer describer;
+  describer.add("channels", "INT", {});
+  return json::array(describer.attributes);
 }
 
 std::string describe_attributes(Convolution which) {

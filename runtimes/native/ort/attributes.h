@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -10,16 +11,21 @@
 
 namespace rbnn::ort {
 
-enum class Convolution { kBasic, kGeneral };  // BinaryConv2d, GeneralBinaryConv2d
+enum class Convolution { kBasic, kGeneral, kPacked };  // BinaryConv2d, GeneralBinaryConv2d, PackedBinaryConv2d
 
 // Reads and validates them all. Throws std::invalid_argument that names the attribute that is missing or wrong.
 Attributes read_attributes(Convolution which, const OrtApi& api, const OrtKernelInfo* info);
 
-// The attributes that decide the output's shape, of either operator: strides, pads and dilations. Nothing where one is
-// missing or wrong: shape inference stays silent, and read_attributes names the fault when the session is made.
-std::optional<Attributes> read_geometry(const OrtApi& api, const OrtShapeInferContext* context);
+// The attributes that decide the output's shape: strides, pads, dilations, and pool where there is one. Nothing where
+// one is missing or wrong: shape inference stays silent, and read_attributes names the fault when the session is made.
+std::optional<Attributes> read_geometry(Convolution which, const OrtApi& api, const OrtShapeInferContext* context);
 
 // Names, types and values of the attributes, as JSON (info/info.h).
 std::string describe_attributes(Convolution which);
+
+// The same of UnpackSigns, whose one attribute is `channels`.
+std::int64_t read_channels(const OrtApi& api, const OrtKernelInfo* info);
+std::optional<std::int64_t> read_channels(const OrtApi& api, const OrtShapeInferContext* context);
+std::string describe_channels();
 
 }  // namespace rbnn::ort

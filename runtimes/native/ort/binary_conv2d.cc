@@ -7,12 +7,11 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels/binary_conv2d/limits.h"
-#include "kernels/bits.h"
 #include "kernels/checked.h"
 #include "ort/attributes.h"
-#include "ort/json.h"
+#include "ort/convolution.h"
 #include "ort/operators.h"
+#include "ort/pool.h"
 #include "ort/shape_inference.h"
 #include "ort/status.h"
 #include "ort/tensor.h"
@@ -48,7 +47,7 @@ class BinaryConv2dKernel {
 
   void compute(OrtKernelContext* context) const {
     Tensor x, own_w, own_scale, own_bias, residual;
-    read_required(context, kX, "X", kFloat, x);
+    tensors_.read_required(context, kX, "X", kFloat, x);
     const Tensor& w = constant_or_read(weights_, context, kW, "W", kUint8, own_w);
     const Tensor& scale = constant_or_read(scale_, context, kScale, "scale", kFloat, own_scale);
     const Tensor& bias = constant_or_read(bias_, context, kBias, "bias", kFloat, own_bias);
@@ -83,7 +82,7 @@ class BinaryConv2dKernel {
     tensors.residual_is_scalar = scalar;
     tensors.y = static_cast<float*>(y);
     Pool pool{api_, context, nullptr};
-    layer.run(*layer.plan(x.dims[1], x.dims[2]), static_cast<std::size_t>(x.dims[0]), tensors, {Pool::run, &pool});
+    layer.run(*layer.plan(x.dims[1], x.dims[2]), static_cast<std::size_t>(x.dims[0]), tensors, pool.parallel());
     check(pool.failure);
   }
 
@@ -91,39 +90,16 @@ class BinaryConv2dKernel {
   const char* name() const { return name_; }
 
  private:
-  // The session's thread pool.
-  struct Pool {
-    const OrtApi& api;
-    const OrtKernelContext* context;
-    OrtStatus* failure;
-
-    static void run(void* self, Parallel::Task task, std::size_t total, void* data) {
-      Pool& pool = *static_cast<Pool*>(self);
-      if (pool.failure != nullptr) return;
-      if (total == 1) return task(data, 0);
-      // As many batches as tasks: threads take one after the other. The default is an equal share for each thread, and
-      // all would wait for the one that another program has interrupted.
-      pool.failure = pool.api.KernelContext_ParallelFor(pool.context, task, total, total, data);
-    }
-  };
-
   static std::int64_t checked_product_of(const Dims& dims) {
     std::int64_t product = 1;
     for (const std::int64_t dim : dims) product = checked_product({product, dim});
     return product;
   }
 
-  void read_required(const OrtKernelContext* context, Input index, const char* name, ElementType type,
-                     Tensor& tensor) const {
-    if (!tensors_.read_input(context, index, name, type, tensor)) {
-      throw std::invalid_argument("input " + std::string(name) + " is missing");
-    }
-  }
-
   const Tensor& constant_or_read(const Tensor& constant, const OrtKernelContext* context, Input index, const char* name,
                                  ElementType type, Tensor& own) const {
     if (constant.known) return constant;
-    read_required(context, index, name, type, own);
+    tensors_.read_required(context, index, name, type, own);
     return own;
   }
 
@@ -165,14 +141,7 @@ class BinaryConv2dKernel {
   }
 
   std::unique_ptr<const BinaryConv2d> make_layer(const Tensor& w) const {
-    const std::int64_t group_channels = attributes_.channels / attributes_.groups;
-    const auto bytes = static_cast<std::int64_t>(bytes_for_bits(static_cast<std::size_t>(group_channels)));
-    if (w.dims.size() != 4 || w.dims[3] != bytes) {
-      throw std::invalid_argument("W must be [O, KH, KW, ceil(C / groups / 8)] with a last dimension of " +
-                                  std::to_string(bytes) + ", but is " + to_string(w.dims));
-    }
-    return std::make_unique<const BinaryConv2d>(isa_, attributes_, FilterShape{w.dims[0], w.dims[1], w.dims[2]},
-                                                static_cast<const std::uint8_t*>(w.data));
+    return ort::make_layer(isa_, attributes_, w);
   }
 
   const OrtApi& api_;
@@ -188,23 +157,20 @@ class BinaryConv2dKernel {
 };
 
 template <Convolution kWhich>
+class KernelOf : public BinaryConv2dKernel {
+ public:
+  KernelOf(const OrtApi& api, const OrtCustomOp* op, const OrtKernelInfo* info)
+      : BinaryConv2dKernel(kWhich, api, op, info) {}
+};
+
+template <Convolution kWhich>
 Operator make_operator(const OrtApi& api) {
-  Operator op = basic_operator(api);
+  Operator op = operator_of<KernelOf<kWhich>, input_count(kWhich)>(api);
   op.GetInputType = [](const OrtCustomOp*, std::size_t index) -> int { return index == kW ? kUint8 : kFloat; };
-  op.GetInputTypeCount = [](const OrtCustomOp*) { return input_count(kWhich); };
   op.GetInputCharacteristic = [](const OrtCustomOp*, std::size_t index) -> int {
     return index >= kR ? kOptional : kRequired;
   };
   op.GetOutputType = [](const OrtCustomOp*, std::size_t) -> int { return kFloat; };
-  op.GetOutputTypeCount = [](const OrtCustomOp*) { return std::size_t{1}; };
-  op.CreateKernelV2 = [](const OrtCustomOp* self, const OrtApi* table, const OrtKernelInfo* info, void** kernel) {
-    return guard(*table, name_of(self), [&] { *kernel = new BinaryConv2dKernel(kWhich, *table, self, info); });
-  };
-  op.KernelComputeV2 = [](void* kernel, OrtKernelContext* context) {
-    const auto& self = *static_cast<const BinaryConv2dKernel*>(kernel);
-    return guard(self.api(), self.name(), [&] { self.compute(context); });
-  };
-  op.KernelDestroy = [](void* kernel) { delete static_cast<BinaryConv2dKernel*>(kernel); };
   op.InferOutputShapeFn = infer_binary_conv2d;
   return op;
 }
@@ -214,13 +180,8 @@ Operator make_operator(const OrtApi& api) {
 std::string describe_binary_conv2d() { return describe_attributes(Convolution::kBasic); }
 std::string describe_general_binary_conv2d() { return describe_attributes(Convolution::kGeneral); }
 
-std::string limits_of_binary_conv2d() {
-  const auto member = [](const char* name, auto value) { return json::member(name, std::to_string(value)); };
-  return json::object({member("largest_size", kLargestSize), member("sum_limit", kSumLimit),
-                       member("map_pixels", kMapPixels), member("map_growth", kMapGrowth),
-                       member("window_budget", kWindowBudget)});
-}
-std::string limits_of_general_binary_conv2d() { return limits_of_binary_conv2d(); }
+std::string limits_of_binary_conv2d() { return describe_limits(); }
+std::string limits_of_general_binary_conv2d() { return describe_limits(); }
 
 Operator make_binary_conv2d(const OrtApi& api) {
   Operator op = make_operator<Convolution::kBasic>(api);

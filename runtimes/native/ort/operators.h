@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ort/c_api.h"
+#include "ort/status.h"
 
 namespace rbnn::ort {
 
@@ -25,6 +26,24 @@ inline const char* name_of(const OrtCustomOp* op) { return static_cast<const Ope
 
 // An operator on the CPU without variadic inputs; its types, kernel and shapes are left to be set.
 Operator basic_operator(const OrtApi& api);
+
+// The same with its kernel, a class that is made of (api, op, info) and has api(), name() and compute(context), and
+// with one output and so many inputs.
+template <typename Kernel, std::size_t kInputs>
+Operator operator_of(const OrtApi& api) {
+  Operator op = basic_operator(api);
+  op.GetInputTypeCount = [](const OrtCustomOp*) { return kInputs; };
+  op.GetOutputTypeCount = [](const OrtCustomOp*) { return std::size_t{1}; };
+  op.CreateKernelV2 = [](const OrtCustomOp* self, const OrtApi* table, const OrtKernelInfo* info, void** kernel) {
+    return guard(*table, name_of(self), [&] { *kernel = new Kernel(*table, self, info); });
+  };
+  op.KernelComputeV2 = [](void* kernel, OrtKernelContext* context) {
+    const auto& self = *static_cast<const Kernel*>(kernel);
+    return guard(self.api(), self.name(), [&] { self.compute(context); });
+  };
+  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+  return op;
+}
 
 #define RBNN_OPERATOR(name, function)          \
   Operator make_##function(const OrtApi& api); \

@@ -41,23 +41,8 @@ std::string batch_name(const OrtApi& api, const OrtShapeInferContext* context, c
   return known ? names[0] : otherwise;
 }
 
-void infer(const OrtApi& api, OrtShapeInferContext* context) {
-  const Dims x = input_dims(api, context, 0), w = input_dims(api, context, 1);
-  const std::optional<Attributes> attributes = read_geometry(api, context);
-  if (x.empty() || w.empty() || !attributes.has_value()) return;
-
-  Dims y = {x[0], -1, -1, w[0]};
-  const FilterShape shape{w[0], w[1], w[2]};
-  const Axis axes[2] = {vertical_axis(*attributes, shape), horizontal_axis(*attributes, shape)};
-  for (std::size_t i = 0; i < 2; ++i) {
-    if (x[1 + i] < 1 || axes[i].taps < 1) continue;
-    try {
-      y[1 + i] = axes[i].output_size(x[1 + i]);
-    } catch (const std::invalid_argument&) {
-      return;  // the kernel says so when it is made or run
-    }
-  }
-
+// Sets the output's type and shape; sizes below 0 are not known.
+void set_output(const OrtApi& api, OrtShapeInferContext* context, ElementType type, const Dims& y) {
   std::array<std::string, 4> names;
   for (std::size_t i = 0; i < 4; ++i) {
     if (y[i] < 0) names[i] = new_dimension_name();
@@ -69,17 +54,63 @@ void infer(const OrtApi& api, OrtShapeInferContext* context) {
   check(api.CreateTensorTypeAndShapeInfo(&raw));
   const std::unique_ptr<OrtTensorTypeAndShapeInfo, void (*)(OrtTensorTypeAndShapeInfo*)> info(
       raw, api.ReleaseTensorTypeAndShapeInfo);
-  check(api.SetTensorElementType(info.get(), kFloat));
+  check(api.SetTensorElementType(info.get(), type));
   check(api.SetDimensions(info.get(), y.data(), y.size()));
   check(api.SetSymbolicDimensions(info.get(), pointers, 4));
   check(api.ShapeInferContext_SetOutputTypeShape(context, 0, info.get()));
+}
+
+// The bytes of packed channels; below 0 where their number is not known.
+std::int64_t packed(std::int64_t channels) { return channels < 0 ? -1 : channels / 8 + (channels % 8 != 0); }
+
+void infer_convolution(Convolution which, const OrtApi& api, OrtShapeInferContext* context) {
+  const Dims x = input_dims(api, context, 0), w = input_dims(api, context, 1);
+  const std::optional<Attributes> attributes = read_geometry(which, api, context);
+  if (x.empty() || w.empty() || !attributes.has_value()) return;
+
+  const bool bits = which == Convolution::kPacked;
+  Dims y = {x[0], -1, -1, bits ? packed(w[0]) : w[0]};
+  const FilterShape shape{w[0], w[1], w[2]};
+  const Axis axes[2] = {vertical_axis(*attributes, shape), horizontal_axis(*attributes, shape)};
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (x[1 + i] < 1 || axes[i].taps < 1) continue;
+    try {
+      y[1 + i] = axes[i].output_size(x[1 + i]) / attributes->pool[i];
+    } catch (const std::invalid_argument&) {
+      return;  // the kernel says so when it is made or run
+    }
+    if (y[1 + i] == 0) return;  // likewise
+  }
+  set_output(api, context, bits ? kUint8 : kFloat, y);
 }
 
 }  // namespace
 
 OrtStatus* infer_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context) {
   const OrtApi& api = api_of(op);
-  return guard(api, name_of(op), [&] { infer(api, context); });
+  return guard(api, name_of(op), [&] { infer_convolution(Convolution::kBasic, api, context); });
+}
+
+OrtStatus* infer_packed_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context) {
+  const OrtApi& api = api_of(op);
+  return guard(api, name_of(op), [&] { infer_convolution(Convolution::kPacked, api, context); });
+}
+
+OrtStatus* infer_pack_signs(const OrtCustomOp* op, OrtShapeInferContext* context) {
+  const OrtApi& api = api_of(op);
+  return guard(api, name_of(op), [&] {
+    const Dims x = input_dims(api, context, 0);
+    if (!x.empty()) set_output(api, context, kUint8, {x[0], x[1], x[2], packed(x[3])});
+  });
+}
+
+OrtStatus* infer_unpack_signs(const OrtCustomOp* op, OrtShapeInferContext* context) {
+  const OrtApi& api = api_of(op);
+  return guard(api, name_of(op), [&] {
+    const Dims x = input_dims(api, context, 0);
+    const std::optional<std::int64_t> channels = read_channels(api, context);
+    if (!x.empty() && channels) set_output(api, context, kFloat, {x[0], x[1], x[2], *channels});
+  });
 }
 
 }  // namespace rbnn::ort

@@ -1,4 +1,4 @@
-// The shape of BinaryConv2d's output, as far as it is known before anything runs.
+// The shapes of the operators' outputs, as far as it is known before anything runs.
 
 #pragma once
 
@@ -7,5 +7,8 @@
 namespace rbnn::ort {
 
 OrtStatus* infer_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context);
+OrtStatus* infer_packed_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context);
+OrtStatus* infer_pack_signs(const OrtCustomOp* op, OrtShapeInferContext* context);
+OrtStatus* infer_unpack_signs(const OrtCustomOp* op, OrtShapeInferContext* context);
 
 }  // namespace rbnn::ort

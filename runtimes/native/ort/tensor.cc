@@ -47,7 +47,10 @@ Tensor TensorReader::read(const OrtValue* value, const char* name, ElementType t
     tensor.dims = dims_of(api_, info.get());
   }
   if (actual != type) {
-    throw std::invalid_argument(std::string(name) + " must be " + (type == kFloat ? "float32" : "uint8") +
+    throw std::invalid_argument(std::string(name) + " must be " +
+                                (type == kFloat   ? "float32"
+                                 : type == kUint8 ? "uint8"
+                                                  : "int32") +
                                 ", but is of ONNX element type " + std::to_string(actual));
   }
   void* data = nullptr;
@@ -76,6 +79,13 @@ bool TensorReader::read_input(const OrtKernelContext* context, std::size_t index
   if (value == nullptr) return false;
   tensor = read(value, name, type);
   return true;
+}
+
+void TensorReader::read_required(const OrtKernelContext* context, std::size_t index, const char* name, ElementType type,
+                                 Tensor& tensor) const {
+  if (!read_input(context, index, name, type, tensor)) {
+    throw std::invalid_argument("input " + std::string(name) + " is missing");
+  }
 }
 
 void check_dims(const char* name, const Dims& dims, const Dims& expected, const char* meaning) {

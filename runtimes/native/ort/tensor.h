@@ -67,6 +67,10 @@ class TensorReader {
   bool read_input(const OrtKernelContext* context, std::size_t index, const char* name, ElementType type,
                   Tensor& tensor) const;
 
+  // The same; throws std::invalid_argument instead of returning false.
+  void read_required(const OrtKernelContext* context, std::size_t index, const char* name, ElementType type,
+                     Tensor& tensor) const;
+
  private:
   const OrtApi& api_;
   const BorrowShape borrow_shape_;

@@ -57,11 +57,21 @@ class BinaryConv2d {
     PerChannel border;          // [KH, KW, O] or one element; null: no such step
   };
 
+  // Those of PackedBinaryConv2d.
+  struct PackedTensors {
+    const std::uint8_t* x;           // [samples, H, W, ceil(C / 8)]
+    const std::int32_t* thresholds;  // [O]
+    std::uint8_t* y;                 // [samples, PH, PW, ceil(O / 8)]
+  };
+
   // Runs the layer. Safe to call from several threads at once; the result depends on nothing but the arguments.
   void run(const Plan& plan, std::size_t samples, const Tensors& tensors, const Parallel& parallel) const;
+  // The same from bits to bits (packed.cc); of the attributes, threshold and activation are not read.
+  void run_packed(const Plan& plan, std::size_t samples, const PackedTensors& tensors, const Parallel& parallel) const;
 
  private:
   struct Round;
+  struct PackedRound;
   Product product_of(const Round& round, const Band& band) const;
   bool has_epilogue(const Round& round) const;
   void add_border(const Round& round, const Product& part, std::size_t first_output, std::size_t count) const noexcept;
@@ -70,6 +80,10 @@ class BinaryConv2d {
   void compute_thresholds(const Round& round, const Parallel& parallel) const;
   template <typename Function>
   void for_rows(const Round& round, std::size_t rows_per_sample, const Parallel& parallel, Function function) const;
+  void copy_row(const Round& round, std::size_t row) const noexcept;
+  void compute_packed(const PackedRound& packed, const Band& band, const Parallel& parallel) const;
+  void compute_packed_part(const PackedRound& packed, const Band& band, const Product& product, std::size_t sample,
+                           Axis::Taps rows, std::size_t channel) const noexcept;
   void pack_row(const Round& round, std::size_t sample, std::size_t row) const noexcept;
   void compute_bits(const Round& round, const Parallel& parallel) const;
   void compute_sums(const Round& round, const Band& band, const Parallel& parallel) const;

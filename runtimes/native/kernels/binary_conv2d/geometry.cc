@@ -31,6 +31,7 @@ void validate(const Attributes& a) {
   check_range("strides", a.strides, 1);
   check_range("pads", a.pads, 0);
   check_range("dilations", a.dilations, 1);
+  check_range("pool", a.pool, 1);
   check_range<1>("pad_value", {a.pad_value}, -1, 1);
   if (a.channels % a.groups != 0) {
     refuse("attribute 'groups' (" + std::to_string(a.groups) + ") must divide 'channels' (" +
@@ -80,6 +81,15 @@ std::array<std::int64_t, 2> output_size(const Attributes& attributes, const Filt
            ": nearly all of it is padding (attribute 'pads')");
   }
   return size;
+}
+
+std::array<std::int64_t, 2> pooled_size(const Attributes& attributes, const std::array<std::int64_t, 2>& size) {
+  const auto& pool = attributes.pool;
+  if (pool[0] > size[0] || pool[1] > size[1]) {
+    refuse("a pool of " + std::to_string(pool[0]) + " x " + std::to_string(pool[1]) + " exceeds the output map of " +
+           std::to_string(size[0]) + " x " + std::to_string(size[1]) + " (attribute 'pool')");
+  }
+  return {size[0] / pool[0], size[1] / pool[1]};
 }
 
 Axis vertical_axis(const Attributes& a, const FilterShape& shape) {

@@ -7,7 +7,7 @@
 
 namespace rbnn {
 
-// The last ones of these are GeneralBinaryConv2d's alone.
+// The last ones of these are GeneralBinaryConv2d's alone; PackedBinaryConv2d has none of them.
 enum class Threshold { kSampleMean, kZero, kPerChannel };
 enum class Activation { kNone, kHardtanh, kRelu, kPrelu };
 enum class ResidualPlace { kBeforeActivation, kAfterActivation };
@@ -23,6 +23,8 @@ struct Attributes {
   // Of GeneralBinaryConv2d; the defaults are what BinaryConv2d does.
   ResidualPlace residual = ResidualPlace::kBeforeActivation;
   std::int64_t pad_value = 0;
+  // Of PackedBinaryConv2d: height and width of the windows of its max pool.
+  std::array<std::int64_t, 2> pool = {1, 1};
 };
 
 struct FilterShape {
@@ -55,6 +57,9 @@ struct Axis {
 // Errors).
 std::array<std::int64_t, 2> output_size(const Attributes& attributes, const FilterShape& shape, std::int64_t height,
                                         std::int64_t width);
+
+// PH and PW of an output map of this size. Throws std::invalid_argument where the pool exceeds it.
+std::array<std::int64_t, 2> pooled_size(const Attributes& attributes, const std::array<std::int64_t, 2>& size);
 
 Axis vertical_axis(const Attributes& attributes, const FilterShape& shape);
 Axis horizontal_axis(const Attributes& attributes, const FilterShape& shape);

@@ -1,0 +1,51 @@
+"""`ai.rbnn::PackedBinaryConv2d` (docs/ops/PackedBinaryConv2d.md): its attributes and inputs."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from rbnn_deploy.operators.convolution import ConvolutionAttributes
+from rbnn_deploy.operators.domain import PACKED_BINARY_CONV2D
+from rbnn_deploy.operators.fields import Input, Operator, Within
+
+
+@dataclass(frozen=True)
+class PackedBinaryConv2dAttributes(ConvolutionAttributes):
+    """The attributes of one PackedBinaryConv2d node; every one is written on the node."""
+
+    operator: ClassVar[str] = PACKED_BINARY_CONV2D
+
+    pad_value: Annotated[int, Within("what a padded tap counts", least=-1, most=1)] = 0
+    pool: Annotated[tuple[int, int], Within("(height, width) of the max pool's windows", least=1)] = (1, 1)
+
+    def output_size(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+        """Computes (PH, PW) for an input map of `size` (H, W) and a kernel (KH, KW).
+
+        Raises:
+            ValueError: The kernel or the pool does not fit.
+        """
+        conv = super().output_size(size, kernel)
+        pooled = (conv[0] // self.pool[0], conv[1] // self.pool[1])
+        if 0 in pooled:
+            raise ValueError(f"a pool of {self.pool} exceeds the output map {conv}")
+        return pooled
+
+    def conv_size(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+        """Computes (OH, OW), the size in front of the pool.
+
+        Raises:
+            ValueError: The kernel does not fit into the padded map.
+        """
+        return super().output_size(size, kernel)
+
+
+PACKED_BINARY_CONV2D_OPERATOR = Operator(
+    PACKED_BINARY_CONV2D,
+    (
+        Input("X", "uint8", "[N, H, W, ceil(C / 8)]"),
+        Input("W", "uint8", "[O, KH, KW, ceil(C / groups / 8)]"),
+        Input("T", "int32", "[O]"),
+    ),
+    "[N, PH, PW, ceil(O / 8)]",
+    PackedBinaryConv2dAttributes,
+    "uint8",
+)
