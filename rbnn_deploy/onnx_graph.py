@@ -7,7 +7,14 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from rbnn_deploy.operators import BINARY_CONVOLUTIONS, DOMAIN, OPERATORS, ConvolutionAttributes
+from rbnn_deploy.operators import (
+    BINARY_CONVOLUTIONS,
+    DOMAIN,
+    OPERATORS,
+    QUANT_CONV2D,
+    ConvolutionAttributes,
+    QuantConv2dAttributes,
+)
 from rbnn_deploy.signature import Dimension, Signature, TensorSpec
 
 
@@ -21,6 +28,11 @@ def is_binary_conv(node: onnx.NodeProto) -> bool:
     return node.domain == DOMAIN and node.op_type in BINARY_CONVOLUTIONS
 
 
+def is_quant_conv(node: onnx.NodeProto) -> bool:
+    """Tells whether a node is a convolution of int8 weights, QuantConv2d."""
+    return node.domain == DOMAIN and node.op_type == QUANT_CONV2D
+
+
 def binary_conv_attributes(node: onnx.NodeProto) -> ConvolutionAttributes:
     """Reads the attributes of a binary convolution.
 
@@ -30,6 +42,15 @@ def binary_conv_attributes(node: onnx.NodeProto) -> ConvolutionAttributes:
     found = OPERATORS[node.op_type].attributes.from_mapping(attributes(node))
     assert isinstance(found, ConvolutionAttributes)
     return found
+
+
+def quant_conv_attributes(node: onnx.NodeProto) -> QuantConv2dAttributes:
+    """Reads the attributes of a QuantConv2d.
+
+    Raises:
+        ValueError: An attribute is missing or outside its domain.
+    """
+    return QuantConv2dAttributes.from_mapping(attributes(node))
 
 
 def constant_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:

@@ -1,8 +1,8 @@
 """Shapes of a deployed model's values by onnx's shape inference, which is native code.
 
 Inference would follow the model's functions, again for every call, and reads attributes that they may lack.
-So it is given a copy in which each binary layer is a Transpose, a Conv and a Transpose, of the same shapes,
-and which has no functions. Large constants are in it by their shape alone.
+So it is given a copy in which each layer of ours is standard operators of the same shapes, such as Transpose,
+Conv and Transpose, and which has no functions. Large constants are in it by their shape alone.
 """
 
 import math
@@ -16,6 +16,8 @@ from rbnn_deploy.onnx_graph import (
     constant_tensors,
     dimensions,
     is_binary_conv,
+    is_quant_conv,
+    quant_conv_attributes,
     real_inputs,
 )
 
@@ -66,6 +68,8 @@ def _shapes_only(model: onnx.ModelProto) -> onnx.ModelProto:
     for index, node in enumerate(model.graph.node):
         if is_binary_conv(node) and node.input[1] in stored:
             nodes += _stand_in(node, stored[node.input[1]].dims, f"shape_of_{index}", inputs)
+        elif is_quant_conv(node) and node.input[1] in stored:
+            nodes += _quant_stand_in(node, stored[node.input[1]].dims, f"shape_of_{index}", inputs)
         else:
             nodes.append(node)
     graph = helper.make_graph(nodes, model.graph.name or "graph", inputs, model.graph.output, small)
@@ -85,4 +89,37 @@ def _stand_in(
         helper.make_node("Transpose", [node.input[0]], [x], perm=TO_CHANNELS_FIRST),
         helper.make_node("Conv", [x, weights], [y], **attributes.conv_attributes()),
         helper.make_node("Transpose", [y], list(node.output), perm=TO_CHANNELS_LAST),
+    ]
+
+
+def _quant_stand_in(
+    node: onnx.NodeProto, weight: "list[int]", prefix: str, inputs: list[onnx.ValueInfoProto]
+) -> list[onnx.NodeProto]:
+    """Makes the standard operators whose output has a QuantConv2d's shape, and their weights' input."""
+    a = quant_conv_attributes(node)
+    names = ("first", "axes", "whole", "means", "weights", "sums", "pooled")
+    first, axes, whole, means, weights, sums, pooled = (f"{prefix}_{name}" for name in names)
+    shape = [weight[0], weight[3], *weight[1:3]]
+    inputs.append(helper.make_tensor_value_info(weights, TensorProto.FLOAT, shape))
+    perm = (0, 1, 2, 3) if a.layout == "channels_first" else TO_CHANNELS_FIRST
+    # A mean over the whole extent is one of whatever size that is.
+    reduced = [axis for axis, taps in zip((2, 3), a.mean_kernel, strict=True) if not taps]
+    window = [taps or 1 for taps in a.mean_kernel]
+    return [
+        helper.make_node("Transpose", [node.input[0]], [first], perm=perm),
+        helper.make_node(
+            "Constant", [], [axes], value=helper.make_tensor(axes, TensorProto.INT64, [len(reduced)], reduced)
+        ),
+        helper.make_node("ReduceMean", [first, axes], [whole], keepdims=1, noop_with_empty_axes=1),
+        helper.make_node("AveragePool", [whole], [means], kernel_shape=window, strides=a.mean_strides),
+        helper.make_node("Conv", [means, weights], [sums], **a.conv_attributes()),
+        helper.make_node(
+            "MaxPool",
+            [sums],
+            [pooled],
+            kernel_shape=a.pool_kernel,
+            strides=a.pool_strides,
+            pads=a.pool_pads,
+        ),
+        helper.make_node("Transpose", [pooled], list(node.output), perm=TO_CHANNELS_LAST),
     ]

@@ -13,6 +13,7 @@ from rbnn_deploy.model_files.binary_layers import check_binary_layers
 from rbnn_deploy.model_files.digest import check_digest
 from rbnn_deploy.model_files.errors import InvalidModelError, require_text
 from rbnn_deploy.model_files.graphs import GraphChecker
+from rbnn_deploy.model_files.quant_layers import check_quant_layers
 from rbnn_deploy.onnx_graph import properties
 from rbnn_deploy.text import printable
 
@@ -84,6 +85,7 @@ def check_model(model: onnx.ModelProto) -> None:
             require_text(key, value)
         GraphChecker(model).check()
         check_binary_layers(model.graph)
+        check_quant_layers(model.graph)
     except UnicodeDecodeError:  # from protobuf's other implementations
         raise InvalidModelError("it holds names that are no text") from None
 

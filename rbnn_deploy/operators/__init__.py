@@ -14,6 +14,7 @@ from rbnn_deploy.operators.domain import (
     GENERAL_BINARY_CONV2D,
     PACK_SIGNS,
     PACKED_BINARY_CONV2D,
+    QUANT_CONV2D,
     UNPACK_SIGNS,
 )
 from rbnn_deploy.operators.fields import Field, Input, Operator, OperatorAttributes
@@ -27,6 +28,7 @@ from rbnn_deploy.operators.packed_binary_conv2d import (
     PACKED_BINARY_CONV2D_OPERATOR,
     PackedBinaryConv2dAttributes,
 )
+from rbnn_deploy.operators.quant_conv2d import QUANT_CONV2D_OPERATOR, QuantConv2dAttributes
 from rbnn_deploy.operators.sign_packing import (
     PACK_SIGNS_OPERATOR,
     UNPACK_SIGNS_OPERATOR,
@@ -42,11 +44,14 @@ OPERATORS = {
         PACKED_BINARY_CONV2D_OPERATOR,
         PACK_SIGNS_OPERATOR,
         UNPACK_SIGNS_OPERATOR,
+        QUANT_CONV2D_OPERATOR,
     )
 }
 # The ones with weights of one bit.
 BINARY_CONVOLUTIONS = frozenset(
-    name for name, operator in OPERATORS.items() if issubclass(operator.attributes, ConvolutionAttributes)
+    name
+    for name, operator in OPERATORS.items()
+    if issubclass(operator.attributes, ConvolutionAttributes) and name != QUANT_CONV2D
 )
 
 __all__ = [
@@ -64,6 +69,8 @@ __all__ = [
     "PACKED_BINARY_CONV2D_OPERATOR",
     "PACK_SIGNS",
     "PACK_SIGNS_OPERATOR",
+    "QUANT_CONV2D",
+    "QUANT_CONV2D_OPERATOR",
     "UNPACK_SIGNS",
     "UNPACK_SIGNS_OPERATOR",
     "Activation",
@@ -78,6 +85,7 @@ __all__ = [
     "OperatorAttributes",
     "PackSignsAttributes",
     "PackedBinaryConv2dAttributes",
+    "QuantConv2dAttributes",
     "Threshold",
     "UnpackSignsAttributes",
     "activation_between",

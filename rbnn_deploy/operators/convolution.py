@@ -1,4 +1,4 @@
-"""What all binary convolutions have in common: the attributes of their geometry, and their first inputs."""
+"""What convolutions have in common: the attributes of their geometry, and binary ones their first inputs."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ CONV_ATTRIBUTES = {"strides": "strides", "pads": "pads", "dilations": "dilations
 
 @dataclass(frozen=True)
 class ConvolutionAttributes(OperatorAttributes):
-    """The attributes that say where the taps of a binary convolution fall."""
+    """The attributes that say where the taps of a convolution fall."""
 
     channels: Annotated[int, Within("input channels C", least=1)]
     strides: Annotated[tuple[int, int], Within("(vertical, horizontal)", least=1)] = (1, 1)
@@ -37,7 +37,7 @@ class ConvolutionAttributes(OperatorAttributes):
 
     @property
     def packed_channels(self) -> int:
-        """Bytes that one tap's weights of one output channel take: ceil(C / groups / 8)."""
+        """Bytes that one tap's binary weights of one output channel take: ceil(C / groups / 8)."""
         return packed_size(self.group_channels)
 
     def conv_attributes(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_
 import numpy as np
 
 Kind = Literal["INT", "INTS", "STRING"]  # the names that ONNX has for them
-DType = Literal["float", "uint8", "int32"]
+DType = Literal["float", "uint8", "int8", "int32"]
 
 LARGEST = 2**31 - 1  # of any size; with larger ones a product of two could overflow in native code
 

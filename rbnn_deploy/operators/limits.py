@@ -1,11 +1,20 @@
-"""Sizes that the binary convolutions refuse (docs/ops/BinaryConv2d.md, Errors), beside the attributes' own.
+"""Sizes that the convolutions refuse (docs/ops/, Errors), beside the attributes' own.
 
-The operator library has the same numbers in runtimes/native/kernels/binary_conv2d/limits.h; a test compares
-them.
+The operator library has the same numbers in runtimes/native/kernels/binary_conv2d/limits.h and
+quant_conv2d/limits.h; a test compares those of binary_conv2d.
 """
 
 SUM_LIMIT = 1 << 24
 """KH * KW * C / groups is below it: every whole number below it is exact in float32."""
+
+INTEGER_LIMIT = 1 << 31
+"""Of QuantConv2d: the magnitudes of its sums are below it, so int32 holds them."""
+
+ACTIVATION_RANGE = 255
+"""Of QuantConv2d: the largest magnitude of an activation's integer, and of two integers' difference."""
+
+LARGEST_WEIGHT = 128
+"""Of QuantConv2d: the largest magnitude of an int8."""
 
 MAP_PIXELS = 1 << 22
 """An output map may have this many pixels, whatever the input map has."""

@@ -37,7 +37,12 @@ Band = tuple[range, range]
 # How many sums are computed at a time: a few MB of temporaries, about the size of a core's cache. So a file
 # whose padding makes a large map of a small one takes little more memory than its output.
 BLOCK_SUMS = 1 << 18
-DTYPES = {"float": np.dtype(np.float32), "uint8": np.dtype(np.uint8), "int32": np.dtype(np.int32)}
+DTYPES = {
+    "float": np.dtype(np.float32),
+    "uint8": np.dtype(np.uint8),
+    "int8": np.dtype(np.int8),
+    "int32": np.dtype(np.int32),
+}
 
 
 def binary_conv2d(
@@ -163,9 +168,11 @@ def accumulate(
     taps_inside = np.zeros((rows, columns, 1), np.int32)
     padding = np.zeros((G, O_per_group, rows, columns, 1), np.int32)
     for i in range(KH):
-        out_rows, in_rows = _inside(first_row + i * attributes.dilations[0], attributes.strides[0], H, rows)
+        out_rows, in_rows = outputs_inside(
+            first_row + i * attributes.dilations[0], attributes.strides[0], H, rows
+        )
         for j in range(KW):
-            out_columns, in_columns = _inside(
+            out_columns, in_columns = outputs_inside(
                 first_column + j * attributes.dilations[1], attributes.strides[1], W, columns
             )
             taps_inside[out_rows, out_columns] += 1
@@ -181,7 +188,7 @@ def accumulate(
     return acc.reshape(G * O_per_group, rows, columns, N).transpose(3, 1, 2, 0)
 
 
-def _inside(offset: int, stride: int, extent: int, out_extent: int) -> tuple[slice, slice]:
+def outputs_inside(offset: int, stride: int, extent: int, out_extent: int) -> tuple[slice, slice]:
     """Finds, along one axis, the outputs p whose tap at p * stride + offset lies inside 0 .. extent - 1.
 
     Returns:

@@ -16,6 +16,6 @@ def check_float_environment() -> None:
     """
     if not (_SMALLEST * np.float32(1) > 0).all():
         raise ValueError(
-            "BinaryConv2d: this thread takes subnormal numbers for zeros, which changes bits; turn off "
+            "this thread takes subnormal numbers for zeros, which changes bits; turn off "
             "torch.set_flush_denormal, ONNX Runtime's session.set_denormal_as_zero, or whatever did so"
         )

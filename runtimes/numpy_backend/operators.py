@@ -11,6 +11,7 @@ from rbnn_deploy.operators import (
     BinaryConv2dAttributes,
     GeneralBinaryConv2dAttributes,
     PackedBinaryConv2dAttributes,
+    QuantConv2dAttributes,
     UnpackSignsAttributes,
 )
 from rbnn_deploy.runtimes.numpy_backend.binary_conv2d import binary_conv2d
@@ -21,6 +22,7 @@ from rbnn_deploy.runtimes.numpy_backend.packed_binary_conv2d import (
     unpack_signs_of_map,
 )
 from rbnn_deploy.runtimes.numpy_backend.pooling import AveragePool, MaxPool
+from rbnn_deploy.runtimes.numpy_backend.quant_conv2d import quant_conv2d
 from rbnn_deploy.runtimes.numpy_backend.quantize_linear import DequantizeLinear, QuantizeLinear
 
 
@@ -86,12 +88,23 @@ class UnpackSigns(OpRun):
         return (unpack_signs_of_map(X, UnpackSignsAttributes.from_mapping(attributes).channels),)
 
 
+class QuantConv2d(OpRun):
+    """`ai.rbnn::QuantConv2d`, likewise."""
+
+    op_domain = DOMAIN
+
+    def _run(self, *inputs: npt.NDArray[Any] | None, **attributes: Any) -> tuple[npt.NDArray[np.float32]]:
+        checked = QuantConv2dAttributes.from_mapping(attributes)
+        return (quant_conv2d(*inputs, attributes=checked),)  # type: ignore[arg-type]
+
+
 NEW_OPS = [
     BinaryConv2d,
     GeneralBinaryConv2d,
     PackedBinaryConv2d,
     PackSigns,
     UnpackSigns,
+    QuantConv2d,
     MaxPool,
     AveragePool,
     QuantizeLinear,
