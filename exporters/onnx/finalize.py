@@ -14,6 +14,7 @@ from rbnn_deploy.exporters.onnx.packed_functions import (
     packed_binary_conv2d_function,
     unpack_signs_function,
 )
+from rbnn_deploy.exporters.onnx.quant_function import quant_conv2d_function
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.operators import (
     BINARY_CONV2D,
@@ -23,6 +24,7 @@ from rbnn_deploy.operators import (
     OPERATORS,
     PACK_SIGNS,
     PACKED_BINARY_CONV2D,
+    QUANT_CONV2D,
     UNPACK_SIGNS,
 )
 from rbnn_deploy.topology import PROPERTY
@@ -35,6 +37,7 @@ FUNCTIONS = {
     PACKED_BINARY_CONV2D: packed_binary_conv2d_function,
     PACK_SIGNS: pack_signs_function,
     UNPACK_SIGNS: unpack_signs_function,
+    QUANT_CONV2D: quant_conv2d_function,
 }
 # What changes nothing, by the input's name; 0 for all others.
 NEUTRAL = {"pos": 1.0}
