@@ -80,3 +80,17 @@ def quant_sizes(x: Size, kernel: Size, attributes: QuantConv2dAttributes) -> Qua
     pool = attributes.pooled_size(conv)
     check_map(conv, pool)
     return QuantSizes(x, mean, conv, pool)
+
+
+def count_products(W: Sequence[int], x: Size, attributes: QuantConv2dAttributes) -> int:
+    """Counts a layer's multiply-accumulates for one sample, taps in the padding included, as is usual.
+
+    Args:
+        W: The weights' shape, [O, KH, KW, C / groups].
+        x: (H, W) of X.
+        attributes: The node's.
+
+    Raises:
+        ValueError: See `quant_sizes`.
+    """
+    return math.prod(W) * math.prod(quant_sizes(x, (W[1], W[2]), attributes).conv)

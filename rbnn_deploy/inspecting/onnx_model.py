@@ -12,7 +12,15 @@ from rbnn_deploy.inspecting.activation_memory import activation_memory
 from rbnn_deploy.inspecting.summary import FLOAT_BYTES, LayerSummary, NetworkSummary, describe_input
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files import ModelFile, read_model
-from rbnn_deploy.onnx_graph import binary_conv_attributes, constant_tensors, is_binary_conv, signature
+from rbnn_deploy.onnx_graph import (
+    binary_conv_attributes,
+    constant_tensors,
+    is_binary_conv,
+    is_quant_conv,
+    quant_conv_attributes,
+    signature,
+)
+from rbnn_deploy.quant_conv2d_rules import count_products
 from rbnn_deploy.shape_inference import static_shapes
 
 FLOAT_LAYERS = ("Conv", "Gemm", "MatMul")
@@ -50,6 +58,20 @@ def _binary_layer(
     return layer, FLOAT_BYTES * (weights + 2 * int(outputs))
 
 
+def _int8_layer(
+    node: onnx.NodeProto, parameters: dict[str, onnx.TensorProto], shapes: dict[str, tuple[int, ...]]
+) -> tuple[LayerSummary, int]:
+    attributes = quant_conv_attributes(node)
+    W = tuple(parameters[node.input[1]].dims)
+    x, macs = shapes.get(node.input[0]), None
+    if x is not None:
+        macs = count_products(W, attributes.map_size((0, *x)), attributes)
+    size = sum(_bytes(parameters[name]) for name in node.input[1:5] if name in parameters)
+    operator, weights = f"{node.op_type} {W[1]}x{W[2]}", math.prod(W)
+    layer = LayerSummary(node.name, "int8", operator, shapes.get(node.output[0]), weights, size, macs)
+    return layer, FLOAT_BYTES * (weights + W[0])  # with a bias
+
+
 def _float_layer(
     node: onnx.NodeProto, parameters: dict[str, onnx.TensorProto], shapes: dict[str, tuple[int, ...]]
 ) -> LayerSummary:
@@ -74,7 +96,7 @@ def inspect_onnx(path: str | Path) -> NetworkSummary:
     """Summarises a deployed model.
 
     Raises:
-        UserError: The file cannot be read, is not an ONNX model, or holds a damaged binary layer.
+        UserError: The file cannot be read, is not an ONNX model, or holds a damaged layer of ours.
     """
     file = read_model(path)
     model, metadata = file.model, file.metadata
@@ -84,9 +106,10 @@ def inspect_onnx(path: str | Path) -> NetworkSummary:
     layers: list[LayerSummary] = []
     float_size = deployed = 0
     for node in graph.node:
-        if is_binary_conv(node):
+        if is_binary_conv(node) or is_quant_conv(node):
+            summarise = _binary_layer if is_binary_conv(node) else _int8_layer
             try:
-                layer, as_float = _binary_layer(node, parameters, shapes)
+                layer, as_float = summarise(node, parameters, shapes)
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(
                     f"layer {node.name} of {path} is damaged ({error}); export the model again"

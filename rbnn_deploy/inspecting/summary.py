@@ -17,7 +17,7 @@ class LayerSummary:
 
     Attributes:
         name: Name of the node or module.
-        kind: Whether its weights and multiplications are binary or float.
+        kind: Whether its weights and multiplications are binary, of int8, or float.
         operator: Kind of layer.
         output: Shape of the output of one sample, as the layer computes it; None where not known.
         weights: Number of weights, without per-channel parameters.
@@ -28,7 +28,7 @@ class LayerSummary:
     """
 
     name: str
-    kind: Literal["binary", "float"]
+    kind: Literal["binary", "int8", "float"]
     operator: str
     output: tuple[int, ...] | None
     weights: int
@@ -46,7 +46,7 @@ class NetworkSummary:
         facts: Further lines: name and value.
         layers: Layers with weights, in the order of the graph.
         float_size: Bytes of all weights and parameters in float32.
-        deployed_size: Bytes of the same when binary weights take one bit.
+        deployed_size: Bytes of the same when binary weights take one bit, and int8 ones a byte.
         file_size: Bytes of the inspected file.
         peak_activations: The most bytes of activations that are needed at once, for one sample; None where
             they are not known.
@@ -68,7 +68,7 @@ class NetworkSummary:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the summary for json.dumps."""
-        totals = {"binary_macs": self.macs("binary"), "float_macs": self.macs("float")}
+        totals = {f"{kind}_macs": self.macs(kind) for kind in ("binary", "int8", "float")}
         return with_schema("inspect", {**asdict(self), **totals})
 
     def rows(self) -> list[dict[str, Any]]:
@@ -130,11 +130,12 @@ def _kilobytes(count: int | None) -> str:
 
 
 def _totals(summary: NetworkSummary) -> list[str]:
-    binary, real = summary.macs("binary"), summary.macs("float")
-    share = f", {binary / (binary + real):.1%} of the MACs" if binary + real else ""
+    binary, int8, real = (summary.macs(kind) for kind in ("binary", "int8", "float"))
+    share = f", {binary / (binary + int8 + real):.1%} of the MACs" if binary + int8 + real else ""
+    bytewise = f" {int8:,} int8 MACs;" if any(layer.kind == "int8" for layer in summary.layers) else ""
     count = sum(layer.kind == "binary" for layer in summary.layers)
     return [
-        f"{count} binary layers: {binary:,} binary MACs{share}; {real:,} float MACs",
+        f"{count} binary layers: {binary:,} binary MACs{share};{bytewise} {real:,} float MACs",
         f"parameters: {format_bytes(summary.float_size)} in float32, "
         f"{format_bytes(summary.deployed_size)} deployed, "
         f"{summary.float_size / max(summary.deployed_size, 1):.1f} x smaller",

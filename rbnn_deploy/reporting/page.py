@@ -176,11 +176,12 @@ def _network(name: str, network: Network) -> str:
         )
         for layer in network.layers
     ]
-    macs = network.binary_macs + network.float_macs
+    macs = network.binary_macs + network.int8_macs + network.float_macs
     total = ("all", "", "", "", "", f"{network.deployed_size:,}", f"{macs:,}")
     sentence = (
-        f"{network.binary_macs:,} binary and {network.float_macs:,} float MACs; parameters "
-        f"{format_bytes(network.float_size)} in float32, {format_bytes(network.deployed_size)} deployed"
+        f"{network.binary_macs:,} binary, {network.int8_macs:,} int8 and {network.float_macs:,} float MACs; "
+        f"parameters {format_bytes(network.float_size)} in float32, "
+        f"{format_bytes(network.deployed_size)} deployed"
     )
     header = ("layer", "kind", "operator", "output", "weights", "bytes", "MACs")
     return "\n".join(

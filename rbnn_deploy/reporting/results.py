@@ -166,6 +166,7 @@ class Network:
     file_size: int
     binary_macs: int
     float_macs: int
+    int8_macs: int = 0
 
 
 @dataclass(frozen=True)
