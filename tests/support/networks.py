@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 from rbnn_deploy.pytorch.methods import AdaBinConv2d, BNextConv2d, Maxout, ReCUConv2d, SiMaNConv2d
 from rbnn_deploy.pytorch.methods.xnornet import XnorLayer
-from rbnn_deploy.pytorch.networks.bireal import LearnableBias
+from rbnn_deploy.pytorch.networks.blocks import LearnableBias
 from rbnn_deploy.pytorch.networks.bnext import BNextUnit
 
 

@@ -16,7 +16,7 @@ from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.bits import pack_signs
 from rbnn_deploy.operators import BinaryConv2dAttributes
 from rbnn_deploy.pytorch.folding import BinaryConv2d
-from rbnn_deploy.pytorch.networks.bireal import LearnableBias
+from rbnn_deploy.pytorch.networks.blocks import LearnableBias
 
 QONNX_MISSING = "the qonnx package is not installed; run: pip install 'rbnn-deploy[dev]'"
 SIZE = 9

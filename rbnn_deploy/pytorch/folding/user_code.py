@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.pytorch.layers import BinaryLayer
 
-_DESCRIPTION = ("attributes", "affine", "effective_weight", "thresholds", "window_terms")
+_DESCRIPTION = ("attributes", "affine", "effective_weight", "scale", "thresholds", "window_terms")
 # What a subclass may define without another result in evaluation mode.
 _HARMLESS = {"extra_repr", "reset_parameters", "parameter_groups", "begin_epoch", "set_sign_gradient"} | {
     *("untrained", "refusal", "_abc_impl"),

@@ -12,7 +12,7 @@ from rbnn_deploy.pytorch.layers.rotated_conv import (
     set_rotation_angle,
     update_rotations,
 )
-from rbnn_deploy.pytorch.layers.sign_conv import SignConv2d
+from rbnn_deploy.pytorch.layers.sign_conv import ScaledSignConv2d, SignConv2d
 from rbnn_deploy.pytorch.layers.signs import SignGradient, binary_sign
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "BinaryLinear",
     "RotatedBinaryConv2d",
     "RotatedBinaryLinear",
+    "ScaledSignConv2d",
     "SignConv2d",
     "SignGradient",
     "accept_angles",

@@ -1,5 +1,6 @@
 """A convolution of plain signs: the layer of networks that rotate nothing, and the base of other rules."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -125,3 +126,22 @@ class SignConv2d(nn.Conv2d, BinaryLayer):
     def set_sign_gradient(self, gradient: SignGradient) -> None:
         """See `BinaryLayer`."""
         self.sign_gradient = gradient
+
+
+class ScaledSignConv2d(SignConv2d):
+    """A `SignConv2d` whose scale is learned, as in `RotatedBinaryConv2d`: the layer without its rotation.
+
+    Attributes:
+        alpha: [O, 1, 1], the scale; at first the mean magnitude of the weights per output channel.
+    """
+
+    parameter_groups: ClassVar[Mapping[str, str]] = {"weight": "binary", "alpha": "scale"}
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Takes the arguments of `SignConv2d`."""
+        super().__init__(*arguments, **options)
+        self.alpha = nn.Parameter(super().scale().view(-1, 1, 1).clone())
+
+    def scale(self) -> Tensor:
+        """See `SignConv2d`: float [O]."""
+        return self.alpha.flatten()

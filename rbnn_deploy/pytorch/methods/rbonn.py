@@ -28,10 +28,6 @@ class RBONNConv2d(SignConv2d):
         self.scale_factor = nn.Parameter(torch.randn(self.out_channels, 1, 1, 1))
         self.u = nn.Parameter(torch.full((self.out_channels, 1, 1, 1), 0.2))
 
-    def effective_weight(self) -> Tensor:
-        """See `BinaryLayer`."""
-        return self.weight
-
     def scale(self) -> Tensor:
         """See `SignConv2d`."""
         return UNIT * self.scale_factor.abs().flatten()

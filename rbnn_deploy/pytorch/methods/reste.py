@@ -12,10 +12,6 @@ class ReSTEConv2d(SignConv2d):
 
     sign_of_zero: ClassVar[int] = 0
 
-    def effective_weight(self) -> Tensor:
-        """See `BinaryLayer`."""
-        return self.weight
-
     def scale(self) -> Tensor:
         """See `SignConv2d`."""
         return self.weight.detach().abs().mean().expand(self.out_channels)

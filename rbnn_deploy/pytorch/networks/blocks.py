@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
+from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d, SignConv2d
 
 # Builds a binary convolution, with the arguments of nn.Conv2d; a method's layer.
 Conv = Callable[..., nn.Module]
@@ -106,3 +107,54 @@ class BiRealBlock(BasicBlock):
         """Maps [N, inputs, H, W] to [N, outputs, ceil(H / stride), ceil(W / stride)]."""
         y = self.nonlinear1(self.bn1(self.conv1(x)) + self.shortcut(x))
         return self.nonlinear2(self.bn2(self.conv2(y)) + y)  # type: ignore[no-any-return]
+
+
+class LearnableBias(nn.Module):
+    """Adds a number to every channel.
+
+    Args:
+        channels: C.
+
+    Attributes:
+        bias: [1, C, 1, 1].
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [N, C, H, W] to the same shape."""
+        return x + self.bias
+
+
+class ReActBlock(nn.Module):
+    """One binary convolution between learned shifts: RSign and RPReLU (Liu et al., ReActNet, ECCV 2020).
+
+    sign(x + b) is the comparison of x with a threshold -b per channel (equation 4); RPReLU is
+    PReLU(x + b1) + b2 (equation 5), behind the shortcut's sum.
+
+    Args:
+        inputs: Channels in.
+        outputs: Channels out.
+        stride: Of the convolution.
+        downsample: Maps the block's input to its output's shape.
+        conv: The method's layer.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, downsample: nn.Module, conv: Conv = SignConv2d
+    ) -> None:
+        super().__init__()
+        self.move0 = LearnableBias(inputs)
+        self.binary_conv = binary_conv3x3(inputs, outputs, stride, conv)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.move1 = LearnableBias(outputs)
+        self.prelu = nn.PReLU(outputs)
+        self.move2 = LearnableBias(outputs)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [N, inputs, H, W] to [N, outputs, ceil(H / stride), ceil(W / stride)]."""
+        y = self.bn1(self.binary_conv(self.move0(x))) + self.downsample(x)
+        return self.move2(self.prelu(self.move1(y)))  # type: ignore[no-any-return]

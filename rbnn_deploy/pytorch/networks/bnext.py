@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rbnn_deploy.pytorch.methods import BNextConv2d
-from rbnn_deploy.pytorch.networks.bireal import LearnableBias
-from rbnn_deploy.pytorch.networks.blocks import binary_conv3x3
+from rbnn_deploy.pytorch.networks.blocks import LearnableBias, binary_conv3x3
 
 IMAGENET_CLASSES = 1000
 _REDUCTION = 8

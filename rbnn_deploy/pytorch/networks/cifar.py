@@ -6,12 +6,14 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rbnn_deploy.pytorch.layers import ScaledSignConv2d
 from rbnn_deploy.pytorch.networks.blocks import (
     ROTATED,
     Activation,
     BasicBlock,
     BiRealBlock,
     Conv,
+    ReActBlock,
     binary_conv3x3,
     convolved_shortcut,
     hardtanh,
@@ -32,13 +34,14 @@ def stage(
 
 
 class ResNet20(nn.Module):
-    """Three stages of three blocks, 16, 32 and 64 channels wide.
+    """Three stages of blocks, 16, 32 and 64 channels wide.
 
     Args:
-        block: BasicBlock or BiRealBlock, with a method's layer.
+        block: BasicBlock or BiRealBlock, with a method's layer; or ReActBlock.
         num_classes: Number of logits.
         shortcut: The shortcut where shapes change.
         stem_activation: The activation behind the first convolution.
+        blocks: Blocks per stage: 6 of one convolution each are as deep as 3 of two.
     """
 
     def __init__(
@@ -47,14 +50,15 @@ class ResNet20(nn.Module):
         num_classes: int,
         shortcut: Shortcut = padded_shortcut,
         stem_activation: Activation = hardtanh,
+        blocks: int = 3,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, kernel_size=3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.nonlinear1 = stem_activation(16)
-        self.layer1 = stage(block, shortcut, 16, 16, blocks=3, stride=1)
-        self.layer2 = stage(block, shortcut, 16, 32, blocks=3, stride=2)
-        self.layer3 = stage(block, shortcut, 32, 64, blocks=3, stride=2)
+        self.layer1 = stage(block, shortcut, 16, 16, blocks=blocks, stride=1)
+        self.layer2 = stage(block, shortcut, 16, 32, blocks=blocks, stride=2)
+        self.layer3 = stage(block, shortcut, 32, 64, blocks=blocks, stride=2)
         self.bn2 = nn.BatchNorm1d(64)
         self.linear = nn.Linear(64, num_classes)
 
@@ -164,3 +168,18 @@ def resnet20_1w1a(num_classes: int) -> nn.Module:
 def resnet20_bireal_1w1a(num_classes: int) -> nn.Module:
     """Builds ResNet-20 with one shortcut per convolution."""
     return ResNet20(BiRealBlock, num_classes)
+
+
+def resnet20_sign_1w1a(num_classes: int) -> nn.Module:
+    """Builds `resnet20_bireal_1w1a` without rotations, its activations compared with 0."""
+    return ResNet20(functools.partial(BiRealBlock, conv=ScaledSignConv2d), num_classes)
+
+
+def resnet20_react_1w1a(num_classes: int) -> nn.Module:
+    """Builds ResNet-20 of ReActNet's blocks: a learned threshold per channel, and RPReLU."""
+    return ResNet20(ReActBlock, num_classes, blocks=6)
+
+
+def vgg_small_sign_1w1a(num_classes: int) -> nn.Module:
+    """Builds `VggSmall` without rotations, its activations compared with 0."""
+    return VggSmall(num_classes, conv=ScaledSignConv2d)

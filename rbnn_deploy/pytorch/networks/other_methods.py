@@ -37,9 +37,9 @@ from rbnn_deploy.pytorch.networks.architecture import (
     Family,
 )
 from rbnn_deploy.pytorch.networks.binarynet import BinaryNetVgg
-from rbnn_deploy.pytorch.networks.bireal import BiRealBlock, BiRealNet, ReActBlock
+from rbnn_deploy.pytorch.networks.bireal import BiRealBlock, BiRealNet
 from rbnn_deploy.pytorch.networks.blocks import BiRealBlock as TwoConvolutions
-from rbnn_deploy.pytorch.networks.blocks import pooled_shortcut
+from rbnn_deploy.pytorch.networks.blocks import ReActBlock, pooled_shortcut
 from rbnn_deploy.pytorch.networks.bnext import SIZES, BNext
 from rbnn_deploy.pytorch.networks.cifar import ResNet18, ResNet20, VggSmall
 from rbnn_deploy.pytorch.networks.imagenet import ImageNetResNet

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rbnn_deploy.pytorch.methods import BiRealConv2d
-from rbnn_deploy.pytorch.networks.bireal import LearnableBias
-from rbnn_deploy.pytorch.networks.blocks import binary_conv3x3
+from rbnn_deploy.pytorch.networks.blocks import LearnableBias, binary_conv3x3
 
 # Output channels of the stem and of each block.
 WIDTHS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)

@@ -23,6 +23,10 @@ def _cifar_architectures(family: Family) -> tuple[Architecture, ...]:
         Architecture(family, "resnet20_1w1a", cifar.resnet20_1w1a),
         Architecture(family, "resnet20_bireal_1w1a", cifar.resnet20_bireal_1w1a),
         Architecture(family, "vgg_small_1w1a", cifar.VggSmall, "fc"),
+        # The same topologies with other methods' thresholds and activations, for the same trainer.
+        Architecture(family, "resnet20_sign_1w1a", cifar.resnet20_sign_1w1a),
+        Architecture(family, "resnet20_react_1w1a", cifar.resnet20_react_1w1a),
+        Architecture(family, "vgg_small_sign_1w1a", cifar.vgg_small_sign_1w1a, "fc"),
     )
 
 
