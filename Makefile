@@ -21,7 +21,7 @@ TARGETS := linux-x86_64 linux-aarch64
 
 # The oldest device: its packages in their lowest versions, and no PyTorch.
 LOWEST := build/lowest-venv
-LOWEST_TESTS := runtimes native/test_adapter.py native/test_general_adapter.py native/test_library.py native/test_hostile_sizes.py \
+LOWEST_TESTS := runtimes native/test_adapter.py native/test_general_adapter.py native/test_quant_adapter.py native/test_library.py native/test_hostile_sizes.py \
 	native/test_session_lifetime.py comparing/test_statistics.py \
 	benchmarking/test_bench.py benchmarking/test_host.py benchmarking/test_measuring.py \
 	test_metadata.py test_onnx_graph.py
