@@ -21,13 +21,13 @@ TARGETS := linux-x86_64 linux-aarch64
 
 # The oldest device: its packages in their lowest versions, and no PyTorch.
 LOWEST := build/lowest-venv
-LOWEST_TESTS := runtimes native/test_adapter.py native/test_general_adapter.py native/test_quant_adapter.py native/test_library.py native/test_hostile_sizes.py \
+LOWEST_TESTS := runtimes native/test_adapter.py native/test_general_adapter.py native/test_library.py native/test_hostile_sizes.py \
 	native/test_session_lifetime.py comparing/test_statistics.py \
 	benchmarking/test_bench.py benchmarking/test_host.py benchmarking/test_measuring.py \
 	test_metadata.py test_onnx_graph.py
 
 .PHONY: help setup demo test test-lowest test-native sanitize bench-native wheel wheels aarch64-kernels test-aarch64-kernels test-aarch64 test-mcu test-windows \
-	estimate-aarch64 onnxruntime-headers examples docs lint format types clean
+	estimate-aarch64 onnxruntime-headers onnxruntime-web examples docs lint format types clean
 
 help:
 	@echo "make demo    train a small network on handwritten digits, export it, run it three ways, compare"
@@ -40,6 +40,7 @@ help:
 	@echo "make test-windows  the operator library for Windows, and the examples with it, in Wine"
 	@echo "make test-aarch64  the Arm64 wheel on an emulated Arm64 machine, against this one"
 	@echo "make test-mcu      generated C on emulated Cortex-M and RISC-V processors"
+	@echo "make onnxruntime-web   npm's package, for the tests and the benchmark of web pages"
 	@echo "make examples  a C and a C++ program that classify an image with ONNX Runtime"
 	@echo "make docs    the API reference from the docstrings, in build/api"
 	@echo "make setup   only the environment     make format  apply the formatting that make lint asks for"
@@ -120,6 +121,10 @@ test-mcu: $(READY)
 # What the NEON kernel should reach, from models of three cores and from instructions counted.
 estimate-aarch64: $(WHEELS_READY)
 	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/arm64/speed.py
+
+# What the tests of web pages compare with; they skip that without it.
+onnxruntime-web:
+	npm install --silent --no-save --prefix build/npm onnxruntime-web@1.30.0
 
 onnxruntime-headers: $(READY)
 	$(BIN)/python tools/onnxruntime_headers.py build/onnxruntime $(HEADERS_FLAGS)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rbnn_deploy.exporters.c import CExport
     from rbnn_deploy.exporters.onnx import ExportResult
     from rbnn_deploy.exporters.qonnx import ImportResult
+    from rbnn_deploy.exporters.web import WebExport
     from rbnn_deploy.pytorch.checkpoints.checkpoint import LoadedNetwork
     from rbnn_deploy.runtimes import Runtime
 
@@ -396,13 +397,37 @@ def export_c(model: str | Path, folder: str | Path) -> CExport:
         UserError: The model cannot be read or has a node that has no C code, or the folder cannot be written.
     """
     from rbnn_deploy.exporters.c import export_c as write  # noqa: PLC0415 - so that running needs no exporter
+
+    return write(model, folder, _numpy_judge(model))
+
+
+def export_web(model: str | Path, folder: str | Path, onnxruntime_web: str | Path | None = None) -> WebExport:
+    """Writes a deployed model as a web page (docs/web.md).
+
+    Args:
+        model: The .onnx file.
+        folder: To make; one that holds an earlier export, or nothing, is replaced.
+        onnxruntime_web: The folder `dist` of the npm package onnxruntime-web, for a page that can compare
+            itself with it.
+
+    Raises:
+        UserError: The package ziglang is not installed, the model cannot be read, has a node that has no C
+            code or does not take images of 1 or 3 channels, or the folder cannot be written.
+    """
+    from rbnn_deploy.exporters.web import export_web as write  # noqa: PLC0415 - so that running needs no exporter
+
+    return write(model, folder, _numpy_judge(model), onnxruntime_web)
+
+
+def _numpy_judge(model: str | Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """Returns a function that computes a model's outputs in the order of generated C."""
     from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime  # noqa: PLC0415
 
     def judge(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         outputs: npt.NDArray[np.float32] = NumpyRuntime(model, in_order=True).run(x)
         return outputs
 
-    return write(model, folder, judge)
+    return judge
 
 
 def _calibration_images(source: str | Path) -> LabelledImages:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.c import text
 from rbnn_deploy.exporters.c.arena import Arena, plan_arena
 from rbnn_deploy.exporters.c.program import ELEMENT_BYTES, Program
 from rbnn_deploy.exporters.c.read_graph import read_program
 from rbnn_deploy.exporters.c.selftest import Judge, record, selftest_c
+from rbnn_deploy.folders import check_replaceable, replace_folder
+from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.model_files import read_model
+
+FILES = ("model.h", "model.c", "kernels.h", "weights.h", "weights.c", "selftest.c", "Makefile", "selftest")
 
 MAKEFILE = """\
 # `make check` builds the self-test for this computer and runs it.
@@ -70,7 +70,47 @@ def export_c(model: str | Path, folder: str | Path, judge: Judge) -> CExport:
         UserError: The model cannot be read or has a node that has no C code, or the folder cannot be written.
     """
     folder = Path(folder)
-    _check_folder(folder)
+    check_replaceable(folder, FILES)
+    network = generate(model)
+    shape = network.program.input_shape
+    files = network.files | {
+        "selftest.c": selftest_c(record(shape, network.metadata, judge)),
+        "Makefile": MAKEFILE,
+    }
+    replace_folder(folder, {name: content.encode("ascii") for name, content in files.items()})
+    floats, words = network.floats, network.words
+    image = network.program.input.count * ELEMENT_BYTES if network.metadata is not None else 0
+    arena = (floats.count + words.count) * ELEMENT_BYTES
+    weights = network.program.weight_bytes
+    return CExport(folder, len(network.program.steps), arena, weights, image, network.program, floats, words)
+
+
+@dataclass(frozen=True)
+class GeneratedNetwork:
+    """A network as C text, before anything is written.
+
+    Attributes:
+        files: Text by file name: the network, its functions and its constants.
+        metadata: What the model says of itself; None where it says nothing.
+        program, floats, words: The plan.
+    """
+
+    files: dict[str, str]
+    metadata: ModelMetadata | None
+    program: Program
+    floats: Arena
+    words: Arena
+
+
+def generate(model: str | Path) -> GeneratedNetwork:
+    """Makes the C text of a deployed model.
+
+    Args:
+        model: The .onnx file.
+
+    Raises:
+        UserError: The model cannot be read or has a node that has no C code.
+    """
     file = read_model(model)
     program = read_program(file)
     floats, words = plan_arena(program, "float"), plan_arena(program, "uint32_t")
@@ -80,13 +120,8 @@ def export_c(model: str | Path, folder: str | Path, judge: Judge) -> CExport:
         "kernels.h": text.kernels_h(program),
         "weights.h": text.weights_h(program),
         "weights.c": text.weights_c(program),
-        "selftest.c": selftest_c(record(program.input_shape, file.metadata, judge)),
-        "Makefile": MAKEFILE,
     }
-    _write_folder(folder, files)
-    image = program.input.count * ELEMENT_BYTES if file.metadata is not None else 0
-    arena = (floats.count + words.count) * ELEMENT_BYTES
-    return CExport(folder, len(program.steps), arena, program.weight_bytes, image, program, floats, words)
+    return GeneratedNetwork(files, file.metadata, program, floats, words)
 
 
 @dataclass(frozen=True)
@@ -111,47 +146,3 @@ def plan_memory(model: str | Path) -> MemoryPlan:
     program = read_program(read_model(model))
     count = sum(plan_arena(program, element).count for element in ("float", "uint32_t"))
     return MemoryPlan(count * ELEMENT_BYTES, program.weight_bytes)
-
-
-FILES = ("model.h", "model.c", "kernels.h", "weights.h", "weights.c", "selftest.c", "Makefile", "selftest")
-
-
-def _check_folder(folder: Path) -> None:
-    """Checks that nothing is lost when the folder is replaced.
-
-    Raises:
-        UserError: It holds other files, or is no folder.
-    """
-    try:
-        if not folder.exists() and not folder.is_symlink():
-            return
-        others = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}; name a new folder") from None
-    if others:
-        raise UserError(f"{folder} holds other files ({others[0]}); name a new folder or an empty one")
-
-
-def _write_folder(folder: Path, files: Mapping[str, str]) -> None:
-    """Writes all files into a new folder, which then takes its place at once.
-
-    Raises:
-        UserError: The disk is full, or the place cannot be written to; the old folder is then as it was.
-    """
-    temporary: Path | None = None
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-        new, old = temporary / "new", temporary / "old"
-        new.mkdir()
-        for name, content in files.items():
-            (new / name).write_text(content, encoding="ascii")
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder}: {error.strerror or error}; choose a folder that you can write to"
-        ) from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from rbnn_deploy.cli.export_c import export_to_c
-from rbnn_deploy.cli.export_model import export_model
+from rbnn_deploy.cli.export_model import FOLDERS, export_model
 from rbnn_deploy.cli.export_result import tell_result
+from rbnn_deploy.cli.export_web import export_to_web
 from rbnn_deploy.cli.network import (
     InputShapesOption,
     MeanOption,
@@ -22,22 +23,23 @@ from rbnn_deploy.cli.output import JsonFile, check_writable, note
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import FLOAT32_NCHW
 
-TARGETS = ("onnx", "c", "qonnx")
+TARGETS = ("onnx", "c", "web", "qonnx")
 
 
 def export(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            help="Checkpoint of the reference implementation or of `train`; also a QONNX model, or for C a "
-            "deployed .onnx file."
+            help="Checkpoint of the reference implementation or of `train`; also a QONNX model, or for C "
+            "and web a deployed .onnx file."
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The .onnx file to write; for C the folder to make.")
+        Path,
+        typer.Option("-o", "--output", help="The .onnx file to write; for C and web the folder to make."),
     ],
     target: Annotated[
-        str, typer.Option("--format", help="onnx, c for C99 without a runtime, or qonnx.")
+        str, typer.Option("--format", help="onnx, c for C99 without a runtime, web for a page, or qonnx.")
     ] = "onnx",
     arch: Annotated[
         str | None,
@@ -81,6 +83,13 @@ def export(
         bool,
         typer.Option("--dynamic-size", help="Let the model take images of any height and width."),
     ] = False,
+    onnxruntime_web: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIST",
+            help="For web: the folder dist of npm's onnxruntime-web, to compare the page with.",
+        ),
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Print what was fused, layer by layer, and what was not, and why."),
@@ -91,7 +100,7 @@ def export(
     ] = True,
     json: JsonFile = None,
 ) -> None:
-    """Fold a checkpoint into one-bit weights and write one .onnx file, or C."""
+    """Fold a checkpoint into one-bit weights and write one .onnx file, C, or a web page."""
     from rbnn_deploy import api
 
     int8 = float_layers != "float32" or calibration is not None
@@ -103,7 +112,9 @@ def export(
         "--dynamic-size": dynamic_size,
     }
     _check_options(target, special, simplify=simplify)
-    if json is not None and target != "c":
+    if onnxruntime_web is not None and target != "web":
+        raise UserError("--onnxruntime-web belongs to --format web; leave it out")
+    if json is not None and target not in FOLDERS:
         check_writable(json, checkpoint, output)
     if not api.is_checkpoint_file(checkpoint):
         given = {
@@ -128,6 +139,7 @@ def export(
             check=check,
             explain=explain,
             json=json,
+            onnxruntime_web=onnxruntime_web,
         )
         return
     from rbnn_deploy.classes import read_class_names
@@ -143,9 +155,12 @@ def export(
         std=parse_numbers(std, "--std"),
         class_names=None if labels is None else tuple(read_class_names(labels)),
     )
-    if target == "c":
+    if target in FOLDERS:
         to_onnx = partial(api.export, network, metadata=metadata, opset=opset, simplify=simplify, check=check)
-        export_to_c(checkpoint, output, to_onnx, json)
+        if target == "c":
+            export_to_c(checkpoint, output, to_onnx, json)
+        else:
+            export_to_web(checkpoint, output, to_onnx, onnxruntime_web, json)
         return
     if target == "qonnx":
         result = api.export_qonnx(network, output, metadata=metadata, opset=opset, check=check)

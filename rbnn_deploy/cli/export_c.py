@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rbnn_deploy.cli.output import STDOUT, check_writable, give_result
@@ -28,15 +29,8 @@ def export_to_c(
     from rbnn_deploy import api
     from rbnn_deploy.inspecting import format_bytes
 
-    if json is not None:
-        if json != STDOUT and json.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"{json} is in the folder that the C files replace; name a file outside of it")
-        check_writable(json, source)
-    with tempfile.TemporaryDirectory() as temporary:
-        model = source
-        if to_onnx is not None:
-            model = Path(temporary) / f"{source.name}.onnx"
-            to_onnx(model)
+    check_json(json, source, folder)
+    with deployed(source, to_onnx) as model:
         result = api.export_c(model, folder)
     image = [f"and {format_bytes(result.image_bytes)} if model_run_image is used"]
     lines = [
@@ -57,3 +51,33 @@ def export_to_c(
         "image_memory": result.image_bytes,
     }
     give_result("\n".join(lines), with_schema("export-c", content), json)
+
+
+def check_json(json: Path | None, source: Path, folder: Path) -> None:
+    """Checks that a result as JSON can be written, and not into the folder that is about to be replaced.
+
+    Raises:
+        UserError: It cannot.
+    """
+    if json is None:
+        return
+    if json != STDOUT and json.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{json} is in the folder that the export replaces; name a file outside of it")
+    check_writable(json, source)
+
+
+@contextmanager
+def deployed(source: Path, to_onnx: Callable[[Path], object] | None) -> Iterator[Path]:
+    """Gives the path of a deployed model: `source` itself, or what a checkpoint is exported to.
+
+    Args:
+        source: The file.
+        to_onnx: Exports the checkpoint `source` to an .onnx file; None if `source` is one.
+    """
+    if to_onnx is None:
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        model = Path(temporary) / f"{source.name}.onnx"
+        to_onnx(model)
+        yield model

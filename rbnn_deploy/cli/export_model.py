@@ -1,4 +1,4 @@
-"""`rbnn-deploy export` of a model in place of a checkpoint: to C, or from QONNX."""
+"""`rbnn-deploy export` of a model in place of a checkpoint: to C, to a web page, or from QONNX."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from pathlib import Path
 
 from rbnn_deploy.cli.export_c import export_to_c
 from rbnn_deploy.cli.export_result import tell_result
+from rbnn_deploy.cli.export_web import export_to_web
 from rbnn_deploy.cli.network import parse_numbers
 from rbnn_deploy.errors import UserError
+
+FOLDERS = ("c", "web")  # formats that are made of a deployed model and are folders
 
 
 def export_model(
@@ -23,6 +26,7 @@ def export_model(
     check: bool,
     explain: bool,
     json: Path | None,
+    onnxruntime_web: Path | None,
 ) -> None:
     """Exports a file that is no checkpoint.
 
@@ -38,22 +42,27 @@ def export_model(
         check: As the option.
         explain: As the option.
         json: As the option.
+        onnxruntime_web: As the option.
 
     Raises:
-        UserError: The options do not fit, or see `rbnn_deploy.api.export_c` and `import_qonnx`.
+        UserError: The options do not fit, or see `rbnn_deploy.api.export_c`, `export_web` and
+            `import_qonnx`.
     """
     from rbnn_deploy import api
     from rbnn_deploy.classes import read_class_names
 
     if target == "qonnx":
         raise UserError(f"{source} is a model already; name the checkpoint that it was made of")
-    if target == "c" and (mean or std or labels):
+    if target in FOLDERS and (mean or std or labels):
         wrong = [*wrong, "--mean, --std or --labels"]
     if wrong:
-        kind = "deployed model" if target == "c" else "model"
+        kind = "deployed model" if target in FOLDERS else "model"
         raise UserError(f"{source} is a {kind}, which takes no {' and no '.join(wrong)}; leave that out")
     if target == "c":
         export_to_c(source, output, None, json)
+        return
+    if target == "web":
+        export_to_web(source, output, None, onnxruntime_web, json)
         return
     result = api.import_qonnx(
         source,

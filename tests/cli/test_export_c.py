@@ -38,7 +38,7 @@ def test_the_self_test_of_what_was_written_passes(
     [
         (["--format", "java"], ("'java'", "onnx, c")),
         (["--format", "c", "--float-layers", "int8"], ("--float-layers",)),
-        (["--format", "c", "--json", "model/result.json"], ("in the folder that the C files replace",)),
+        (["--format", "c", "--json", "model/result.json"], ("in the folder that the export replaces",)),
         (["--format", "c", "--json", "nowhere/result.json"], ("nowhere",)),
         (["--format", "c", "--arch", "digits/resnet8_1w1a"], ("deployed model",)),
     ],

@@ -31,6 +31,30 @@ INLINED int count_mismatches(const uint32_t* a, const uint32_t* b, const uint32_
   }
   return total;
 }
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+
+/* Four words at once. The bits of each byte are counted into bytes, at most 8 * 31 in each. */
+INLINED int count_mismatches(const uint32_t* a, const uint32_t* b, const uint32_t* mask, int words) {
+  v128_t sums = wasm_i32x4_const(0, 0, 0, 0);
+  int n = 0, total;
+  while (n + 4 <= words) {
+    const int end = words - n < 4 * 31 ? words : n + 4 * 31;
+    v128_t bytes = wasm_i32x4_const(0, 0, 0, 0);
+    for (; n + 4 <= end; n += 4) {
+      const v128_t bits = wasm_v128_xor(wasm_v128_load(a + n), wasm_v128_load(b + n));
+      bytes =
+          wasm_i8x16_add(bytes, wasm_i8x16_popcnt(mask == NULL ? bits : wasm_v128_and(bits, wasm_v128_load(mask + n))));
+    }
+    sums = wasm_i32x4_add(sums, wasm_u32x4_extadd_pairwise_u16x8(wasm_u16x8_extadd_pairwise_u8x16(bytes)));
+  }
+  total = wasm_i32x4_extract_lane(sums, 0) + wasm_i32x4_extract_lane(sums, 1) + wasm_i32x4_extract_lane(sums, 2) +
+          wasm_i32x4_extract_lane(sums, 3);
+  for (; n < words; n++) {
+    total += __builtin_popcount(differ(a, b, mask, n));
+  }
+  return total;
+}
 #elif defined(__POPCNT__) || defined(__wasm__)
 #include <string.h>
 
