@@ -18,9 +18,18 @@ from rbnn_deploy.benchmarking.timing import WARM_UP_RUNS, time_in_rounds
 from rbnn_deploy.data import normalise
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.model_files import read_model
-from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv, producers, signature
+from rbnn_deploy.onnx_graph import (
+    binary_conv_attributes,
+    constants,
+    is_binary_conv,
+    is_quant_conv,
+    producers,
+    quant_conv_attributes,
+    signature,
+)
 from rbnn_deploy.ort_quantizer import quantize_static
 from rbnn_deploy.pixel_input import add_pixel_input
+from rbnn_deploy.quant_conv2d_rules import count_products
 from rbnn_deploy.runtimes import Runtime, load_model
 from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime, create_session
 from rbnn_deploy.signature import Array, batches
@@ -100,6 +109,20 @@ def count_macs(model: onnx.ModelProto, loaded: Runtime, x: Mapping[str, Array]) 
     return macs
 
 
+def count_int8_macs(model: onnx.ModelProto, loaded: Runtime, x: Mapping[str, Array]) -> dict[str, int]:
+    """Counts the multiply-accumulates of QuantConv2d; see `count_macs`."""
+    layers = [node for node in model.graph.node if is_quant_conv(node)]
+    computed = [name for node in layers if (name := node.input[0]) not in x]
+    inputs = {**x, **(loaded.run_with(x, computed) if computed else {})}
+    values = constants(model.graph)
+    macs = {}
+    for node in layers:
+        attributes, shape = quant_conv_attributes(node), inputs[node.input[0]].shape
+        products = count_products(values[node.input[1]].shape, attributes.map_size(shape), attributes)
+        macs[node.name] = shape[0] * products
+    return macs
+
+
 def bench(
     model: str | Path,
     *,
@@ -147,7 +170,7 @@ def bench(
     takes = loaded.signature.with_sizes(loaded.metadata.input_shape if loaded.metadata else None)
     samples = takes.draw(np.random.default_rng(0), max(batch, CALIBRATION_SAMPLES))
     x = next(batches(samples, batch))
-    macs = count_macs(named, loaded, x)
+    macs, int8_macs = count_macs(named, loaded, x), count_int8_macs(named, loaded, x)
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -213,7 +236,9 @@ def bench(
         )
     sources = {value: node.name for value, node in producers(named.graph).items()}
     overhead = profiler_overhead(nodes, 1e3 * results[0].mean_ms)
-    layers, others = split_times(nodes, overhead, macs, threads * np.array(peaks), sources)
+    layers, int8_layers, others = split_times(
+        nodes, overhead, macs, int8_macs, threads * np.array(peaks), sources
+    )
     return BenchReport(
         model=name,
         host=describe_host(before, after, threads, clocks),
@@ -221,6 +246,7 @@ def bench(
         batch=batch,
         results=results,
         layers=layers,
+        int8_layers=int8_layers,
         float_nodes=others,
         peak_gmacs=float(np.median(peaks)),
         profiler_us=overhead,

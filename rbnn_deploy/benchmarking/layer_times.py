@@ -40,6 +40,23 @@ class LayerTime:
 
 
 @dataclass(frozen=True)
+class Int8LayerTime:
+    """A layer of int8 weights, QuantConv2d.
+
+    Attributes:
+        name: Of the node.
+        int8_macs: Multiply-accumulates of the whole batch.
+        median_us: Median time in microseconds; the profiler counts whole ones.
+        mean_us: Trimmed mean, likewise.
+    """
+
+    name: str
+    int8_macs: int
+    median_us: float
+    mean_us: float
+
+
+@dataclass(frozen=True)
 class NodeTime:
     """Any other node, as ONNX Runtime runs it after its optimisations.
 
@@ -100,19 +117,21 @@ def split_times(
     nodes: Mapping[tuple[str, str], npt.NDArray[np.float64]],
     overhead: float,
     macs: Mapping[str, int],
+    int8_macs: Mapping[str, int],
     peaks: npt.NDArray[np.float64],
     producers: Mapping[str, str],
-) -> tuple[tuple[LayerTime, ...], tuple[NodeTime, ...]]:
-    """Makes the tables of binary layers and of the other nodes.
+) -> tuple[tuple[LayerTime, ...], tuple[Int8LayerTime, ...], tuple[NodeTime, ...]]:
+    """Makes the tables of binary layers, of int8 layers and of the other nodes.
 
     Args:
         nodes: The result of `read_profile`.
         overhead: The result of `profiler_overhead`.
         macs: Binary multiply-accumulates of the batch by name of a binary layer.
+        int8_macs: Likewise of int8 layers.
         peaks: The host's peak in each round, G multiply-accumulates per second on all threads together.
         producers: Name of the node that computes each value of the model.
     """
-    layers, others = [], []
+    layers, int8_layers, others = [], [], []
     for (operator, name), values in nodes.items():
         # Every node takes some time; an empty one is counted with a tenth of a microsecond.
         times = np.maximum(values - overhead, 0.1)
@@ -120,6 +139,8 @@ def split_times(
         if name in macs:
             share = macs[name] / (mean * 1e3) / trimmed_mean(peaks) if len(peaks) else None
             layers.append(LayerTime(name, macs[name], median, share, mean))
+        elif name in int8_macs:
+            int8_layers.append(Int8LayerTime(name, int8_macs[name], median, mean))
         else:
             others.append(NodeTime(original_name(name, producers), operator, median, mean))
-    return tuple(layers), tuple(others)
+    return tuple(layers), tuple(int8_layers), tuple(others)

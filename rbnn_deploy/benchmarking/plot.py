@@ -9,7 +9,7 @@ from rbnn_deploy.benchmarking.report import OURS, TITLES, BenchReport
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.files import atomic_write_bytes
 
-BINARY, FLOAT, BASELINE = "#2a6f97", "#c9a227", "#9aa5b1"
+BINARY, INT8, FLOAT, BASELINE = "#2a6f97", "#5b8e4d", "#c9a227", "#9aa5b1"
 SMALL = 0.01  # nodes below this share of the time are drawn as one
 
 
@@ -83,6 +83,8 @@ def _layer_bars(report: BenchReport) -> list[tuple[str, float, str, str]]:
     for layer in report.layers:
         share = "" if layer.peak_fraction is None else f"{layer.peak_fraction:.0%} of peak"
         bars.append((layer.name, layer.mean_us, BINARY, share))
+    for int8 in report.int8_layers:
+        bars.append((int8.name, int8.mean_us, INT8, f"{int8.int8_macs / int8.mean_us / 1e3:.0f} G MAC/s"))
     rest = 0.0
     for node in sorted(report.float_nodes, key=lambda node: -node.mean_us):
         if node.mean_us < SMALL * total:
@@ -109,6 +111,7 @@ def _draw_layers(axes: Any, report: BenchReport, bars: list[tuple[str, float, st
             color=BINARY,
             label=f"binary layers: {report.peak_fraction:.0%} of {report.peak_gmacs:.0f} G MAC/s",
         ),
+        *([Patch(color=INT8, label="int8 layers")] if report.int8_layers else []),
         Patch(color=FLOAT, label="other nodes: share of the time"),
     ]
     axes.legend(handles=legend, loc="lower right", frameon=False, fontsize=8)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rbnn_deploy.benchmarking.host import Host
-from rbnn_deploy.benchmarking.layer_times import LayerTime, NodeTime
+from rbnn_deploy.benchmarking.layer_times import Int8LayerTime, LayerTime, NodeTime
 from rbnn_deploy.inspecting import format_bytes
 from rbnn_deploy.json_schema import with_schema
 from rbnn_deploy.tables import Table, fragment
@@ -55,6 +55,7 @@ class BenchReport:
         threads, batch: Settings.
         results: The deployed model first, then the baselines.
         layers: Binary layers in the order in which they run.
+        int8_layers: Layers of int8 weights, likewise.
         float_nodes: All other nodes, likewise.
         peak_gmacs: Median of the peak of one thread, G binary multiply-accumulates per second.
         profiler_us: Time that was taken off each node's profiled time, in microseconds.
@@ -67,6 +68,7 @@ class BenchReport:
     batch: int
     results: tuple[Result, ...]
     layers: tuple[LayerTime, ...]
+    int8_layers: tuple[Int8LayerTime, ...]
     float_nodes: tuple[NodeTime, ...]
     peak_gmacs: float
     profiler_us: float
@@ -95,6 +97,7 @@ class BenchReport:
             "results": [asdict(result) for result in self.results],
             "speedup": self.speedup,
             "layers": [asdict(layer) for layer in self.layers],
+            "int8_layers": [asdict(layer) for layer in self.int8_layers],
             "float_nodes": [asdict(node) for node in self.float_nodes],
             "peak_gmacs": self.peak_gmacs,
             "peak_fraction": self.peak_fraction,
@@ -117,9 +120,10 @@ class BenchReport:
         return [{**setting, **asdict(r), "speedup": speedup[r.name]} for r in self.results]
 
     def layer_rows(self) -> list[dict[str, Any]]:
-        """Returns one row per node, binary layers first, likewise."""
+        """Returns one row per node, binary layers first, then int8 layers, likewise."""
         rows = [
             *({"kind": "binary", **asdict(layer)} for layer in self.layers),
+            *({"kind": "int8", **asdict(layer)} for layer in self.int8_layers),
             *({"kind": "other", **asdict(node)} for node in self.float_nodes),
         ]
         keys = dict.fromkeys(key for row in rows for key in row)
@@ -131,7 +135,7 @@ class BenchReport:
 
     def _repr_html_(self) -> str:
         sentences = [*_host_lines(self.host), *(f"warning: {warning}" for warning in self.host.warnings)]
-        tables = [_candidates(self), _binary_layers(self), _other_nodes(self)]
+        tables = [_candidates(self), _binary_layers(self), *_int8_layers(self), _other_nodes(self)]
         return fragment(_title(self), tables, [_peak(self), *sentences])
 
 
@@ -232,15 +236,38 @@ def _binary_layers(report: BenchReport) -> Table:
     return Table(header, layers, text_columns=1, totals=[binary_total])
 
 
+def _int8_layers(report: BenchReport) -> list[Table]:
+    """Returns the table of int8 layers; none where there are none."""
+    if not report.int8_layers:
+        return []
+    total = 1e3 * report.results[0].mean_ms
+
+    def row(name: str, macs: int, time: float) -> list[str]:
+        return [
+            name,
+            f"{macs / 1e6:.2f}",
+            f"{time:.1f}",
+            f"{time / total:.1%}",
+            f"{macs / time / 1e3:.0f}" if time else "?",
+        ]
+
+    layers = report.int8_layers
+    rows = [row(layer.name, layer.int8_macs, layer.mean_us) for layer in layers]
+    macs, time = sum(layer.int8_macs for layer in layers), sum(layer.mean_us for layer in layers)
+    totals = [row(f"{len(layers)} int8 layers", macs, time)]
+    return [Table(("int8 layer", "M MACs", "us", "share", "G MAC/s"), rows, text_columns=1, totals=totals)]
+
+
 def _other_nodes(report: BenchReport) -> Table:
     total = 1e3 * report.results[0].mean_ms
-    binary = sum(layer.mean_us for layer in report.layers)
+    layers = sum(layer.mean_us for layer in report.layers)
+    layers += sum(layer.mean_us for layer in report.int8_layers)
     rest = sorted(report.float_nodes, key=lambda node: -node.mean_us)
     nodes = [[n.name, n.operator, f"{n.mean_us:.1f}", f"{n.mean_us / total:.1%}"] for n in rest]
     rest_time = sum(node.mean_us for node in rest)
     node_totals = [
         [f"{len(nodes)} other nodes", "", f"{rest_time:.1f}", f"{rest_time / total:.1%}"],
-        ["all nodes", "", f"{binary + rest_time:.1f}", f"{(binary + rest_time) / total:.1%}"],
+        ["all nodes", "", f"{layers + rest_time:.1f}", f"{(layers + rest_time) / total:.1%}"],
     ]
     return Table(("other node", "operator", "us", "share"), nodes, text_columns=2, totals=node_totals)
 
@@ -260,6 +287,7 @@ def render(report: BenchReport) -> str:
         _binary_layers(report).to_text(),
         paragraph(_peak(report)),
         "",
+        *(f"{table.to_text()}\n" for table in _int8_layers(report)),
         _other_nodes(report).to_text(),
         *(paragraph(f"warning: {warning}", indent="  ") for warning in report.host.warnings),
     ]

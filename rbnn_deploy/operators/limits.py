@@ -1,7 +1,7 @@
 """Sizes that the convolutions refuse (docs/ops/, Errors), beside the attributes' own.
 
 The operator library has the same numbers in runtimes/native/kernels/binary_conv2d/limits.h and
-quant_conv2d/limits.h; a test compares those of binary_conv2d.
+quant_conv2d/limits.h; a test compares them.
 """
 
 SUM_LIMIT = 1 << 24

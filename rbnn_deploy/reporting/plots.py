@@ -6,7 +6,7 @@ from typing import Any
 from rbnn_deploy.reporting.results import Bench
 from rbnn_deploy.text import printable
 
-BINARY, OTHER, ROOF = "#2a6f97", "#c9a227", "#b23a48"
+BINARY, INT8, OTHER, ROOF = "#2a6f97", "#5b8e4d", "#c9a227", "#b23a48"
 MOST_BARS = 40  # the longest; the rest is drawn as one
 STYLE = {
     "svg.fonttype": "none",  # text stays text: it can be searched, and no glyphs are drawn twice
@@ -24,6 +24,7 @@ def layer_times(bench: Bench, number: int) -> str:
         number: Of the plot in its page; names in the SVG depend on it.
     """
     bars = [(layer.name, layer.mean_us, BINARY) for layer in bench.layers]
+    bars += [(layer.name, layer.mean_us, INT8) for layer in bench.int8_layers]
     bars += [(f"{node.name} ({node.operator})", node.mean_us, OTHER) for node in bench.float_nodes]
     bars.sort(key=lambda bar: -bar[1])
     rest = bars[MOST_BARS:]
@@ -36,7 +37,7 @@ def layer_times(bench: Bench, number: int) -> str:
         axes.set_yticks(range(len(bars)), [printable(bar[0]) for bar in bars])
         for row, (_, time, _) in enumerate(bars):
             axes.text(time, row, f" {time:.1f} ({time / total:.0%})" if total else "", va="center")
-        axes.set_xlabel("microseconds: binary layers blue, other nodes yellow")
+        axes.set_xlabel("microseconds: binary layers blue, int8 layers green, other nodes yellow")
         axes.invert_yaxis()
         axes.margins(x=0.2)
 

@@ -53,6 +53,15 @@ class BinaryLayer:
 
 
 @dataclass(frozen=True)
+class Int8Layer:
+    """The time of a layer of int8 weights."""
+
+    name: str
+    int8_macs: int
+    mean_us: float
+
+
+@dataclass(frozen=True)
 class OtherNode:
     """The time of another node."""
 
@@ -74,6 +83,7 @@ class Bench:
     layers: tuple[BinaryLayer, ...]
     float_nodes: tuple[OtherNode, ...]
     peak_gmacs: float
+    int8_layers: tuple[Int8Layer, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ import importlib
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 from support.paths import ROOT
 from support.small_models import LAYERS, small_model
@@ -18,10 +19,12 @@ from support.small_models import LAYERS, small_model
 from rbnn_deploy.benchmarking import BenchReport, bench, render, timing
 from rbnn_deploy.benchmarking.float_baseline import float_baseline
 from rbnn_deploy.benchmarking.host import State
+from rbnn_deploy.benchmarking.layer_times import Int8LayerTime
 from rbnn_deploy.benchmarking.plot import write_plot
 from rbnn_deploy.benchmarking.sessions import Peak
 from rbnn_deploy.cli import main
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.operators import DOMAIN, QuantConv2dAttributes
 from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime
 
 bench_module = importlib.import_module(
@@ -125,6 +128,34 @@ def test_text(report: BenchReport, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*LAYERS, *(node.name for node in report.float_nodes)):
         assert lines.count(name) == 1
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_int8_layers_have_a_table_and_count_in_the_sum(report: BenchReport) -> None:
+    other = report.float_nodes[0]
+    layer = Int8LayerTime("stem", 5_000_000, other.median_us, other.mean_us)
+    with_int8 = replace(report, int8_layers=(layer,), float_nodes=report.float_nodes[1:])
+    before, after = (render(each).splitlines() for each in (report, with_int8))
+    assert before[-1].split() == after[-1].split()  # the sum of all nodes
+    (row,) = [line.split() for line in after if line.startswith("stem ")]
+    assert row[1] == "5.00"
+    assert row[-1] == f"{5_000 / other.mean_us:.0f}"
+    assert any(line.startswith("1 int8 layers") for line in after)
+    assert "int8 layer" not in "".join(before).replace("int8 (same net)", "")
+    assert with_int8.to_json()["int8_layers"] == [asdict(layer)]
+
+
+def test_int8_macs_of_a_batch() -> None:
+    # A mean of 2 x 2 with stride 2 makes 4 x 4 of 8 x 8; the pool behind the product changes nothing.
+    attributes = QuantConv2dAttributes(
+        3, mean_kernel=(2, 2), mean_strides=(2, 2), pool_kernel=(2, 2), layout="channels_first"
+    )
+    node = helper.make_node("QuantConv2d", ["x", "w", "s", "b", "f"], ["y"], "q", domain=DOMAIN)
+    node.attribute.extend(helper.make_attribute(*item) for item in attributes.to_dict().items())
+    weight = numpy_helper.from_array(np.zeros((5, 1, 3, 3), np.int8), "w")
+    model = helper.make_model(helper.make_graph([node], "g", [], [], [weight]))
+    x = {"x": np.zeros((7, 3, 8, 8), np.float32)}
+    # No runtime is asked, as the layer reads the model's input.
+    assert bench_module.count_int8_macs(model, None, x) == {"q": 7 * 5 * 9 * 4 * 2}
 
 
 def test_plot(report: BenchReport, tmp_path: Path) -> None:

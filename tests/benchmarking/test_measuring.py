@@ -76,12 +76,15 @@ def test_profile_becomes_tables(tmp_path: Path) -> None:
     # Medians of 40 and 60 are 50; without a profile 40: 10 too many on two nodes.
     overhead = layer_times.profiler_overhead(nodes, 40.0)
     assert overhead == 5.0
-    binary, others = layer_times.split_times(
-        nodes, overhead, {"layer": 30_000}, np.array([6.0, 2.0]), {"getitem": "conv1"}
-    )
+    peaks, names = np.array([6.0, 2.0]), {"getitem": "conv1"}
+    binary, int8, others = layer_times.split_times(nodes, overhead, {"layer": 30_000}, {}, peaks, names)
     # 30000 MACs in 15 us are 2 G MAC/s, half of the mean peak, 4.
     assert binary == (layer_times.LayerTime("layer", 30_000, 15.0, 0.5, 15.0),)
     assert others == (layer_times.NodeTime("conv1", "Conv", 25.0, 25.0),)
+    assert int8 == ()
+    binary, int8, _ = layer_times.split_times(nodes, overhead, {}, {"layer": 900}, peaks, names)
+    assert binary == ()
+    assert int8 == (layer_times.Int8LayerTime("layer", 900, 15.0, 15.0),)
 
 
 def test_overhead_is_never_negative_nor_another_programs_time() -> None:

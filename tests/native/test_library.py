@@ -12,7 +12,7 @@ import pytest
 
 import rbnn_deploy
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.operators import OPERATORS, QUANT_CONV2D, BinaryConv2dAttributes
+from rbnn_deploy.operators import OPERATORS, BinaryConv2dAttributes
 from rbnn_deploy.runtimes import library
 from rbnn_deploy.runtimes.library import get_library_path, library_info, popcount_peak
 from rbnn_deploy.runtimes.onnx_runtime import create_session
@@ -99,14 +99,11 @@ def test_a_forced_kernel_of_any_bytes_is_refused_in_ascii(monkeypatch: pytest.Mo
         popcount_peak()
 
 
-OF_THE_LIBRARY = [name for name in OPERATORS if name != QUANT_CONV2D]  # which only NumPy runs
-
-
 def test_operators_are_those_of_python() -> None:
-    assert list(library_info()["operators"]) == OF_THE_LIBRARY
+    assert list(library_info()["operators"]) == list(OPERATORS)
 
 
-@pytest.mark.parametrize("name", OF_THE_LIBRARY)
+@pytest.mark.parametrize("name", OPERATORS)
 def test_attributes_are_those_of_python(name: str) -> None:
     attributes = {a.pop("name"): a for a in library_info()["operators"][name]}
     # Names and their order, numbers of integers, and values of strings, in Python's one place for them.

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from support.oracle import same_bits
-from support.quant_cases import FACTORS, QuantCase, make_quant_case, quant_cases
+from support.quant_cases import FACTORS, QuantCase, make_quant_case, quant_cases, quant_rows
 from support.quant_oracle import quant_conv2d as oracle
 
 from rbnn_deploy.operators import QuantConv2dAttributes
@@ -109,31 +108,8 @@ def test_the_largest_sum_is_exact() -> None:
         quant_conv2d(X, W, one, one, one[:1], attributes=more)
 
 
-@st.composite
-def rows(draw: st.DrawFn) -> dict[str, Any]:
-    """Any shapes, not only those of the design."""
-    row = {name: draw(st.sampled_from(values)) for name, values in FACTORS.items()}
-    small, pair = st.integers(1, 4), st.tuples(st.integers(1, 4), st.integers(1, 4))
-    kernel = draw(pair)
-    pool_pads = tuple(draw(st.integers(0, kernel[i % 2] - 1)) for i in range(4))
-    low = draw(st.integers(-255, 0))
-    return row | {
-        "channels": draw(st.integers(1, 40)),
-        "outputs": draw(st.integers(1, 9)),
-        "groups": draw(small),
-        "kernel": draw(pair),
-        "dilations": draw(pair),
-        "strides": draw(pair),
-        "pads": draw(st.tuples(*[st.integers(0, 4)] * 4)),
-        "map": draw(st.tuples(st.integers(1, 9), st.integers(1, 9))),
-        "mean": (draw(st.tuples(st.integers(0, 4), st.integers(0, 4))), draw(pair)),
-        "range": (low, draw(st.integers(0, 255 + low))),
-        "pool": (kernel, draw(pair), pool_pads),
-    }
-
-
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-@given(row=rows())
+@given(row=quant_rows())
 def test_any_shape(row: dict[str, Any]) -> None:
     case = make_quant_case(row)
     assert same_bits(run_numpy(case), expected(case))

@@ -9,6 +9,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from hypothesis import strategies as st
 from support.operator_cases import draw, draw_affine
 
 from rbnn_deploy.operators import QuantConv2dAttributes
@@ -126,3 +127,26 @@ def random_quant_rows(rng: random.Random) -> Iterator[dict[str, Any]]:
 def quant_cases(count: int, seed: int = 11) -> tuple[QuantCase, ...]:
     """Draws cases at random."""
     return tuple(map(make_quant_case, itertools.islice(random_quant_rows(random.Random(seed)), count)))
+
+
+@st.composite
+def quant_rows(draw: st.DrawFn) -> dict[str, Any]:
+    """Draws rows of any shapes, not only those of `FACTORS`."""
+    row = {name: draw(st.sampled_from(values)) for name, values in FACTORS.items()}
+    small, pair = st.integers(1, 4), st.tuples(st.integers(1, 4), st.integers(1, 4))
+    kernel = draw(pair)
+    pool_pads = tuple(draw(st.integers(0, kernel[i % 2] - 1)) for i in range(4))
+    low = draw(st.integers(-255, 0))
+    return row | {
+        "channels": draw(st.integers(1, 40)),
+        "outputs": draw(st.integers(1, 9)),
+        "groups": draw(small),
+        "kernel": draw(pair),
+        "dilations": draw(pair),
+        "strides": draw(pair),
+        "pads": draw(st.tuples(*[st.integers(0, 4)] * 4)),
+        "map": draw(st.tuples(st.integers(1, 9), st.integers(1, 9))),
+        "mean": (draw(st.tuples(st.integers(0, 4), st.integers(0, 4))), draw(pair)),
+        "range": (low, draw(st.integers(0, 255 + low))),
+        "pool": (kernel, draw(pair), pool_pads),
+    }

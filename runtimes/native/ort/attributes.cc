@@ -1,6 +1,7 @@
 #include "ort/attributes.h"
 
 #include <array>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -46,9 +47,23 @@ constexpr std::array<Choice<ResidualPlace>, 2> kResidualPlaces = {{
     {"after_activation", ResidualPlace::kAfterActivation},
 }};
 
+constexpr std::array<Choice<MapLayout>, 2> kLayouts = {{
+    {"channels_first", MapLayout::kChannelsFirst},
+    {"channels_last", MapLayout::kChannelsLast},
+}};
+
 template <typename T, std::size_t N>
 constexpr Choices<T> first_of(const std::array<Choice<T>, N>& all, std::size_t count = N) {
   return {all.data(), count};
+}
+
+template <typename Visitor>
+void for_each_of_geometry(Attributes& a, Visitor&& visit) {
+  visit("channels", a.channels);
+  visit("strides", a.strides);
+  visit("pads", a.pads);
+  visit("dilations", a.dilations);
+  visit("groups", a.groups);
 }
 
 // The attributes of an operator: calls `visit(name, member)` for each, or `visit(name, member, choices)`. All that
@@ -56,11 +71,7 @@ constexpr Choices<T> first_of(const std::array<Choice<T>, N>& all, std::size_t c
 template <typename Visitor>
 void for_each_attribute(Convolution which, Attributes& a, Visitor&& visit) {
   const bool general = which == Convolution::kGeneral;
-  visit("channels", a.channels);
-  visit("strides", a.strides);
-  visit("pads", a.pads);
-  visit("dilations", a.dilations);
-  visit("groups", a.groups);
+  for_each_of_geometry(a, visit);
   if (which == Convolution::kPacked) {
     visit("pad_value", a.pad_value);
     visit("pool", a.pool);
@@ -71,6 +82,21 @@ void for_each_attribute(Convolution which, Attributes& a, Visitor&& visit) {
   if (!general) return;
   visit("residual", a.residual, first_of(kResidualPlaces));
   visit("pad_value", a.pad_value);
+}
+
+// The same of QuantConv2d.
+template <typename Visitor>
+void for_each_attribute(QuantAttributes& a, Visitor&& visit) {
+  for_each_of_geometry(a.conv, visit);
+  visit("layout", a.layout, first_of(kLayouts));
+  visit("mean_kernel", a.mean_kernel);
+  visit("mean_strides", a.mean_strides);
+  visit("low", a.low);
+  visit("high", a.high);
+  visit("activation", a.conv.activation, first_of(kActivations, kBasicActivations));
+  visit("pool_kernel", a.pool_kernel);
+  visit("pool_strides", a.pool_strides);
+  visit("pool_pads", a.pool_pads);
 }
 
 [[noreturn]] void refuse(const char* name, const std::string& what) {
@@ -120,8 +146,8 @@ struct Reader {
   }
 };
 
-// Reads those that shape inference needs, which are all lists of integers; `complete` becomes false where one is
-// missing.
+// Reads those that shape inference needs: all lists of integers, and the layout. `complete` becomes false where one is
+// missing or wrong.
 struct GeometryReader {
   const OrtApi& api;
   const OrtShapeInferContext* context;
@@ -138,6 +164,22 @@ struct GeometryReader {
   }
 
   void operator()(const char*, std::int64_t&) {}
+
+  void operator()(const char* name, MapLayout& layout, const Choices<MapLayout>& choices) {
+    const OrtOpAttr* attribute = nullptr;
+    std::array<char, 32> text{};  // longer than any choice; ONNX Runtime refuses to write more
+    std::size_t bytes = 0;
+    complete = complete && succeeded(api, api.ShapeInferContext_GetAttribute(context, name, &attribute)) &&
+               attribute != nullptr &&
+               succeeded(api, api.ReadOpAttr(attribute, kString, text.data(), text.size() - 1, &bytes));
+    bool known = false;
+    for (const Choice<MapLayout>& choice : choices) {
+      if (std::strcmp(text.data(), choice.name) != 0) continue;
+      layout = choice.value;
+      known = true;
+    }
+    complete = complete && known;
+  }
 
   template <typename T>
   void operator()(const char*, T&, const Choices<T>&) {}
@@ -168,6 +210,16 @@ struct Describer {
   }
 };
 
+template <typename T>
+bool is_valid(const T& attributes) {
+  try {
+    validate(attributes);
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Attributes read_attributes(Convolution which, const OrtApi& api, const OrtKernelInfo* info) {
@@ -182,13 +234,22 @@ std::optional<Attributes> read_geometry(Convolution which, const OrtApi& api, co
   attributes.channels = 1;
   GeometryReader reader{api, context};
   for_each_attribute(which, attributes, reader);
-  if (!reader.complete) return std::nullopt;
-  try {
-    validate(attributes);
-  } catch (const std::invalid_argument&) {
-    return std::nullopt;
-  }
+  return reader.complete && is_valid(attributes) ? std::optional(attributes) : std::nullopt;
+}
+
+QuantAttributes read_quant_attributes(const OrtApi& api, const OrtKernelInfo* info) {
+  QuantAttributes attributes;
+  for_each_attribute(attributes, Reader{api, info});
+  validate(attributes);
   return attributes;
+}
+
+std::optional<QuantAttributes> read_quant_geometry(const OrtApi& api, const OrtShapeInferContext* context) {
+  QuantAttributes attributes;
+  attributes.conv.channels = 1;
+  GeometryReader reader{api, context};
+  for_each_attribute(attributes, reader);
+  return reader.complete && is_valid(attributes) ? std::optional(attributes) : std::nullopt;
 }
 
 std::int64_t read_channels(const OrtApi& api, const OrtKernelInfo* info) {
@@ -218,6 +279,13 @@ std::string describe_attributes(Convolution which) {
   Attributes attributes;
   Describer describer;
   for_each_attribute(which, attributes, describer);
+  return json::array(describer.attributes);
+}
+
+std::string describe_quant_attributes() {
+  QuantAttributes attributes;
+  Describer describer;
+  for_each_attribute(attributes, describer);
   return json::array(describer.attributes);
 }
 

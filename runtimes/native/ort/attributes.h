@@ -1,4 +1,4 @@
-// The attributes of a binary convolution's node, from ONNX Runtime's two places to ask for them.
+// The attributes of a convolution's node, from ONNX Runtime's two places to ask for them.
 
 #pragma once
 
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/binary_conv2d/geometry.h"
+#include "kernels/quant_conv2d/geometry.h"
 #include "ort/c_api.h"
 
 namespace rbnn::ort {
@@ -22,6 +23,11 @@ std::optional<Attributes> read_geometry(Convolution which, const OrtApi& api, co
 
 // Names, types and values of the attributes, as JSON (info/info.h).
 std::string describe_attributes(Convolution which);
+
+// The same of QuantConv2d. Its output's shape depends on its layout, mean and pool, too.
+QuantAttributes read_quant_attributes(const OrtApi& api, const OrtKernelInfo* info);
+std::optional<QuantAttributes> read_quant_geometry(const OrtApi& api, const OrtShapeInferContext* context);
+std::string describe_quant_attributes();
 
 // The same of UnpackSigns, whose one attribute is `channels`.
 std::int64_t read_channels(const OrtApi& api, const OrtKernelInfo* info);

@@ -67,7 +67,7 @@ class BinaryConv2dKernel {
     checked_product({y_dims[0], y_dims[1], y_dims[2], y_dims[3], sizeof(float)});
     BinaryConv2d::Tensors tensors{};
     if (which_ == Convolution::kGeneral) read_general(context, w.dims, tensors);
-    const bool scalar = has_residual && checked_product_of(residual.dims) == 1;
+    const bool scalar = has_residual && element_count(residual.dims) == 1;
     if (has_residual && !scalar) check_dims("R", residual.dims, y_dims, "[N, OH, OW, O]");
 
     OrtValue* output = nullptr;
@@ -90,12 +90,6 @@ class BinaryConv2dKernel {
   const char* name() const { return name_; }
 
  private:
-  static std::int64_t checked_product_of(const Dims& dims) {
-    std::int64_t product = 1;
-    for (const std::int64_t dim : dims) product = checked_product({product, dim});
-    return product;
-  }
-
   const Tensor& constant_or_read(const Tensor& constant, const OrtKernelContext* context, Input index, const char* name,
                                  ElementType type, Tensor& own) const {
     if (constant.known) return constant;
@@ -131,7 +125,7 @@ class BinaryConv2dKernel {
       return {};
     }
     const Tensor& tensor = constant.known ? constant : own;
-    const bool one = checked_product_of(tensor.dims) == 1;
+    const bool one = element_count(tensor.dims) == 1;
     if (!one && full.empty()) {
       throw std::invalid_argument(std::string(name) + " must be of one element, as no attribute reads it, but is " +
                                   to_string(tensor.dims));

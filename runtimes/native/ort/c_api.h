@@ -34,8 +34,8 @@ constexpr std::uint32_t kBorrowShapeVersion = 24;
 using BorrowShape = OrtStatus* (*)(const OrtValue* value, int* type, const std::int64_t** dims, std::size_t* count);
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
-enum ElementType : int { kFloat = 1, kUint8 = 2, kInt32 = 6 };
-enum AttributeType : int { kInt = 1, kInts = 2 };
+enum ElementType : int { kFloat = 1, kUint8 = 2, kInt8 = 3, kInt32 = 6 };
+enum AttributeType : int { kInt = 1, kInts = 2, kString = 5 };
 enum Characteristic : int { kRequired = 0, kOptional = 1 };
 enum MemoryType : int { kDefaultMemory = 0 };
 

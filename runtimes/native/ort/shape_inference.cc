@@ -84,6 +84,25 @@ void infer_convolution(Convolution which, const OrtApi& api, OrtShapeInferContex
   set_output(api, context, bits ? kUint8 : kFloat, y);
 }
 
+// One dimension at a time: either may be known without the other.
+void infer_quant(const OrtApi& api, OrtShapeInferContext* context) {
+  const Dims x = input_dims(api, context, 0), w = input_dims(api, context, 1);
+  const std::optional<QuantAttributes> attributes = read_quant_geometry(api, context);
+  if (x.empty() || w.empty() || !attributes) return;
+
+  const std::size_t first = attributes->layout == MapLayout::kChannelsFirst ? 2 : 1;
+  Dims y = {x[0], -1, -1, w[0]};
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (x[first + i] < 1 || w[1 + i] < 1) continue;
+    try {
+      y[1 + i] = quant_extents(*attributes, i, w[1 + i], x[first + i]).pool;
+    } catch (const std::invalid_argument&) {
+      return;  // the kernel says so when it is made or run
+    }
+  }
+  set_output(api, context, kFloat, y);
+}
+
 }  // namespace
 
 OrtStatus* infer_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context) {
@@ -94,6 +113,11 @@ OrtStatus* infer_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* cont
 OrtStatus* infer_packed_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context) {
   const OrtApi& api = api_of(op);
   return guard(api, name_of(op), [&] { infer_convolution(Convolution::kPacked, api, context); });
+}
+
+OrtStatus* infer_quant_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context) {
+  const OrtApi& api = api_of(op);
+  return guard(api, name_of(op), [&] { infer_quant(api, context); });
 }
 
 OrtStatus* infer_pack_signs(const OrtCustomOp* op, OrtShapeInferContext* context) {

@@ -10,5 +10,6 @@ OrtStatus* infer_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* cont
 OrtStatus* infer_packed_binary_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context);
 OrtStatus* infer_pack_signs(const OrtCustomOp* op, OrtShapeInferContext* context);
 OrtStatus* infer_unpack_signs(const OrtCustomOp* op, OrtShapeInferContext* context);
+OrtStatus* infer_quant_conv2d(const OrtCustomOp* op, OrtShapeInferContext* context);
 
 }  // namespace rbnn::ort

@@ -4,9 +4,17 @@
 #include <memory>
 #include <stdexcept>
 
+#include "kernels/checked.h"
 #include "ort/status.h"
 
 namespace rbnn::ort {
+namespace {
+
+const char* name_of(ElementType type) {
+  return type == kFloat ? "float32" : type == kUint8 ? "uint8" : type == kInt8 ? "int8" : "int32";
+}
+
+}  // namespace
 
 Dims::Dims(std::size_t size) : size_(size) {
   if (size > kFew) many_.resize(size);
@@ -47,11 +55,8 @@ Tensor TensorReader::read(const OrtValue* value, const char* name, ElementType t
     tensor.dims = dims_of(api_, info.get());
   }
   if (actual != type) {
-    throw std::invalid_argument(std::string(name) + " must be " +
-                                (type == kFloat   ? "float32"
-                                 : type == kUint8 ? "uint8"
-                                                  : "int32") +
-                                ", but is of ONNX element type " + std::to_string(actual));
+    throw std::invalid_argument(std::string(name) + " must be " + name_of(type) + ", but is of ONNX element type " +
+                                std::to_string(actual));
   }
   void* data = nullptr;
   check(api_.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
@@ -86,6 +91,12 @@ void TensorReader::read_required(const OrtKernelContext* context, std::size_t in
   if (!read_input(context, index, name, type, tensor)) {
     throw std::invalid_argument("input " + std::string(name) + " is missing");
   }
+}
+
+std::int64_t element_count(const Dims& dims) {
+  std::int64_t count = 1;
+  for (const std::int64_t dim : dims) count = checked_product({count, dim});
+  return count;
 }
 
 void check_dims(const char* name, const Dims& dims, const Dims& expected, const char* meaning) {

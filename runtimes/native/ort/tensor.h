@@ -43,6 +43,9 @@ inline bool operator!=(const Dims& a, const Dims& b) { return !(a == b); }
 // "[1, 8, 8, 64]"
 std::string to_string(const Dims& dims);
 
+// The product of all; throws std::invalid_argument where it overflows.
+std::int64_t element_count(const Dims& dims);
+
 Dims dims_of(const OrtApi& api, const OrtTensorTypeAndShapeInfo* info);
 
 struct Tensor {

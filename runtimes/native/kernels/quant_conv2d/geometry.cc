@@ -23,41 +23,14 @@ void check_range(const char* name, const std::array<std::int64_t, N>& values, st
   }
 }
 
-std::string size_text(const std::array<std::int64_t, 2>& size) {
-  return std::to_string(size[0]) + " x " + std::to_string(size[1]);
-}
-
-std::array<std::int64_t, 2> mean_window(const QuantAttributes& a, const std::array<std::int64_t, 2>& x) {
-  return {a.mean_kernel[0] == 0 ? x[0] : a.mean_kernel[0], a.mean_kernel[1] == 0 ? x[1] : a.mean_kernel[1]};
-}
-
-std::array<std::int64_t, 2> mean_size(const QuantAttributes& a, const std::array<std::int64_t, 2>& x,
-                                      const std::array<std::int64_t, 2>& window) {
-  for (const std::int64_t size : x) {
-    if (size < 1 || size > kLargestSize) refuse("H and W of X must be at least 1 and below 2^31");
-  }
-  if (window[0] > x[0] || window[1] > x[1]) {
-    refuse("a mean over " + size_text(window) + " exceeds the map of " + size_text(x));
-  }
-  return {(x[0] - window[0]) / a.mean_strides[0] + 1, (x[1] - window[1]) / a.mean_strides[1] + 1};
-}
-
-std::array<std::int64_t, 2> pool_size(const QuantAttributes& a, const std::array<std::int64_t, 2>& conv) {
-  std::array<std::int64_t, 2> size{};
-  for (std::size_t i = 0; i < 2; ++i) {
-    const std::int64_t span = conv[i] + a.pool_pads[i] + a.pool_pads[2 + i] - a.pool_kernel[i];
-    if (span < 0) {
-      refuse("a pool window of " + std::to_string(a.pool_kernel[i]) + " exceeds the padded map of " +
-             std::to_string(conv[i]) + " + " + std::to_string(a.pool_pads[i] + a.pool_pads[2 + i]));
-    }
-    size[i] = span / a.pool_strides[i] + 1;
-  }
-  const std::int64_t pixels = checked_product({size[0], size[1]});
-  if (pixels > std::max(kMapPixels, checked_product({kMapGrowth, conv[0], conv[1]}))) {
-    refuse("a pooled map of " + size_text(size) + " is too large for a map of " + size_text(conv) +
+void check_pixels(const std::array<std::int64_t, 2>& pool, const std::array<std::int64_t, 2>& conv) {
+  const auto text = [](const std::array<std::int64_t, 2>& size) {
+    return std::to_string(size[0]) + " x " + std::to_string(size[1]);
+  };
+  if (checked_product({pool[0], pool[1]}) > std::max(kMapPixels, checked_product({kMapGrowth, conv[0], conv[1]}))) {
+    refuse("a pooled map of " + text(pool) + " is too large for a map of " + text(conv) +
            ": nearly all of it is padding (attribute 'pool_pads')");
   }
-  return size;
 }
 
 }  // namespace
@@ -86,10 +59,10 @@ void validate(const FilterShape& shape, const QuantAttributes& a) {
   for (const std::int64_t size : {shape.outputs, shape.height, shape.width}) {
     if (size < 1 || size > kLargestSize) refuse("O, KH and KW of W must be at least 1 and below 2^31");
   }
-  const std::int64_t largest = std::max(-a.low, a.high);
+  const std::int64_t largest = std::max({-a.low, a.high, std::int64_t{1}});
   const std::int64_t taps = checked_product({shape.height, shape.width, a.conv.channels / a.conv.groups});
   if (checked_product({taps, largest, kLargestWeight}) >= kIntegerLimit) {
-    refuse("KH * KW * C / groups * max(-low, high) * 128 must be below 2^31, so that int32 holds every sum");
+    refuse("KH * KW * C / groups * max(-low, high, 1) * 128 must be below 2^31, so that int32 holds every sum");
   }
   validate(shape, a.conv);
 }
@@ -98,11 +71,36 @@ Axis pool_axis(const QuantAttributes& a, std::size_t dimension) {
   return {a.pool_kernel[dimension], a.pool_strides[dimension], 1, a.pool_pads[dimension], a.pool_pads[2 + dimension]};
 }
 
-QuantSizes::QuantSizes(const QuantAttributes& a, const FilterShape& shape, std::int64_t height, std::int64_t width)
-    : x{height, width},
-      window(mean_window(a, x)),
-      mean(mean_size(a, x, window)),
-      conv(output_size(a.conv, shape, mean[0], mean[1])),
-      pool(pool_size(a, conv)) {}
+QuantExtents quant_extents(const QuantAttributes& a, std::size_t dimension, std::int64_t taps, std::int64_t x) {
+  const std::size_t i = dimension;
+  QuantExtents e{};
+  e.x = x;
+  if (x < 1 || x > kLargestSize) refuse("H and W of X must be at least 1 and below 2^31");
+  e.window = a.mean_kernel[i] == 0 ? x : a.mean_kernel[i];
+  if (e.window > x) {
+    refuse("a mean over " + std::to_string(e.window) + " exceeds the map of " + std::to_string(x) +
+           " (attribute 'mean_kernel')");
+  }
+  e.mean = (x - e.window) / a.mean_strides[i] + 1;
+  e.conv = Axis{taps, a.conv.strides[i], a.conv.dilations[i], a.conv.pads[i], a.conv.pads[2 + i]}.output_size(e.mean);
+  const std::int64_t span = e.conv + a.pool_pads[i] + a.pool_pads[2 + i] - a.pool_kernel[i];
+  if (span < 0) {
+    refuse("a pool window of " + std::to_string(a.pool_kernel[i]) + " exceeds the padded map of " +
+           std::to_string(e.conv) + " + " + std::to_string(a.pool_pads[i] + a.pool_pads[2 + i]));
+  }
+  e.pool = span / a.pool_strides[i] + 1;
+  return e;
+}
+
+QuantSizes::QuantSizes(const QuantAttributes& a, const FilterShape& shape, std::int64_t height, std::int64_t width) {
+  const QuantExtents rows = quant_extents(a, 0, shape.height, height),
+                     columns = quant_extents(a, 1, shape.width, width);
+  x = {rows.x, columns.x};
+  window = {rows.window, columns.window};
+  mean = {rows.mean, columns.mean};
+  conv = output_size(a.conv, shape, mean[0], mean[1]);  // which also bounds it
+  pool = {rows.pool, columns.pool};
+  check_pixels(pool, conv);
+}
 
 }  // namespace rbnn

@@ -35,9 +35,15 @@ void validate(const FilterShape& shape, const QuantAttributes& attributes);
 
 Axis pool_axis(const QuantAttributes& attributes, std::size_t dimension);
 
+// Rows or columns of a layer's maps. Throws std::invalid_argument where a kernel or a window exceeds its map.
+struct QuantExtents {
+  std::int64_t x, window, mean, conv, pool;  // window: of the mean; pool: the output's
+};
+QuantExtents quant_extents(const QuantAttributes& attributes, std::size_t dimension, std::int64_t taps, std::int64_t x);
+
 // Height and width of a layer's maps.
 struct QuantSizes {
-  std::array<std::int64_t, 2> x, window, mean, conv, pool;  // window: of the mean; pool: the output's
+  std::array<std::int64_t, 2> x, window, mean, conv, pool;
 
   // Throws std::invalid_argument where a kernel or a window exceeds its map, or where nearly all of a map is padding.
   QuantSizes(const QuantAttributes& attributes, const FilterShape& shape, std::int64_t height, std::int64_t width);
