@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cfenv>
 #include <cmath>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <thread>
 
 #include "harness.h"
@@ -12,17 +15,67 @@
 namespace rbnn::test {
 namespace {
 
-// A new thread for each task, in no particular order: what one task does must not depend on another.
-void run_tasks(void*, Parallel::Task task, std::size_t total, void* data) {
-  std::array<std::thread, 3> threads;
-  for (std::size_t t = 0; t < threads.size(); ++t) {
-    threads[t] = std::thread([=] {
-      for (std::size_t i = total; i-- > 0;) {
-        if (i % 3 == t) task(data, i);
-      }
-    });
+// Three threads that live as long as the program: emulators keep memory of each thread that has ended.
+class Pool {
+ public:
+  Pool() {
+    for (std::size_t t = 0; t < threads_.size(); ++t) threads_[t] = std::thread([this, t] { serve(t); });
   }
-  for (std::thread& thread : threads) thread.join();
+
+  ~Pool() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  // Each thread does every third task, from the last to the first: one task must not depend on another.
+  void run(Parallel::Task task, std::size_t total, void* data) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    task_ = task;
+    total_ = total;
+    data_ = data;
+    std::fegetenv(&environment_);
+    busy_ = threads_.size();
+    ++round_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return busy_ == 0; });
+  }
+
+ private:
+  void serve(std::size_t thread) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (std::uint64_t seen = 0;;) {
+      changed_.wait(lock, [&] { return ended_ || round_ != seen; });
+      if (ended_) return;
+      seen = round_;
+      std::fesetenv(&environment_);
+      lock.unlock();
+      for (std::size_t i = total_; i-- > 0;) {
+        if (i % threads_.size() == thread) task_(data_, i);
+      }
+      lock.lock();
+      if (--busy_ == 0) changed_.notify_all();
+    }
+  }
+
+  std::array<std::thread, 3> threads_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Parallel::Task task_ = nullptr;
+  std::size_t total_ = 0;
+  void* data_ = nullptr;
+  std::fenv_t environment_{};
+  std::size_t busy_ = 0;
+  std::uint64_t round_ = 0;
+  bool ended_ = false;
+};
+
+void run_tasks(void*, Parallel::Task task, std::size_t total, void* data) {
+  static Pool pool;
+  pool.run(task, total, data);
 }
 
 }  // namespace

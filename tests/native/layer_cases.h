@@ -38,7 +38,7 @@ void fill_general(Case& c, Random& random);
 
 std::string describe(Isa isa, const Case& c);
 
-// Three threads, each new; they inherit the floating-point environment of the one that starts them.
+// Three threads, which take the floating-point environment of the one that calls them.
 Parallel on_threads();
 
 // The layer's outputs, its windows gathered in bands of so many bytes. Fails the test where memory around them is
