@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 
 from rbnn_deploy.exporters.c.names import Identifiers, comment_text
-from rbnn_deploy.exporters.c.program import Buffer, Element, Program, Step, Table, as_table
+from rbnn_deploy.exporters.c.program import Buffer, Element, Program, Step, Table, TableElement, as_table
 from rbnn_deploy.model_files.errors import quoted
 from rbnn_deploy.onnx_graph import attributes
 
@@ -158,7 +158,7 @@ class Graph:
         """Returns a C identifier that nothing else has."""
         return self._identifiers.make(prefix, name)
 
-    def table(self, prefix: str, value: str, values: Array, element: Element, meaning: str) -> str:
+    def table(self, prefix: str, value: str, values: Array, element: TableElement, meaning: str) -> str:
         """Stores a constant array, once however many nodes read it.
 
         Returns:

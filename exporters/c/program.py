@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 Element = Literal["float", "uint32_t"]
 ELEMENT_BYTES = 4  # of either
+TableElement = Literal["float", "uint32_t", "int8_t"]
+_DTYPES = {"float": np.float32, "uint32_t": np.uint32, "int8_t": np.int8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class Table:
     """
 
     name: str
-    element: Element
+    element: TableElement
     values: npt.NDArray[Any]
     comment: str
 
@@ -95,9 +97,9 @@ class Program:
     @property
     def weight_bytes(self) -> int:
         """Bytes of all constant arrays."""
-        return sum(table.values.size * ELEMENT_BYTES for table in self.tables.values())
+        return sum(table.values.nbytes for table in self.tables.values())
 
 
-def as_table(values: npt.NDArray[Any], element: Element) -> npt.NDArray[Any]:
+def as_table(values: npt.NDArray[Any], element: TableElement) -> npt.NDArray[Any]:
     """Returns values flat and of a table's type."""
-    return np.ascontiguousarray(values, np.float32 if element == "float" else np.uint32).reshape(-1)
+    return np.ascontiguousarray(values, _DTYPES[element]).reshape(-1)

@@ -16,7 +16,8 @@ from rbnn_deploy.version import __version__
 KERNELS = Path(__file__).parent / "kernels"
 # The files that a kernel stands on, in the order in which C needs them; all others stand alone.
 NEEDS = {
-    "binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation"),
+    "binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation", "finish"),
+    "quant_conv2d": ("activation", "finish"),
     "general_binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation"),
     "matrix_product": ("row_times_columns",),
     "conv2d": ("row_times_columns",),
@@ -172,4 +173,6 @@ int model_run_image(const uint8_t* pixels, float* output)
 def _numbers(table: Table) -> Iterator[str]:
     if table.element == "float":
         return lines_of(map(float_constant, table.values))
+    if table.element == "int8_t":
+        return lines_of(map(str, table.values.tolist()))
     return lines_of(f"0x{value:08X}" for value in table.values.tolist())

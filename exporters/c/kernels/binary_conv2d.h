@@ -7,13 +7,6 @@ struct binary_conv2d {
   const float *scale, *bias;
 };
 
-static float finish(int sum, float scale, float bias, float residual, enum activation activation) {
-  float y = (float)sum * scale;
-  y = y + bias;
-  y = y + residual;
-  return activate(y, activation);
-}
-
 enum { OUTPUTS_AT_ONCE = 16 };
 
 /* The sums of products of `count` outputs, at most OUTPUTS_AT_ONCE. With K taps times channels inside of the map, such

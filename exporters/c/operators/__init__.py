@@ -10,6 +10,7 @@ from rbnn_deploy.exporters.c.operators import (
     matrix,
     movement,
     pooling,
+    quant_conv2d,
     reduction,
     reshaping,
 )
@@ -17,6 +18,7 @@ from rbnn_deploy.exporters.c.operators import (
 EMITTERS: dict[str, Callable[[Graph, Node], None]] = {
     "BinaryConv2d": binary_conv2d.emit,
     "GeneralBinaryConv2d": binary_conv2d.emit_general,
+    "QuantConv2d": quant_conv2d.emit,
     "Conv": conv2d.emit,
     "Gemm": matrix.emit_gemm,
     "MatMul": matrix.emit_matmul,

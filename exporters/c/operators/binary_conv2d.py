@@ -70,7 +70,7 @@ def _add(
     words = pack_windows(packed, a.group_channels)
     bits = graph.bits[value, *packing_of(node)]
     window = Buffer(f"window of {node.name}", "uint32_t", window_parts * words.shape[1])
-    residual, residual_text, step = _residual(graph, node)
+    residual, residual_text, step = residual_of(graph, node.input(4))
     name = graph.identifier("layer", node.name)
     sizes: Members = {
         "height": H, "width": W, "channels": a.channels, "groups": a.groups,
@@ -158,9 +158,8 @@ def _per_output(graph: Graph, member: str, name: str, absent: float | None = Non
     return {f"{member}.values": table, f"{member}.step": int(values.size > 1)}
 
 
-def _residual(graph: Graph, node: Node) -> tuple[Buffer | None, str, int]:
+def residual_of(graph: Graph, name: str) -> tuple[Buffer | None, str, int]:
     """Returns the residual's buffer, or the C expression of a constant one, and its step per output."""
-    name = node.input(4)
     if name and graph.is_computed(name):
         count = int(np.prod(graph.shape(name)))
         return graph.buffer(name), "", 0 if count == 1 else 1
