@@ -118,9 +118,10 @@ test-windows: $(READY) $(WHEELS_READY) onnxruntime-headers
 test-mcu: $(READY)
 	$(BIN)/pytest -v tests/exporters/c/test_microcontrollers.py
 
-# What the NEON kernel should reach, from models of three cores and from instructions counted.
+# What the NEON kernel should reach: its inner loop and whole layers, executed by QEMU and run on models of cores.
 estimate-aarch64: $(WHEELS_READY)
 	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/arm64/speed.py
+	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" $(WHEELS)/bin/python tools/arm64/layers.py $(ARGS)
 
 # What the tests of web pages compare with; they skip that without it.
 onnxruntime-web:

@@ -1,28 +1,26 @@
-"""Estimates the NEON kernel's speed without Arm hardware; prints the table of docs/arm.md.
+"""Estimates the speed of the NEON kernel's inner loop without Arm hardware; prints a table of docs/arm.md.
 
     python tools/arm64/speed.py
 
-1. llvm-mca (Debian: apt-get install llvm-19, or another version) runs the inner loop, as compiled, on its
-   models of three cores; beside it the loop's bound by vector pipes, plain xor-popcount-add, and the mix that
-   Larq publishes.
-2. QEMU counts the instructions of a whole layer, portable and NEON, on the machine of tools/arm64/setup.py.
+llvm-mca (Debian: apt-get install llvm-19, or another version) runs the inner loop, as compiled, on its models
+of three cores; beside it the loop's bound by vector pipes, plain xor-popcount-add, and the mix that Larq
+publishes. layers.py does the same for whole layers.
 
 Needs the compiler of tools/wheels/requirements.txt.
 """
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import executed
 import ziglang
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "runtimes" / "native"
 BUILD = ROOT / "build" / "arm64-speed"
-SYSTEM = ROOT / "build" / "arm64" / "root"
 ZIG = Path(ziglang.__file__).parent / "zig"
 TARGET = "aarch64-linux-gnu.2.28"
 # LLVM has no model of its own for the A76 and takes the A57's; the Neoverse N1 is the A76's server edition.
@@ -43,15 +41,6 @@ LARQ = "".join(
     + [f"addp v{16 + i % 8}.16b, v30.16b, v31.16b\n" for i in range(28)]
     + [f"uadalp v{24 + i}.8h, v29.16b\n" for i in range(4)]
 )
-
-
-def newest(tool: str) -> str:
-    """Returns the newest version of an LLVM tool that this machine has."""
-    names = [f"{tool}-{version}" for version in range(30, 13, -1)] + [tool]
-    for name in names:
-        if shutil.which(name):
-            return name
-    sys.exit(f"needs {tool}; run: apt-get install llvm")
 
 
 def compile_kernel() -> str:
@@ -80,7 +69,10 @@ def inner_loop(assembly: str) -> list[str]:
 
 def cycles(instructions: str, core: str) -> float:
     """Returns the cycles of one iteration, as llvm-mca sees it."""
-    command = [newest("llvm-mca"), "-mtriple=aarch64", f"-mcpu={core}", f"-iterations={ITERATIONS}"]
+    tool = executed.newest("llvm-mca")
+    if tool is None:
+        sys.exit("needs llvm-mca; run: apt-get install llvm")
+    command = [tool, "-mtriple=aarch64", f"-mcpu={core}", f"-iterations={ITERATIONS}"]
     result = subprocess.run(command, input=instructions, capture_output=True, text=True, check=True)
     found = re.search(r"Total Cycles:\s+(\d+)", result.stdout)
     assert found is not None, result.stdout
@@ -116,57 +108,5 @@ def independent(vector: list[str]) -> Iterator[str]:
         yield f"{line.split()[0]} v{i % 16}.16b, v30.16b" + ("" if line.startswith("cnt") else ", v31.16b")
 
 
-def build_run_layer() -> Path:
-    """Builds the program that runs one layer, for Arm64."""
-    toolchain = ROOT / "tools/wheels/zig.cmake"
-    command = ["cmake", "-G", "Ninja", "-S", ROOT, "-B", BUILD, f"-DCMAKE_TOOLCHAIN_FILE={toolchain}"]
-    command += [f"-DRBNN_ZIG={ZIG}", f"-DRBNN_ZIG_TARGET={TARGET}", "-DRBNN_BUILD_BENCHMARKS=ON"]
-    subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
-    build = ["cmake", "--build", str(BUILD), "--target", "run_layer"]
-    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-    return BUILD / "runtimes/native/benchmarks/run_layer"
-
-
-def executed(program: Path, *arguments: str) -> int:
-    """Counts the instructions of a program: QEMU names each block that it executes, and shows each once."""
-    command = ["qemu-aarch64-static", "-L", str(SYSTEM), "-d", "nochain,exec,in_asm", "-D", "/dev/stderr"]
-    command += [str(program), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    length: dict[int, int] = {}  # of each block, by its address
-    block, total = None, 0
-    for line in process.stderr:
-        if line.startswith("Trace"):
-            total += length[int(line.split("/")[1], 16)]
-        elif line.startswith("IN:"):
-            block = None
-        elif line.startswith("0x"):
-            if block is None:
-                block = int(line[: line.index(":")], 16)
-                length[block] = 0
-            length[block] += 1
-    if process.wait() != 0:
-        sys.exit(f"{program} failed under QEMU")
-    return total
-
-
-def print_instructions() -> None:
-    """Prints the instructions of a layer of ResNet-18."""
-    if shutil.which("qemu-aarch64-static") is None or not SYSTEM.is_dir():
-        print("\nno instruction counts: needs the emulated machine; run: make test-aarch64")
-        return
-    program = build_run_layer()
-    counts = {
-        kernel: executed(program, kernel, "2") - executed(program, kernel, "1")
-        for kernel in ("portable", "neon")
-    }
-    macs = 56 * 56 * 64 * 64 * 9
-    print("\n3 x 3, 64 to 64 channels, 56 x 56, float in to float out:")
-    for kernel, count in counts.items():
-        print(f"- {kernel}: {count:,} instructions, {macs / count:.1f} products each")
-    print(f"- ratio {counts['portable'] / counts['neon']:.2f}")
-
-
 if __name__ == "__main__":
     print_cycles()
-    print_instructions()
