@@ -31,6 +31,7 @@ void gather_runs(const Runs& runs) {
 
 }  // namespace
 
-const ConvKernel conv_neon = {neon::kLanes, /*triples=*/true, gather_runs, neon::multiply, sum_windows<true>};
+const ConvKernel conv_neon = {neon::kLanes,   /*triples=*/true,    gather_runs,
+                              neon::multiply, neon::multiply_bits, sum_windows<true>};
 
 }  // namespace rbnn

@@ -9,5 +9,6 @@ namespace rbnn::neon {
 constexpr std::size_t kLanes = 8;
 
 void multiply(const Product& product);
+void multiply_bits(const Product& product);
 
 }  // namespace rbnn::neon

@@ -63,6 +63,8 @@ struct Panel {
   std::size_t residual_stride;
   float* output;
   std::size_t output_stride;
+  std::uint8_t* bits;
+  std::size_t bits_stride;
 };
 
 // Some pixels and their windows.
@@ -76,8 +78,18 @@ struct Tile {
   bool fits;
 };
 
+static_assert(kLanes == 8 && kVectors == 2, "a panel's bits are a byte");
+
+// Bit l is 1 where the sum of lane l is at most 0.
+inline std::uint8_t signs(const uint32x4_t* different) {
+  const std::uint8_t powers[kLanes] = {1, 2, 4, 8, 16, 32, 64, 128};
+  const uint16x4_t low = vmovn_u32(vclezq_s32(vreinterpretq_s32_u32(different[0])));
+  const uint16x4_t high = vmovn_u32(vclezq_s32(vreinterpretq_s32_u32(different[1])));
+  return vaddv_u8(vand_u8(vmovn_u16(vcombine_u16(low, high)), vld1_u8(powers)));
+}
+
 // Counts and finishes one panel's outputs of a tile.
-template <std::size_t kPixels>
+template <bool kBits, std::size_t kPixels>
 [[gnu::always_inline]] inline void multiply_panel(const Product& p, const Tile<kPixels>& tile, const Word* w,
                                                   const Panel<kPixels>& panel) {
   uint32x4_t different[kPixels][kVectors];
@@ -110,6 +122,11 @@ template <std::size_t kPixels>
     }
   }
 
+  if (kBits) {
+    for (std::size_t i = 0; i < kPixels; ++i) panel.bits[i * panel.bits_stride] = signs(different[i]);
+    return;
+  }
+
   const float32x4_t lower = vdupq_n_f32(p.lower), upper = vdupq_n_f32(p.upper);
   float32x4_t scale[kVectors], bias[kVectors];
   for (std::size_t v = 0; v < kVectors; ++v) {
@@ -128,24 +145,27 @@ template <std::size_t kPixels>
 }
 
 // The same for the last panel, of which there are `count` channels: through copies that are filled up.
-template <std::size_t kPixels>
+template <bool kBits, std::size_t kPixels>
 [[gnu::noinline]] void multiply_partial(const Product& p, const Tile<kPixels>& tile, const Word* w,
                                         const Panel<kPixels>& panel, std::size_t count) {
   std::int32_t border_weights[kPixels][kLanes] = {};
   float scale[kLanes] = {}, bias[kLanes] = {}, residual[kPixels][kLanes] = {}, output[kPixels][kLanes];
-  Panel<kPixels> copy{{}, scale, bias, residual[0], kLanes, output[0], kLanes};
+  std::uint8_t bits[kPixels];
+  Panel<kPixels> copy{{}, scale, bias, residual[0], kLanes, output[0], kLanes, bits, 1};
   for (std::size_t i = 0; i < kPixels; ++i) copy.border_weights[i] = border_weights[i];
   for (std::size_t l = 0; l < count; ++l) {
+    for (std::size_t i = 0; i < kPixels; ++i) border_weights[i][l] = panel.border_weights[i][l];
+    if (kBits) continue;
     scale[l] = panel.scale[l];
     bias[l] = panel.bias[l];
     for (std::size_t i = 0; i < kPixels; ++i) {
-      border_weights[i][l] = panel.border_weights[i][l];
       residual[i][l] = panel.residual[i * panel.residual_stride + l];
     }
   }
-  multiply_panel<kPixels>(p, tile, w, copy);
+  multiply_panel<kBits, kPixels>(p, tile, w, copy);
   for (std::size_t i = 0; i < kPixels; ++i) {
-    for (std::size_t l = 0; l < count; ++l) panel.output[i * panel.output_stride + l] = output[i][l];
+    if (kBits) panel.bits[i * panel.bits_stride] = static_cast<std::uint8_t>(bits[i] & ((1u << count) - 1));
+    for (std::size_t l = 0; l < count && !kBits; ++l) panel.output[i * panel.output_stride + l] = output[i][l];
   }
 }
 
@@ -156,7 +176,7 @@ struct Place {
 };
 
 // Multiplies kPixels pixels, from `place` on, which it moves behind them; `index` is the first one's.
-template <std::size_t kPixels>
+template <bool kBits, std::size_t kPixels>
 void multiply_pixels(const Product& p, std::size_t index, Place& place, Word* x) {
   Tile<kPixels> tile;
   for (std::size_t i = 0; i < kPixels; ++i) {
@@ -173,32 +193,43 @@ void multiply_pixels(const Product& p, std::size_t index, Place& place, Word* x)
 
   const std::size_t panel_words = tile.triples * 3 * kLanes, end = smaller(p.panel_end * kLanes, p.channels);
   const Word* w = p.panels + p.panel_begin * panel_words;
-  const float* const residual = p.residual + index * p.residual_stride;
-  float* const output = p.output + index * p.output_stride;
+  const float* const residual = kBits ? nullptr : p.residual + index * p.residual_stride;
+  float* const output = kBits ? nullptr : p.output + index * p.output_stride;
   for (std::size_t o = p.panel_begin * kLanes; o < end; o += kLanes, w += panel_words) {
     const auto panel = [&] {
-      Panel<kPixels> at{{}, p.scale + o, p.bias + o, residual + o, p.residual_stride, output + o, p.output_stride};
+      Panel<kPixels> at{};
+      if (kBits) {
+        at.bits = p.bits + index * p.bits_stride + o / 8;
+        at.bits_stride = p.bits_stride;
+      } else {
+        at = {{}, p.scale + o, p.bias + o, residual + o, p.residual_stride, output + o, p.output_stride, nullptr, 0};
+      }
       for (std::size_t i = 0; i < kPixels; ++i) at.border_weights[i] = tile.border_weights[i] + o;
       return at;
     };
     if (o + kLanes <= end) {
-      multiply_panel<kPixels>(p, tile, w, panel());
+      multiply_panel<kBits, kPixels>(p, tile, w, panel());
     } else {
-      multiply_partial<kPixels>(p, tile, w, panel(), end - o);
+      multiply_partial<kBits, kPixels>(p, tile, w, panel(), end - o);
     }
   }
 }
 
-}  // namespace
-
-void multiply(const Product& product) {
+template <bool kBits>
+void multiply_all(const Product& product) {
   const Product p = product;  // a copy that nothing points to, which stays in registers across the assembly
   alignas(64) Word x[12 * kTilePixels * kBufferTriples];
   std::size_t index = p.pixel_begin;
   const std::size_t sample = index / p.pixels_per_sample;
   Place place{p.input + sample * p.sample_stride, index - sample * p.pixels_per_sample};
-  for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) multiply_pixels<kTilePixels>(p, index, place, x);
-  for (; index < p.pixel_end; ++index) multiply_pixels<1>(p, index, place, x);
+  for (; index + kTilePixels <= p.pixel_end; index += kTilePixels)
+    multiply_pixels<kBits, kTilePixels>(p, index, place, x);
+  for (; index < p.pixel_end; ++index) multiply_pixels<kBits, 1>(p, index, place, x);
 }
+
+}  // namespace
+
+void multiply(const Product& product) { multiply_all<false>(product); }
+void multiply_bits(const Product& product) { multiply_all<true>(product); }
 
 }  // namespace rbnn::neon

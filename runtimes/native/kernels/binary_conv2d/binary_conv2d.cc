@@ -277,9 +277,7 @@ void BinaryConv2d::finish(const Round& round, const Product& part, std::size_t f
 
 void BinaryConv2d::compute_outputs(const Round& round, const Band& band, const Parallel& parallel) const {
   const Plan& plan = round.plan;
-  const WindowLayout& layout = filter_.layout();
-  const auto groups = static_cast<std::size_t>(attributes_.groups);
-  const auto outputs = static_cast<std::size_t>(filter_.shape().outputs), group_outputs = outputs / groups;
+  const auto outputs = static_cast<std::size_t>(filter_.shape().outputs);
   const bool summed = round.tensors.window_sum.values != nullptr;
 
   Product product = product_of(round, band);
@@ -291,21 +289,10 @@ void BinaryConv2d::compute_outputs(const Round& round, const Band& band, const P
   product.lower = bounds.lower;
   product.upper = bounds.upper;
 
-  const std::size_t pixels = round.samples * band.pixels(), panels = filter_.panels_per_group();
-  const std::size_t macs = pixels * outputs * layout.words() * kWordBits;
-  const std::size_t tasks = count_tasks(macs, kMacsPerTask), steps = divide_up(panels, kPanelsPerStep);
-  const std::size_t pixel_tasks = std::clamp(pixels / kPixelsPerTask, std::size_t{1}, tasks);
-  const std::size_t panel_tasks = std::min(steps, divide_up(tasks, pixel_tasks * groups));
-  parallel_for(parallel, groups * panel_tasks * pixel_tasks, [&](std::size_t task) noexcept {
-    const std::size_t group = task / (panel_tasks * pixel_tasks), channel = group * group_outputs;
-    Product part = product;
-    const std::size_t pixel_task = task % pixel_tasks, panel_task = task / pixel_tasks % panel_tasks;
-    part.pixel_begin = part_begin(pixels, pixel_task, pixel_tasks, kPixelsPerStep);
-    part.pixel_end = part_begin(pixels, pixel_task + 1, pixel_tasks, kPixelsPerStep);
-    part.panel_begin = part_begin(panels, panel_task, panel_tasks, kPanelsPerStep);
-    part.panel_end = part_begin(panels, panel_task + 1, panel_tasks, kPanelsPerStep);
+  const std::size_t pixels = round.samples * band.pixels();
+  for_products(product, pixels, parallel, [&](Product& part, std::size_t group) noexcept {
+    const std::size_t channel = group * part.channels;
     part.input = round.windows + group * plan.group_words;
-    part.panels = filter_.group_panels(group);
     part.border_weights = plan.border_weights.data() + channel;
     part.scale = round.tensors.scale + channel;
     part.bias = round.tensors.bias + channel;

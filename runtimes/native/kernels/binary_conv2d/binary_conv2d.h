@@ -81,14 +81,17 @@ class BinaryConv2d {
   template <typename Function>
   void for_rows(const Round& round, std::size_t rows_per_sample, const Parallel& parallel, Function function) const;
   void copy_row(const Round& round, std::size_t row) const noexcept;
-  void compute_packed(const PackedRound& packed, const Band& band, const Parallel& parallel) const;
-  void compute_packed_part(const PackedRound& packed, const Band& band, const Product& product, std::size_t sample,
-                           Axis::Taps rows, std::size_t channel) const noexcept;
+  void compute_signs(const PackedRound& packed, const Band& band, const Parallel& parallel) const;
+  void merge_signs(const PackedRound& packed, const Band& band, const Parallel& parallel) const;
   void pack_row(const Round& round, std::size_t sample, std::size_t row) const noexcept;
   void compute_bits(const Round& round, const Parallel& parallel) const;
   void compute_sums(const Round& round, const Band& band, const Parallel& parallel) const;
   void compute_windows(const Round& round, const Band& band, const Parallel& parallel) const;
   void compute_outputs(const Round& round, const Band& band, const Parallel& parallel) const;
+  // Cuts a product of so many pixels into tasks: calls `function(part, group)` for each, whose ranges and panels are
+  // set.
+  template <typename Function>
+  void for_products(const Product& product, std::size_t pixels, const Parallel& parallel, Function function) const;
 
   const RowSums sum_rows_;
   const SignPacking pack_signs_;

@@ -40,10 +40,7 @@ class Filter {
   const FilterShape& shape() const { return shape_; }
   const WindowLayout& layout() const { return layout_; }
   std::size_t panels_per_group() const { return panels_per_group_; }
-  const Word* group_panels(std::size_t group, std::size_t first = 0) const {
-    return panels_.get() + group * group_words_ + first * panel_words();
-  }
-  std::size_t panel_words() const { return group_words_ / panels_per_group_; }
+  const Word* group_panels(std::size_t group) const { return panels_.get() + group * group_words_; }
 
   // How many weights of output channel `o` are +1 in taps outside the given ranges.
   std::int32_t ones_outside(std::size_t o, Axis::Taps rows, Axis::Taps columns) const;

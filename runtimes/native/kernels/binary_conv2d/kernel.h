@@ -66,6 +66,14 @@ struct Product {
   float* output;  // of pixel 0
   std::size_t output_stride;
   float lower, upper;  // y < lower gives lower, y > upper gives upper, all else (a NaN, a -0.0 against 0) passes
+
+  // Of multiply_bits, which reads neither `inside` nor what step 4 is made of:
+  //
+  // 5. acc >= T is inside - 2 * (border_weights + popcount(x ^ w)) >= T, which for whole numbers is
+  //        border_weights - floor((inside - T) / 2) + popcount(x ^ w) <= 0.
+  //    border_weights holds that difference of the first two; bit o of a pixel is 1 where the sum is at most 0.
+  std::uint8_t* bits;       // of pixel 0 and channel 0; bits behind the last channel, up to a whole byte, become 0
+  std::size_t bits_stride;  // bytes
 };
 
 // Runs of neighbouring windows whose bits are neighbours in the packed input row as well: run i is the run_bits bits
@@ -80,12 +88,13 @@ struct Runs {
 };
 
 struct ConvKernel {
-  std::size_t lanes;  // output channels in a panel
+  std::size_t lanes;  // output channels in a panel, a multiple of 8
   bool triples;       // whether `multiply` wants words as triples
 
   void (*gather_runs)(const Runs& runs);
 
   void (*multiply)(const Product& product);
+  void (*multiply_bits)(const Product& product);
 
   // sums[p], counted from pixel 0, = acc with every weight +1, of the pixels [pixel_begin, pixel_end): with bits that
   // are 0 outside the image, 2 popcount(x) - inside. Reads neither weights nor what the epilogue is made of.

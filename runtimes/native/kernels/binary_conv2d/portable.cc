@@ -38,6 +38,27 @@ void count_run(const Word* x, const Word* w, std::size_t words, Word* count) {
   }
 }
 
+void finish(const Product& p, std::size_t index, const Pixel& pixel, std::size_t channel, std::size_t lanes,
+            const std::int32_t* different) {
+  const float* residual = p.residual + index * p.residual_stride + channel;
+  float* y = p.output + index * p.output_stride + channel;
+  for (std::size_t l = 0; l < lanes; ++l) {
+    float value = static_cast<float>(p.inside[pixel.border] - 2 * different[l]) * p.scale[channel + l];
+    value += p.bias[channel + l];
+    value += residual[l];
+    value = value < p.lower ? p.lower : value;
+    y[l] = value > p.upper ? p.upper : value;
+  }
+}
+
+void finish_bits(const Product& p, std::size_t index, std::size_t channel, std::size_t lanes,
+                 const std::int32_t* different) {
+  unsigned byte = 0;
+  for (std::size_t l = 0; l < lanes; ++l) byte |= (different[l] <= 0 ? 1u : 0u) << l;
+  p.bits[index * p.bits_stride + channel / 8] = static_cast<std::uint8_t>(byte);
+}
+
+template <bool kBits>
 void multiply(const Product& p) {
   const std::size_t words = p.run_words;
   const std::size_t panel_words = p.runs * words * kLanes;
@@ -53,16 +74,12 @@ void multiply(const Product& p) {
         count_run(x, w, words, count);
       }
       const std::int32_t* border = p.border_weights + pixel.border * p.border_stride + channel;
-      const float* residual = p.residual + index * p.residual_stride + channel;
-      float* y = p.output + index * p.output_stride + channel;
-      for (std::size_t l = 0; l < lanes; ++l) {
-        const std::int32_t different = border[l] + static_cast<std::int32_t>(count[l]);
-        const std::int32_t acc = p.inside[pixel.border] - 2 * different;
-        float value = static_cast<float>(acc) * p.scale[channel + l];
-        value += p.bias[channel + l];
-        value += residual[l];
-        value = value < p.lower ? p.lower : value;
-        y[l] = value > p.upper ? p.upper : value;
+      std::int32_t different[kLanes];
+      for (std::size_t l = 0; l < lanes; ++l) different[l] = border[l] + static_cast<std::int32_t>(count[l]);
+      if (kBits) {
+        finish_bits(p, index, channel, lanes, different);
+      } else {
+        finish(p, index, pixel, channel, lanes, different);
       }
     }
   }
@@ -70,6 +87,7 @@ void multiply(const Product& p) {
 
 }  // namespace
 
-const ConvKernel conv_portable = {kLanes, /*triples=*/false, gather_runs_portable, multiply, sum_windows<false>};
+const ConvKernel conv_portable = {kLanes,          /*triples=*/false, gather_runs_portable,
+                                  multiply<false>, multiply<true>,    sum_windows<false>};
 
 }  // namespace rbnn

@@ -118,4 +118,26 @@ struct BinaryConv2d::Round {
   }
 };
 
+template <typename Function>
+void BinaryConv2d::for_products(const Product& product, std::size_t pixels, const Parallel& parallel,
+                                Function function) const {
+  const auto groups = static_cast<std::size_t>(attributes_.groups);
+  const std::size_t panels = filter_.panels_per_group(), steps = divide_up(panels, kPanelsPerStep);
+  const std::size_t macs = pixels * groups * product.channels * filter_.layout().words() * kWordBits;
+  const std::size_t tasks = count_tasks(macs, kMacsPerTask);
+  const std::size_t pixel_tasks = std::clamp(pixels / kPixelsPerTask, std::size_t{1}, tasks);
+  const std::size_t panel_tasks = std::min(steps, divide_up(tasks, pixel_tasks * groups));
+  parallel_for(parallel, groups * panel_tasks * pixel_tasks, [&](std::size_t task) noexcept {
+    const std::size_t group = task / (panel_tasks * pixel_tasks);
+    const std::size_t pixel_task = task % pixel_tasks, panel_task = task / pixel_tasks % panel_tasks;
+    Product part = product;
+    part.pixel_begin = part_begin(pixels, pixel_task, pixel_tasks, kPixelsPerStep);
+    part.pixel_end = part_begin(pixels, pixel_task + 1, pixel_tasks, kPixelsPerStep);
+    part.panel_begin = part_begin(panels, panel_task, panel_tasks, kPanelsPerStep);
+    part.panel_end = part_begin(panels, panel_task + 1, panel_tasks, kPanelsPerStep);
+    part.panels = filter_.group_panels(group);
+    function(part, group);
+  });
+}
+
 }  // namespace rbnn

@@ -180,7 +180,24 @@ inline void finish(const Product& p, const Lanes<kFull>& lanes, __m256i differen
   lanes.store(output, _mm256_min_ps(_mm256_set1_ps(p.upper), _mm256_max_ps(_mm256_set1_ps(p.lower), y)));
 }
 
-template <std::size_t kPixels, std::size_t kPanels, bool kFull>
+// The signs of one pixel's panel.
+inline void finish_bits(const Sums& different, std::size_t channels, std::uint8_t* bits) {
+  const auto above = [](__m256i sums) {
+    const __m256i positive = _mm256_cmpgt_epi32(sums, _mm256_setzero_si256());
+    return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(positive)));
+  };
+  const unsigned passes = ~(above(different.low) | above(different.high) << 8);
+  if (channels >= kLanes) {
+    const auto word = static_cast<std::uint16_t>(passes);
+    __builtin_memcpy(bits, &word, sizeof(word));
+    return;
+  }
+  const unsigned kept = passes & ((1u << channels) - 1);
+  bits[0] = static_cast<std::uint8_t>(kept);
+  if (channels > 8) bits[1] = static_cast<std::uint8_t>(kept >> 8);
+}
+
+template <std::size_t kPixels, std::size_t kPanels, bool kFull, bool kBits>
 inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size_t panel, std::size_t index) {
   const std::size_t channel = panel * kLanes;
   const std::size_t panel_bytes = p.runs * p.run_words * kLanes * sizeof(Word) * kExpansion;
@@ -200,6 +217,17 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
   count_windows<kPixels, kPanels>(p, tile.window, reinterpret_cast<const std::uint8_t*>(p.panels) + panel * panel_bytes,
                                   panel_bytes, sums);
 
+  if (kBits) {
+    RBNN_UNROLL
+    for (std::size_t v = 0; v < kPanels; ++v) {
+      std::uint8_t* bits = p.bits + index * p.bits_stride + (channel + v * kLanes) / 8;
+      RBNN_UNROLL
+      for (std::size_t i = 0; i < kPixels; ++i, bits += p.bits_stride) {
+        finish_bits(sums[i][v], p.channels - channel - v * kLanes, bits);
+      }
+    }
+    return;
+  }
   RBNN_UNROLL
   for (std::size_t v = 0; v < kPanels; ++v) {
     const std::size_t first = channel + v * kLanes;
@@ -219,25 +247,26 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
 }
 
 // The panels [begin, end) of kPixels pixels.
-template <std::size_t kPixels>
+template <bool kBits, std::size_t kPixels>
 void multiply_pixels(const Product& p, Cursor& cursor, std::size_t index, std::size_t begin, std::size_t end) {
   const Tile<kPixels> tile(p, cursor);
   std::size_t panel = begin;
   for (; panel + kTilePanels <= end; panel += kTilePanels) {
     if (kPixels == kTilePixels && p.channels >= (panel + kTilePanels) * kLanes) {  // nearly all tiles
-      multiply_tile<kPixels, kTilePanels, true>(p, tile, panel, index);
+      multiply_tile<kPixels, kTilePanels, true, kBits>(p, tile, panel, index);
     } else {
-      multiply_tile<kPixels, kTilePanels, false>(p, tile, panel, index);
+      multiply_tile<kPixels, kTilePanels, false, kBits>(p, tile, panel, index);
     }
   }
   if (panel == end) return;
   if (p.channels >= (panel + 1) * kLanes) {
-    multiply_tile<kPixels, 1, true>(p, tile, panel, index);
+    multiply_tile<kPixels, 1, true, kBits>(p, tile, panel, index);
   } else {
-    multiply_tile<kPixels, 1, false>(p, tile, panel, index);
+    multiply_tile<kPixels, 1, false, kBits>(p, tile, panel, index);
   }
 }
 
+template <bool kBits>
 void multiply(const Product& p) {
   const std::size_t step = panels_in_cache(p, kLanes * kExpansion, kTilePanels);
   for (std::size_t panel = p.panel_begin; panel < p.panel_end; panel += step) {
@@ -245,15 +274,15 @@ void multiply(const Product& p) {
     Cursor cursor(p, p.pixel_begin);
     std::size_t index = p.pixel_begin;
     for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) {
-      multiply_pixels<kTilePixels>(p, cursor, index, panel, end);
+      multiply_pixels<kBits, kTilePixels>(p, cursor, index, panel, end);
     }
-    for (; index < p.pixel_end; ++index) multiply_pixels<1>(p, cursor, index, panel, end);
+    for (; index < p.pixel_end; ++index) multiply_pixels<kBits, 1>(p, cursor, index, panel, end);
   }
 }
 
 }  // namespace
 
-const ConvKernel conv_avx2 = {kLanes, /*triples=*/false, gather_runs_portable, multiply, sum_windows<false>, kExpansion,
-                              arrange};
+const ConvKernel conv_avx2 = {kLanes,         /*triples=*/false,  gather_runs_portable, multiply<false>,
+                              multiply<true>, sum_windows<false>, kExpansion,           arrange};
 
 }  // namespace rbnn

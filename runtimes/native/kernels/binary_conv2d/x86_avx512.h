@@ -8,8 +8,10 @@
 namespace rbnn::avx512 {
 
 void multiply(const Product& product);
+void multiply_bits(const Product& product);
 
 // The same for windows of few words; false, and nothing done, for all others.
+template <bool kBits>
 bool multiply_narrow(const Product& product);
 
 }  // namespace rbnn::avx512

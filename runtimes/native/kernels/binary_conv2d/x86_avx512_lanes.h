@@ -26,6 +26,15 @@ struct Lanes {
       _mm512_mask_storeu_ps(y, mask, value);
     }
   }
+  // The bit of each channel: 1 where the number is at most 0.
+  void store_bits(std::uint8_t* bits, __m512i value) const {
+    const __mmask16 passes = _mm512_mask_cmple_epi32_mask(kFull ? 0xffff : mask, value, _mm512_setzero_si512());
+    if (kFull || mask > 0xff) {
+      __builtin_memcpy(bits, &passes, sizeof(passes));
+    } else {
+      *bits = static_cast<std::uint8_t>(passes);
+    }
+  }
 };
 
 }  // namespace

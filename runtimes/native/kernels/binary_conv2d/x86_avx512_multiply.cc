@@ -88,7 +88,7 @@ struct WeightsAhead {
 };
 
 // Counts differing bits of kPixels windows and kPanels panels, and finishes their outputs.
-template <std::size_t kPixels, std::size_t kPanels, bool kFull>
+template <std::size_t kPixels, std::size_t kPanels, bool kFull, bool kBits>
 inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size_t panel, std::size_t index,
                           WeightsAhead& ahead_of_panels) {
   const std::size_t panel_words = p.runs * p.run_words * kLanes;
@@ -110,10 +110,10 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
   }
 
   // The next tile reads and writes these; the hardware does not foresee it from a few lines per pixel.
-  const float* residual = p.residual + index * p.residual_stride + channel;
-  float* output = p.output + index * p.output_stride + channel;
+  const float* residual = kBits ? nullptr : p.residual + index * p.residual_stride + channel;
+  float* output = kBits ? nullptr : p.output + index * p.output_stride + channel;
   RBNN_UNROLL
-  for (std::size_t i = 0; i < kPixels; ++i) {
+  for (std::size_t i = 0; i < kPixels && !kBits; ++i) {
     RBNN_UNROLL
     for (std::size_t v = 0; v < kPanels; ++v) {
       __builtin_prefetch(ahead(residual, (kPixels + i) * p.residual_stride + v * kLanes), 0);
@@ -149,6 +149,19 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
 
   ahead_of_panels = weights;
 
+  if (kBits) {
+    std::uint8_t* bits = p.bits + index * p.bits_stride + channel / 8;
+    RBNN_UNROLL
+    for (std::size_t i = 0; i < kPixels; ++i, bits += p.bits_stride) {
+      RBNN_UNROLL
+      for (std::size_t v = 0; v < kPanels; ++v) {
+        const __m512i different = _mm512_add_epi32(ones[i][v], _mm512_add_epi32(twos[i][v], twos[i][v]));
+        lanes[v].store_bits(bits + v * kLanes / 8, different);
+      }
+    }
+    return;
+  }
+
   const __m512 lower = _mm512_set1_ps(p.lower), upper = _mm512_set1_ps(p.upper), minus_two = _mm512_set1_ps(-2.0f);
   __m512 scale[kPanels], bias[kPanels];
   RBNN_UNROLL
@@ -177,7 +190,7 @@ inline void multiply_tile(const Product& p, const Tile<kPixels>& tile, std::size
 }
 
 // The panels [begin, end) of kPixels pixels.
-template <std::size_t kPixels>
+template <bool kBits, std::size_t kPixels>
 void multiply_pixels(const Product& p, Cursor& cursor, std::size_t index, std::size_t begin, std::size_t end,
                      WeightsAhead& ahead) {
   const Tile<kPixels> tile(p, cursor);
@@ -185,40 +198,45 @@ void multiply_pixels(const Product& p, Cursor& cursor, std::size_t index, std::s
   for (; panel + kTilePanels <= end; panel += kTilePanels) {
     const bool full = p.channels >= (panel + kTilePanels) * kLanes;
     if (kPixels == kTilePixels && full) {  // nearly all tiles
-      multiply_tile<kPixels, kTilePanels, true>(p, tile, panel, index, ahead);
+      multiply_tile<kPixels, kTilePanels, true, kBits>(p, tile, panel, index, ahead);
     } else {
-      multiply_tile<kPixels, kTilePanels, false>(p, tile, panel, index, ahead);
+      multiply_tile<kPixels, kTilePanels, false, kBits>(p, tile, panel, index, ahead);
     }
   }
-  if (panel < end) multiply_tile<kPixels, 1, false>(p, tile, panel, index, ahead);
+  if (panel < end) multiply_tile<kPixels, 1, false, kBits>(p, tile, panel, index, ahead);
 }
 
 // All pixels by the panels [begin, end).
+template <bool kBits>
 void multiply_panels(const Product& p, std::size_t begin, std::size_t end) {
   Cursor cursor(p, p.pixel_begin);
   WeightsAhead ahead(p, end, 2 * end - begin);
   std::size_t index = p.pixel_begin;
   for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) {
-    multiply_pixels<kTilePixels>(p, cursor, index, begin, end, ahead);
+    multiply_pixels<kBits, kTilePixels>(p, cursor, index, begin, end, ahead);
   }
   switch (p.pixel_end - index) {
-    case 5: return multiply_pixels<5>(p, cursor, index, begin, end, ahead);
-    case 4: return multiply_pixels<4>(p, cursor, index, begin, end, ahead);
-    case 3: return multiply_pixels<3>(p, cursor, index, begin, end, ahead);
-    case 2: return multiply_pixels<2>(p, cursor, index, begin, end, ahead);
-    case 1: return multiply_pixels<1>(p, cursor, index, begin, end, ahead);
+    case 5: return multiply_pixels<kBits, 5>(p, cursor, index, begin, end, ahead);
+    case 4: return multiply_pixels<kBits, 4>(p, cursor, index, begin, end, ahead);
+    case 3: return multiply_pixels<kBits, 3>(p, cursor, index, begin, end, ahead);
+    case 2: return multiply_pixels<kBits, 2>(p, cursor, index, begin, end, ahead);
+    case 1: return multiply_pixels<kBits, 1>(p, cursor, index, begin, end, ahead);
     default: return;
+  }
+}
+
+template <bool kBits>
+void multiply_any(const Product& p) {
+  if (multiply_narrow<kBits>(p)) return;
+  const std::size_t step = panels_in_cache(p, kLanes, kTilePanels);
+  for (std::size_t panel = p.panel_begin; panel < p.panel_end; panel += step) {
+    multiply_panels<kBits>(p, panel, p.panel_end - panel < step ? p.panel_end : panel + step);
   }
 }
 
 }  // namespace
 
-void multiply(const Product& p) {
-  if (multiply_narrow(p)) return;
-  const std::size_t step = panels_in_cache(p, kLanes, kTilePanels);
-  for (std::size_t panel = p.panel_begin; panel < p.panel_end; panel += step) {
-    multiply_panels(p, panel, p.panel_end - panel < step ? p.panel_end : panel + step);
-  }
-}
+void multiply(const Product& p) { multiply_any<false>(p); }
+void multiply_bits(const Product& p) { multiply_any<true>(p); }
 
 }  // namespace rbnn::avx512

@@ -30,7 +30,7 @@ inline void count_triple(const Word* x, const __m512i* w, __m512i& ones, __m512i
 }
 
 // Pixels [index, end) of one panel.
-template <std::size_t kRuns, std::size_t kTriplesPerRun, bool kFull>
+template <std::size_t kRuns, std::size_t kTriplesPerRun, bool kFull, bool kBits>
 void multiply_block(const Product& p, Cursor cursor, std::size_t panel, std::size_t index, std::size_t end) {
   constexpr std::size_t kWords = 3 * kRuns * kTriplesPerRun;
   const std::size_t channel = panel * kLanes;
@@ -39,7 +39,8 @@ void multiply_block(const Product& p, Cursor cursor, std::size_t panel, std::siz
   __m512i w[kWords];
   RBNN_UNROLL
   for (std::size_t k = 0; k < kWords; ++k) w[k] = _mm512_load_si512(panel_words + k * kLanes);
-  const __m512 scale = lanes.load(p.scale + channel), bias = lanes.load(p.bias + channel);
+  const __m512 scale = kBits ? __m512{} : lanes.load(p.scale + channel);
+  const __m512 bias = kBits ? __m512{} : lanes.load(p.bias + channel);
   const __m512 lower = _mm512_set1_ps(p.lower), upper = _mm512_set1_ps(p.upper);
   // Copies: as far as the compiler knows, an output may be a part of p.
   const std::int32_t *const border_weights = p.border_weights + channel, *const inside = p.inside;
@@ -47,8 +48,10 @@ void multiply_block(const Product& p, Cursor cursor, std::size_t panel, std::siz
   const std::size_t residual_stride = p.residual_stride, output_stride = p.output_stride;
   const std::size_t sample_stride = p.sample_stride;
   const Pixel* const first_pixel = p.pixels;
-  const float* residual = p.residual + index * p.residual_stride + channel;
-  float* output = p.output + index * p.output_stride + channel;
+  const float* residual = kBits ? nullptr : p.residual + index * p.residual_stride + channel;
+  float* output = kBits ? nullptr : p.output + index * p.output_stride + channel;
+  std::uint8_t* bits = kBits ? p.bits + index * p.bits_stride + channel / 8 : nullptr;
+  const std::size_t bits_stride = p.bits_stride;
 
   const auto multiply_pixel = [&] {
     const Word* x = cursor.windows + cursor.pixel->input;
@@ -66,9 +69,15 @@ void multiply_block(const Product& p, Cursor cursor, std::size_t panel, std::siz
       }
     }
     const __m512i different = _mm512_add_epi32(ones, _mm512_add_epi32(twos, twos));
+    if (kBits) return different;
     return _mm512_sub_epi32(_mm512_set1_epi32(inside[border]), _mm512_add_epi32(different, different));
   };
   const auto finish_pixel = [&](__m512i acc) {
+    if (kBits) {
+      lanes.store_bits(bits, acc);
+      bits += bits_stride;
+      return;
+    }
     __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale);  // below 2^24: the conversion rounds nothing
     y = _mm512_add_ps(y, bias);
     y = _mm512_add_ps(y, lanes.load(residual));
@@ -86,16 +95,16 @@ void multiply_block(const Product& p, Cursor cursor, std::size_t panel, std::siz
   finish_pixel(acc);
 }
 
-template <std::size_t kRuns, std::size_t kTriplesPerRun>
+template <bool kBits, std::size_t kRuns, std::size_t kTriplesPerRun>
 void multiply_blocks(const Product& p) {
   for (std::size_t index = p.pixel_begin; index < p.pixel_end; index += kBlockPixels) {
     const std::size_t end = p.pixel_end - index < kBlockPixels ? p.pixel_end : index + kBlockPixels;
     const Cursor cursor(p, index);
     for (std::size_t panel = p.panel_begin; panel < p.panel_end; ++panel) {
       if (p.channels >= (panel + 1) * kLanes) {
-        multiply_block<kRuns, kTriplesPerRun, true>(p, cursor, panel, index, end);
+        multiply_block<kRuns, kTriplesPerRun, true, kBits>(p, cursor, panel, index, end);
       } else {
-        multiply_block<kRuns, kTriplesPerRun, false>(p, cursor, panel, index, end);
+        multiply_block<kRuns, kTriplesPerRun, false, kBits>(p, cursor, panel, index, end);
       }
     }
   }
@@ -103,20 +112,24 @@ void multiply_blocks(const Product& p) {
 
 }  // namespace
 
+template <bool kBits>
 bool multiply_narrow(const Product& p) {
   const std::size_t triples = p.run_words / 3;
   if (p.runs == 3 && triples == 1) {
-    multiply_blocks<3, 1>(p);
+    multiply_blocks<kBits, 3, 1>(p);
   } else if (p.runs == 1 && triples == 1) {
-    multiply_blocks<1, 1>(p);
+    multiply_blocks<kBits, 1, 1>(p);
   } else if (p.runs == 1 && triples == 2) {
-    multiply_blocks<1, 2>(p);
+    multiply_blocks<kBits, 1, 2>(p);
   } else if (p.runs == 1 && triples == 3) {
-    multiply_blocks<1, 3>(p);
+    multiply_blocks<kBits, 1, 3>(p);
   } else {
     return false;
   }
   return true;
 }
+
+template bool multiply_narrow<false>(const Product& p);
+template bool multiply_narrow<true>(const Product& p);
 
 }  // namespace rbnn::avx512
