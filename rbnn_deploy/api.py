@@ -134,6 +134,7 @@ def export(
     check: bool = True,
     input_format: str = FLOAT32_NCHW,
     dynamic_size: bool = False,
+    bits_between_layers: bool = False,
 ) -> ExportResult:
     """Folds a network and writes one .onnx file.
 
@@ -162,6 +163,8 @@ def export(
             them: the model then holds the normalisation, and its logits have the bits of the other form's.
         dynamic_size: Whether the model takes images of any height and width, if the network does. Commands
             still resize images to the size in the metadata, which `run` of a loaded model need not have.
+        bits_between_layers: Whether binary layers pass bits on where the next one reads nothing but signs
+            (docs/ops/PackedBinaryConv2d.md). Outputs keep their bits.
 
     Raises:
         UserError: The checkpoint cannot be loaded, the module cannot be exported, the model computes
@@ -198,13 +201,17 @@ def export(
         dynamic_size=dynamic_size,
     )
     if not check or batches is not None:
-        return write(path, calibration=batches)
-    from rbnn_deploy.comparing.export_check import check_export  # noqa: PLC0415 - loads onnxruntime
+        return write(path, calibration=batches, bits_between_layers=bits_between_layers)
+    from rbnn_deploy.comparing.export_check import check_export, check_same_outputs  # noqa: PLC0415 - loads onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
         unchecked = Path(folder) / "model.onnx"
         result = write(unchecked)
         check_export(unchecked, module)
+        if bits_between_layers:
+            with_floats, unchecked = unchecked, Path(folder) / "bits.onnx"
+            result = write(unchecked, bits_between_layers=True)
+            check_same_outputs(with_floats, unchecked)
         atomic_write_bytes(Path(path), unchecked.read_bytes())
     return replace(result, path=Path(path))
 

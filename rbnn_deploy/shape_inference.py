@@ -7,11 +7,14 @@ Conv and Transpose, and which has no functions. Large constants are in it by the
 
 import math
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
+from rbnn_deploy.bits import BITS_PER_BYTE, packed_size
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.onnx_graph import (
+    attributes,
     binary_conv_attributes,
     constant_tensors,
     dimensions,
@@ -20,6 +23,7 @@ from rbnn_deploy.onnx_graph import (
     quant_conv_attributes,
     real_inputs,
 )
+from rbnn_deploy.operators import DOMAIN, PACK_SIGNS, UNPACK_SIGNS, PackedBinaryConv2dAttributes
 
 MOST_ELEMENTS = 1024  # of a constant whose values may say a shape
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -66,10 +70,15 @@ def _shapes_only(model: onnx.ModelProto) -> onnx.ModelProto:
         else:
             inputs.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     for index, node in enumerate(model.graph.node):
+        prefix = f"shape_of_{index}"
         if is_binary_conv(node) and node.input[1] in stored:
-            nodes += _stand_in(node, stored[node.input[1]].dims, f"shape_of_{index}", inputs)
+            nodes += _stand_in(node, stored[node.input[1]].dims, prefix, inputs)
         elif is_quant_conv(node) and node.input[1] in stored:
-            nodes += _quant_stand_in(node, stored[node.input[1]].dims, f"shape_of_{index}", inputs)
+            nodes += _quant_stand_in(node, stored[node.input[1]].dims, prefix, inputs)
+        elif node.domain == DOMAIN and node.op_type in (PACK_SIGNS, UNPACK_SIGNS):
+            made, constants = _sign_stand_in(node, prefix)
+            nodes += made
+            small += constants
         else:
             nodes.append(node)
     graph = helper.make_graph(nodes, model.graph.name or "graph", inputs, model.graph.output, small)
@@ -80,14 +89,26 @@ def _stand_in(
     node: onnx.NodeProto, packed: "list[int]", prefix: str, inputs: list[onnx.ValueInfoProto]
 ) -> list[onnx.NodeProto]:
     """Makes the standard operators whose output has a binary layer's shape, and their weights' input."""
-    attributes = binary_conv_attributes(node)
+    geometry = binary_conv_attributes(node)
     outputs, KH, KW, _ = packed
     x, weights, y = (f"{prefix}_{name}" for name in ("x", "weights", "y"))
-    shape = [outputs, attributes.group_channels, KH, KW]
+    if isinstance(geometry, PackedBinaryConv2dAttributes):  # a byte stands for a channel
+        floats, pooled = f"{prefix}_floats", f"{prefix}_pooled"
+        shape = [packed_size(outputs), packed_size(geometry.channels), KH, KW]
+        inputs.append(helper.make_tensor_value_info(weights, TensorProto.FLOAT, shape))
+        return [
+            helper.make_node("Cast", [node.input[0]], [floats], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", [floats], [x], perm=TO_CHANNELS_FIRST),
+            helper.make_node("Conv", [x, weights], [y], **geometry.conv_attributes() | {"group": 1}),
+            helper.make_node("MaxPool", [y], [pooled], kernel_shape=geometry.pool, strides=geometry.pool),
+            helper.make_node("Transpose", [pooled], [f"{prefix}_last"], perm=TO_CHANNELS_LAST),
+            helper.make_node("Cast", [f"{prefix}_last"], list(node.output), to=TensorProto.UINT8),
+        ]
+    shape = [outputs, geometry.group_channels, KH, KW]
     inputs.append(helper.make_tensor_value_info(weights, TensorProto.FLOAT, shape))
     return [
         helper.make_node("Transpose", [node.input[0]], [x], perm=TO_CHANNELS_FIRST),
-        helper.make_node("Conv", [x, weights], [y], **attributes.conv_attributes()),
+        helper.make_node("Conv", [x, weights], [y], **geometry.conv_attributes()),
         helper.make_node("Transpose", [y], list(node.output), perm=TO_CHANNELS_LAST),
     ]
 
@@ -123,3 +144,30 @@ def _quant_stand_in(
         ),
         helper.make_node("Transpose", [pooled], list(node.output), perm=TO_CHANNELS_LAST),
     ]
+
+
+def _sign_stand_in(node: onnx.NodeProto, prefix: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Makes the standard operators whose output has the shape of packed, or of unpacked, signs."""
+    channels, step, kind = np.iinfo(np.int64).max, BITS_PER_BYTE, TensorProto.UINT8
+    x, nodes = node.input[0], []
+    if node.op_type == UNPACK_SIGNS:
+        channels, step, kind = attributes(node)["channels"], 1, TensorProto.FLOAT
+        x = f"{prefix}_x"
+        nodes = [helper.make_node("Tile", [node.input[0], f"{prefix}_repeats"], [x])]
+    values = {
+        "repeats": [1, 1, 1, BITS_PER_BYTE],
+        "start": [0],
+        "end": [channels],
+        "axis": [3],
+        "step": [step],
+    }
+    constants = [
+        numpy_helper.from_array(np.array(value, np.int64), f"{prefix}_{name}")
+        for name, value in values.items()
+    ]
+    bounds = [f"{prefix}_{name}" for name in ("start", "end", "axis", "step")]
+    nodes += [
+        helper.make_node("Slice", [x, *bounds], [f"{prefix}_y"]),
+        helper.make_node("Cast", [f"{prefix}_y"], list(node.output), to=kind),
+    ]
+    return nodes, constants

@@ -18,7 +18,7 @@ from rbnn_deploy.metadata import LARGEST_INPUT
 from rbnn_deploy.model_files import ModelFile
 from rbnn_deploy.model_files.errors import quoted
 from rbnn_deploy.onnx_graph import constants, dimensions, producers, real_inputs, uses
-from rbnn_deploy.operators import DOMAIN
+from rbnn_deploy.operators import DOMAIN, OPERATORS
 from rbnn_deploy.shape_inference import static_shapes
 from rbnn_deploy.text import printable
 
@@ -64,6 +64,11 @@ def read_program(file: ModelFile) -> Program:
 def _emit(graph: Graph, node: Node, domain: str) -> None:
     emitter = EMITTERS.get(node.op) if domain in DOMAINS else None
     if emitter is None:
+        if domain == DOMAIN and node.op in OPERATORS:
+            raise UnsupportedNodeError(
+                "passes bits from layer to layer, for which there is no C code yet: export the model without "
+                "--bits-between-layers"
+            )
         raise UnsupportedNodeError("is of an operator that has no C code")
     emitter(graph, node)
 

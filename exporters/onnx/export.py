@@ -142,6 +142,7 @@ def build_model(
     inputs: Sequence[TensorSpec] | None = None,
     output_names: Sequence[str] | None = None,
     dynamic_size: bool = False,
+    bits_between_layers: bool = False,
 ) -> BuiltModel:
     """Folds a network and builds its ONNX model in memory.
 
@@ -155,6 +156,7 @@ def build_model(
         inputs: What the module takes, in its order; None for one batch of images.
         output_names: In the order of the tensors that it returns; None for names from their structure.
         dynamic_size: Whether height and width of images may vary.
+        bits_between_layers: Whether binary layers pass bits on where the next one reads nothing but signs.
 
     Raises:
         UserError: No binary layers, an opset, input shape or metadata that cannot be written, or a module
@@ -171,7 +173,11 @@ def build_model(
     plain, metadata = captured.plain, captured.metadata
     with explained(metadata.architecture, optimize=optimize):
         topology = describe_topology(plain)
-        lean = optimize_graph(plain, int8=int8) if optimize else _as_it_is(plain)
+        lean = (
+            optimize_graph(plain, int8=int8, bits_between_layers=bits_between_layers)
+            if optimize
+            else _as_it_is(plain)
+        )
         tidy(lean.model)
         model = finalize(lean.model, metadata, opset, topology)
     return BuiltModel(model, captured.folded, lean.int8_layers, lean.notes)
@@ -262,6 +268,7 @@ def export_onnx(
     inputs: Sequence[TensorSpec] | None = None,
     output_names: Sequence[str] | None = None,
     dynamic_size: bool = False,
+    bits_between_layers: bool = False,
 ) -> ExportResult:
     """Folds a network and writes its .onnx file, whole or not at all.
 
@@ -277,15 +284,15 @@ def export_onnx(
         inputs: See `build_model`.
         output_names: See `build_model`.
         dynamic_size: See `build_model`.
+        bits_between_layers: See `build_model`.
 
     Raises:
-        UserError: See `build_model`, `quantize_layers` and `rbnn_deploy.files.atomic_write`; or int8 is asked
-            for together with a graph that is left as it is.
+        UserError: See `build_model`, `quantize_layers` and `rbnn_deploy.files.atomic_write`; or int8 or bits
+            between layers are asked for together with a graph that is left as it is.
     """
-    if calibration is not None and not optimize:
-        raise UserError(
-            "int8 float layers need the simplified graph; leave out simplify=False or --no-simplify"
-        )
+    if not optimize and (calibration is not None or bits_between_layers):
+        what = "bits between layers need" if calibration is None else "int8 float layers need"
+        raise UserError(f"{what} the simplified graph; leave out simplify=False or --no-simplify")
     built = build_model(
         module,
         replace(metadata, version=__version__),
@@ -295,6 +302,7 @@ def export_onnx(
         inputs=inputs,
         output_names=output_names,
         dynamic_size=dynamic_size,
+        bits_between_layers=bits_between_layers,
     )
     model = built.model
     if calibration is not None and built.int8_layers:

@@ -6,6 +6,7 @@
 3. The layout, chosen once, and the Transposes of views that it leaves.
 4. One node per binary layer.
 5. Float or int8, decided once; then each float layer is written as that kind runs it fastest.
+6. If asked for: bits between binary layers.
 
 No pass undoes what another did. Each says what it changed and what it left, and why (`Note`).
 """
@@ -16,6 +17,7 @@ from onnxscript import ir
 
 from rbnn_deploy.exporters.onnx.layout import ChannelsLast
 from rbnn_deploy.exporters.onnx.names import name_all
+from rbnn_deploy.exporters.onnx.passes.bits_between import BitsBetween
 from rbnn_deploy.exporters.onnx.passes.fold_batch_norm import FoldBatchNorm
 from rbnn_deploy.exporters.onnx.passes.fuse_binary_conv import FuseBinaryConv
 from rbnn_deploy.exporters.onnx.passes.fuse_general import FuseGeneralBinaryConv
@@ -49,12 +51,13 @@ class LeanGraph:
     notes: tuple[Note, ...]
 
 
-def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
+def optimize_graph(plain: ir.Model, *, int8: bool = False, bits_between_layers: bool = False) -> LeanGraph:
     """Runs all passes.
 
     Args:
         plain: As `export_graph` returns it; it is used up.
         int8: Whether float layers that gain by it are to become int8.
+        bits_between_layers: Whether binary layers pass bits on where the next one reads nothing but signs.
     """
     notes: list[Note] = []
 
@@ -83,6 +86,8 @@ def optimize_graph(plain: ir.Model, *, int8: bool = False) -> LeanGraph:
     quantized = int8_layers(model.graph) if int8 else set()
     run(PairPixels(quantized))
     run(PlaceActivation(quantized))
+    if bits_between_layers:
+        run(BitsBetween())
     name_all(model, given)
     names = tuple(str(node.name) for node in model.graph if node in quantized)
     return LeanGraph(model, names, tuple(notes))

@@ -1,5 +1,6 @@
 """Benchmarks a deployed model beside its baselines, all in one process and in turns."""
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -99,13 +100,17 @@ def count_macs(model: onnx.ModelProto, loaded: Runtime, x: Mapping[str, Array]) 
         Multiply-accumulates of the whole batch by name of the layer.
     """
     layers = [node for node in model.graph.node if is_binary_conv(node)]
-    outputs = loaded.run_with(x, [node.output[0] for node in layers])
+    maps = loaded.run_with(x, [node.input[0] for node in layers])
     values = constants(model.graph)
     macs = {}
     for node in layers:
-        channels = binary_conv_attributes(node).group_channels
-        taps = int(np.prod(values[node.input[1]].shape[1:3]))
-        macs[node.name] = taps * channels * outputs[node.output[0]].size
+        attributes, W, X = (
+            binary_conv_attributes(node),
+            values[node.input[1]].shape,
+            maps[node.input[0]].shape,
+        )
+        size = attributes.conv_size((X[1], X[2]), (W[1], W[2]))
+        macs[node.name] = math.prod((*W[:3], attributes.group_channels, X[0], *size))
     return macs
 
 

@@ -90,6 +90,13 @@ def export(
             help="For web: the folder dist of npm's onnxruntime-web, to compare the page with.",
         ),
     ] = None,
+    bits_between_layers: Annotated[
+        bool,
+        typer.Option(
+            "--bits-between-layers",
+            help="Let binary layers pass bits on where the next one reads nothing but signs; same outputs.",
+        ),
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Print what was fused, layer by layer, and what was not, and why."),
@@ -110,6 +117,7 @@ def export(
         "--output-names": output_names is not None,
         "--input": input_format != FLOAT32_NCHW,
         "--dynamic-size": dynamic_size,
+        "--bits-between-layers": bits_between_layers,
     }
     _check_options(target, special, simplify=simplify)
     if onnxruntime_web is not None and target != "web":
@@ -125,6 +133,7 @@ def export(
             "--no-simplify": not simplify,
             "--input": special["--input"],
             "--dynamic-size": dynamic_size,
+            "--bits-between-layers": bits_between_layers,
             "--output-names": output_names is not None,
         }
         export_model(
@@ -177,6 +186,7 @@ def export(
             input_format=input_format,
             output_names=None if output_names is None else output_names.split(","),
             dynamic_size=dynamic_size,
+            bits_between_layers=bits_between_layers,
         )
     layers = result.layers
     if result.folded.zeros:

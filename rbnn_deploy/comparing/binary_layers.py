@@ -11,7 +11,7 @@ import onnx
 
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv
-from rbnn_deploy.operators import OPERATORS, ConvolutionAttributes
+from rbnn_deploy.operators import OPERATORS, PACKED_BINARY_CONV2D, ConvolutionAttributes
 
 Float32 = npt.NDArray[np.float32]
 
@@ -73,6 +73,11 @@ def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
         if not is_binary_conv(node):
             continue
         name = node.name or f"{node.op_type} {index}"
+        if node.op_type == PACKED_BINARY_CONV2D:
+            raise UserError(
+                f"{path}: layer {name} passes bits on, so no floats are there to compare; compare the model "
+                "exported without --bits-between-layers, whose outputs are the same bits"
+            )
         names = OPERATORS[node.op_type].input_names()
         given = {key: value for key, value in zip(names, node.input, strict=False) if value}
         if any(given[key] not in stored for key in given if key not in ("X", "R")):

@@ -15,6 +15,7 @@ from rbnn_deploy.comparing.traces import TORCH
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import signature
+from rbnn_deploy.runtimes import load_model
 from rbnn_deploy.signature import Signature
 
 if TYPE_CHECKING:
@@ -71,6 +72,28 @@ def check_export(model: Path, module: nn.Module) -> None:
             f"the exported model computes something else than {name}: {pair.unexplained} of {SAMPLES} random "
             f"inputs have {values} up to {pair.max_abs_diff:.3g} apart ({reason}); look for code that "
             f"changes with the input or the batch, or {advice}"
+        )
+
+
+def check_same_outputs(model: Path, other: Path) -> None:
+    """Runs random inputs through two files of one network, whose outputs must be the same bits.
+
+    Args:
+        model: A file that `check_export` has passed.
+        other: The same network, written in another way.
+
+    Raises:
+        UserError: An output differs.
+    """
+    first, second = (load_model(path, runtime=RUNTIME) for path in (model, other))
+    shape = None if first.metadata is None else first.metadata.input_shape
+    samples = first.signature.with_sizes(shape).draw(np.random.default_rng(SEED), SAMPLES)
+    names = [spec.name for spec in first.signature.outputs]
+    one, another = (loaded.run_with(samples, names) for loaded in (first, second))
+    if not all(np.array_equal(one[name], another[name], equal_nan=True) for name in names):
+        raise UserError(
+            "the model with bits between its layers computes something else than the one without; export it "
+            "without them, and please report it"
         )
 
 

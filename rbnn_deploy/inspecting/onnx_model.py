@@ -20,6 +20,7 @@ from rbnn_deploy.onnx_graph import (
     quant_conv_attributes,
     signature,
 )
+from rbnn_deploy.operators import PackedBinaryConv2dAttributes
 from rbnn_deploy.quant_conv2d_rules import count_products
 from rbnn_deploy.shape_inference import static_shapes
 
@@ -53,7 +54,8 @@ def _binary_layer(
     weights = int(outputs * kh * kw) * attributes.group_channels
     output = shapes.get(node.output[0])
     size = sum(_bytes(parameters[name]) for name in [*node.input[1:4], *node.input[5:]] if name in parameters)
-    macs = None if output is None else weights * output[0] * output[1]
+    pooled = math.prod(attributes.pool) if isinstance(attributes, PackedBinaryConv2dAttributes) else 1
+    macs = None if output is None else weights * output[0] * output[1] * pooled
     layer = LayerSummary(node.name, "binary", f"{node.op_type} {kh}x{kw}", output, weights, size, macs)
     return layer, FLOAT_BYTES * (weights + 2 * int(outputs))
 

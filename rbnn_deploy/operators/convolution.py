@@ -46,6 +46,10 @@ class ConvolutionAttributes(OperatorAttributes):
         return {theirs: values[ours] for theirs, ours in CONV_ATTRIBUTES.items()}
 
     def output_size(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+        """Computes the height and width of Y; see `conv_size`, which it is but for a pool."""
+        return self.conv_size(size, kernel)
+
+    def conv_size(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
         """Computes (OH, OW) for an input map of `size` (H, W) and a kernel (KH, KW).
 
         Raises:

@@ -23,19 +23,11 @@ class PackedBinaryConv2dAttributes(ConvolutionAttributes):
         Raises:
             ValueError: The kernel or the pool does not fit.
         """
-        conv = super().output_size(size, kernel)
+        conv = self.conv_size(size, kernel)
         pooled = (conv[0] // self.pool[0], conv[1] // self.pool[1])
         if 0 in pooled:
             raise ValueError(f"a pool of {self.pool} exceeds the output map {conv}")
         return pooled
-
-    def conv_size(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
-        """Computes (OH, OW), the size in front of the pool.
-
-        Raises:
-            ValueError: The kernel does not fit into the padded map.
-        """
-        return super().output_size(size, kernel)
 
 
 PACKED_BINARY_CONV2D_OPERATOR = Operator(

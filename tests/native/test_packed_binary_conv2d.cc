@@ -92,10 +92,12 @@ void check_packed(const PackedCase& c) {
   for (const InstructionSet& set : instruction_sets()) {
     if (!set.available()) continue;
     for (const std::size_t budget : {std::size_t{0}, std::size_t{500}, std::size_t{4000}, kWindowBudget}) {
-      for (const Parallel& parallel : {serial(), on_threads()}) {
-        RBNN_CHECK(run_packed(set.isa, c, expected.size(), parallel, budget) == expected,
-                   describe(set.isa, c.layer) + " in bands of " + std::to_string(budget) + " bytes");
-      }
+      RBNN_CHECK(run_packed(set.isa, c, expected.size(), serial(), budget) == expected,
+                 describe(set.isa, c.layer) + " in bands of " + std::to_string(budget) + " bytes");
+    }
+    for (const std::size_t budget : {std::size_t{4000}, kWindowBudget}) {
+      RBNN_CHECK(run_packed(set.isa, c, expected.size(), on_threads(), budget) == expected,
+                 describe(set.isa, c.layer) + " on threads, in bands of " + std::to_string(budget) + " bytes");
     }
   }
 }
@@ -107,7 +109,7 @@ RBNN_TEST(random_packed_layers) {
   const std::int64_t channels[] = {1, 2, 3, 5, 8, 16, 31, 32, 33, 64, 65, 96}, groups[] = {1, 1, 1, 2, 3};
   const std::int64_t outputs[] = {1, 2, 7, 8, 9, 16, 17, 33, 65}, taps[] = {1, 2, 3, 3, 3, 5};
   int done = 0;
-  while (done < 200) {
+  while (done < 120) {
     Case c{};
     c.attributes.groups = pick(random, groups);
     c.attributes.channels = c.attributes.groups * pick(random, channels);
