@@ -33,6 +33,7 @@ class Pool {
 
   // Each thread does every third task, from the last to the first: one task must not depend on another.
   void run(Parallel::Task task, std::size_t total, void* data) {
+    const std::lock_guard<std::mutex> turn(turn_);  // callers on several threads wait for each other
     std::unique_lock<std::mutex> lock(mutex_);
     task_ = task;
     total_ = total;
@@ -62,7 +63,7 @@ class Pool {
   }
 
   std::array<std::thread, 3> threads_;
-  std::mutex mutex_;
+  std::mutex turn_, mutex_;
   std::condition_variable changed_;
   Parallel::Task task_ = nullptr;
   std::size_t total_ = 0;
