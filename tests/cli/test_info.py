@@ -21,7 +21,7 @@ def test_it_says_what_the_library_says_of_itself(cli: Callable) -> None:
     assert found["packages"]["numpy"] == np.__version__
     assert {"numpy", "onnx", "onnxruntime", "typer"} <= set(found["packages"])
     assert {"torch", "onnxscript"} <= set(found["extras"]["export"])
-    assert set(found["extras"]) == {"export", "train", "report"}
+    assert set(found["extras"]) == {"export", "train", "report", "web"}
 
 
 def test_the_text_names_kernel_and_versions(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,14 +127,14 @@ def edge_forgotten(offset: int, stride: int, extent: int, out: int) -> tuple[sli
     return slice(outs.start, outs.stop - 1), slice(ins.start, ins.stop - stride, stride)
 
 
-FINISH, INSIDE = arithmetic.finish, arithmetic._inside
+FINISH, INSIDE = arithmetic.finish, arithmetic.outputs_inside
 FAULTS = [
     (threshold, "sample_means", mean_in_another_order),
     (arithmetic, "binarise", threshold_excluded),
     (arithmetic, "finish", fused_multiply_add),
     (arithmetic, "finish", residual_left_out),
     (arithmetic, "finish", subnormals_flushed),
-    (arithmetic, "_inside", edge_forgotten),
+    (arithmetic, "outputs_inside", edge_forgotten),
 ]
 
 
