@@ -50,7 +50,7 @@ def measure(browser: Any, site: Path, image: Path, given: argparse.Namespace) ->
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for number in range(given.repeat):
-        page = browser.new_page(viewport={"width": 390, "height": 780}, device_scale_factor=1.5)
+        page = browser.new_page(viewport={"width": 700, "height": 505})
         page.goto(f"http://127.0.0.1:{server.server_port}/")
         page.set_input_files("#file", image)
         page.wait_for_selector("#classes li")
@@ -59,6 +59,7 @@ def measure(browser: Any, site: Path, image: Path, given: argparse.Namespace) ->
         cells = page.locator("#comparison-table tbody td").all_text_contents()
         print(" | ".join([*cells, page.inner_text("#comparison")]), flush=True)
         if given.picture and number == given.repeat - 1:
+            page.evaluate("scrollTo(0, 0)")
             page.screenshot(path=given.picture)
             with Image.open(given.picture) as picture:
                 picture.convert("RGB").quantize(96, dither=Image.Dither.NONE).save(

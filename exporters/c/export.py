@@ -102,17 +102,18 @@ class GeneratedNetwork:
     words: Arena
 
 
-def generate(model: str | Path) -> GeneratedNetwork:
+def generate(model: str | Path, *, vectors: bool = False) -> GeneratedNetwork:
     """Makes the C text of a deployed model.
 
     Args:
         model: The .onnx file.
+        vectors: For WebAssembly with 128-bit SIMD alone.
 
     Raises:
         UserError: The model cannot be read or has a node that has no C code.
     """
     file = read_model(model)
-    program = read_program(file)
+    program = read_program(file, vectors=vectors)
     floats, words = plan_arena(program, "float"), plan_arena(program, "uint32_t")
     files = {
         "model.h": text.model_h(program, file.metadata, file.path.name),

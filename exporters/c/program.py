@@ -86,6 +86,7 @@ class Program:
         input_shape: (C, H, W).
         steps: In order.
         tables: Constant arrays by their C names.
+        vectors: Whether weights of binary layers may lie as WebAssembly's vectors take them.
     """
 
     input: Buffer
@@ -93,6 +94,7 @@ class Program:
     input_shape: tuple[int, int, int]
     steps: list[Step] = field(default_factory=list)
     tables: dict[str, Table] = field(default_factory=dict)
+    vectors: bool = False
 
     @property
     def weight_bytes(self) -> int:

@@ -26,8 +26,12 @@ DOMAINS = ("", "ai.onnx", DOMAIN)
 TO_CHANNELS_LAST = [0, 2, 3, 1]
 
 
-def read_program(file: ModelFile) -> Program:
+def read_program(file: ModelFile, *, vectors: bool = False) -> Program:
     """Turns a deployed model into a program for one image.
+
+    Args:
+        file: The model.
+        vectors: See `Program`.
 
     Raises:
         UserError: The model is not of one image in and one float32 vector out, or has a node for which there
@@ -37,7 +41,9 @@ def read_program(file: ModelFile) -> Program:
     image = _input_shape(proto, shown)
     nodes = [to_node(node, index) for index, node in enumerate(proto.node)]
     input_name, output_name = real_inputs(proto)[0].name, proto.output[0].name
-    program = Program(Buffer("input", "float", math.prod(image)), Buffer("output", "float", 0), image)
+    program = Program(
+        Buffer("input", "float", math.prod(image)), Buffer("output", "float", 0), image, vectors=vectors
+    )
     shapes = _shapes_of_one_image(file.model, image)
     graph = Graph(program, shapes, constants(proto), _stored_channels_last(proto, nodes))
     graph.set_input(input_name, program.input)

@@ -17,6 +17,9 @@ KERNELS = Path(__file__).parent / "kernels"
 # The files that a kernel stands on, in the order in which C needs them; all others stand alone.
 NEEDS = {
     "binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation", "finish"),
+    "binary_conv2d_by_fours": (
+        *("bits", "count_mismatches", "binary_windows", "activation", "finish", "binary_conv2d"),
+    ),
     "quant_conv2d": ("activation", "finish"),
     "general_binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation"),
     "matrix_product": ("row_times_columns",),

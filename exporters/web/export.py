@@ -64,7 +64,7 @@ def export_web(
     check_replaceable(folder, FILES)
     compiler = find_compiler()
     beside = {} if onnxruntime_web is None else _comparison_files(model, Path(onnxruntime_web))
-    network = generate(model)
+    network = generate(model, vectors=True)
     metadata = _image_metadata(network, model)
     names = class_names(network.program, metadata)
     module = compile_module(network.files, len(names), compiler)

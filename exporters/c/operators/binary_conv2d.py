@@ -16,13 +16,18 @@ from rbnn_deploy.operators import (
     GeneralBinaryConv2dAttributes,
 )
 
+LANES = 4  # words of a vector of 128 bits
 Members = dict[str, int | float | str]
 
 
 def emit(graph: Graph, node: Node) -> None:
     """Adds the step of a BinaryConv2d."""
     a = BinaryConv2dAttributes.from_mapping(node.attributes)
-    _add(graph, node, a, "binary_conv2d", {}, f"{a.activation}", window_parts=2)
+    outputs = len(graph.constant(node.inputs[1])) // a.groups
+    kernel = "binary_conv2d"
+    if graph.program.vectors and outputs % LANES == 0:
+        kernel = "binary_conv2d_by_fours"
+    _add(graph, node, a, kernel, {}, f"{a.activation}", window_parts=2)
 
 
 def emit_general(graph: Graph, node: Node) -> None:
@@ -56,7 +61,7 @@ def _add(
         graph: Gets the step.
         node: The layer.
         a: Its attributes.
-        kernel: The C function, which is also the structure's tag.
+        kernel: The C function.
         members: Those of the structure that only this kind of layer has.
         text: For the comment: what follows the sums.
         window_parts: How many windows of words the function needs as scratch.
@@ -68,6 +73,10 @@ def _add(
     outputs, KH, KW, _ = packed.shape
     OH, OW = graph.shape(node.outputs[0])[1:3]
     words = pack_windows(packed, a.group_channels)
+    weights, order = words, f"[{outputs}][{words.shape[1]}]"
+    if kernel == "binary_conv2d_by_fours":
+        weights = words.reshape(-1, LANES, words.shape[1]).swapaxes(1, 2)
+        order = f"[{outputs // LANES}][{words.shape[1]}][{LANES}]"
     bits = graph.bits[value, *packing_of(node)]
     window = Buffer(f"window of {node.name}", "uint32_t", window_parts * words.shape[1])
     residual, residual_text, step = residual_of(graph, node.input(4))
@@ -85,14 +94,14 @@ def _add(
         "residual_step": step,
         "activation": f"ACTIVATION_{node.attributes['activation'].upper()}",
         "weights": graph.table(
-            "bits", weights_name, words, "uint32_t",
-            f"[{outputs}][{words.shape[1]}], bit (i * {KW} + j) * {a.group_channels} + c",
+            "bits", weights_name, weights, "uint32_t",
+            f"{order}, bit (i * {KW} + j) * {a.group_channels} + c",
         ),
         "scale": graph.table("scale", scale_name, scale, "float", f"{outputs} outputs"),
         "bias": graph.table("bias", bias_name, bias, "float", f"{outputs} outputs"),
     }  # fmt: skip
     windows: Members = {f"windows.{member}": size for member, size in sizes.items()}
-    layer = structure(kernel, name, windows | common | members)
+    layer = structure(kernel.removesuffix("_by_fours"), name, windows | common | members)
     y = graph.new_buffer(node.outputs[0])
 
     def call(at: Places) -> str:
