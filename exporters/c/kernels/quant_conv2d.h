@@ -7,8 +7,8 @@ struct quant_conv2d {
   int zero;          /* the byte that stands for 0, as a tap outside of the map counts */
   int residual_step; /* 1: one element per output; 0: one element for all */
   enum activation activation;
-  const int8_t* weights;   /* [outputs][kernel_height][kernel_width][channels / groups] */
-  const uint32_t* start;   /* what bytes in place of integers add to an output's sum is taken off, modulo 2^32 */
+  const int8_t* weights; /* [outputs][kernel_height][kernel_width][channels / groups] */
+  const uint32_t* start; /* what bytes in place of integers add to an output's sum is taken off, modulo 2^32 */
   const float *scale, *bias;
 };
 
