@@ -14,6 +14,7 @@ import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
 from support.paths import ROOT
+from support.quant_network import quant_network
 from support.small_models import LAYERS, small_model
 
 from rbnn_deploy.benchmarking import BenchReport, bench, render, timing
@@ -24,7 +25,7 @@ from rbnn_deploy.benchmarking.plot import write_plot
 from rbnn_deploy.benchmarking.sessions import Peak
 from rbnn_deploy.cli import main
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.operators import DOMAIN, QuantConv2dAttributes
+from rbnn_deploy.operators import DOMAIN, OPERATORS, QuantConv2dAttributes
 from rbnn_deploy.runtimes.onnx_runtime import OrtRuntime
 
 bench_module = importlib.import_module(
@@ -142,6 +143,21 @@ def test_int8_layers_have_a_table_and_count_in_the_sum(report: BenchReport) -> N
     assert any(line.startswith("1 int8 layers") for line in after)
     assert "int8 layer" not in "".join(before).replace("int8 (same net)", "")
     assert with_int8.to_json()["int8_layers"] == [asdict(layer)]
+
+
+def test_a_model_with_int8_layers(tmp_path: Path) -> None:
+    onnx.save(quant_network(), tmp_path / "m.onnx")
+    report = bench(tmp_path / "m.onnx", runs=2, batch=3, baselines=[])
+    # Kernel, channels, outputs, and the map in front of the pool, of each layer.
+    assert {layer.name: layer.int8_macs for layer in report.int8_layers} == {
+        "stem": 3 * 7 * 7 * 3 * 24 * 16 * 15,
+        "shortcut": 3 * 24 * 40 * 4 * 4,
+        "wide": 3 * 3 * 3 * 40 * 40 * 4 * 4,
+        "head": 3 * 40 * 10,
+    }
+    assert [layer.name for layer in report.layers] == ["binary"]
+    assert all(layer.mean_us > 0 for layer in report.int8_layers)
+    assert not {node.operator for node in report.float_nodes} & set(OPERATORS)
 
 
 def test_int8_macs_of_a_batch() -> None:

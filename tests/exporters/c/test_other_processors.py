@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.generated_c import WARNINGS, compiles, write_c
+from support.quant_network import quant_network
 from support.random_networks import draw_network
 
 from rbnn_deploy.models import EMBEDDED_MODEL
@@ -62,8 +63,12 @@ PROCESSORS = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The C files of the embedded network and of some at random."""
-    models = [EMBEDDED_MODEL, *(draw_network(np.random.default_rng(seed)) for seed in range(8))]
+    """The C files of the embedded network, of one with int8 layers, and of some at random."""
+    models = [
+        EMBEDDED_MODEL,
+        quant_network(),
+        *(draw_network(np.random.default_rng(seed)) for seed in range(8)),
+    ]
     return [write_c(model, tmp_path_factory.mktemp("network")).folder for model in models]
 
 

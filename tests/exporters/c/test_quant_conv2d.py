@@ -6,52 +6,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from support.generated_c import COMPILERS, build, needs_compiler
 from support.oracle import same_bits
 from support.quant_cases import QuantCase, make_quant_case, quant_cases
+from support.quant_network import Arrays, model_of, node, quant_network
 
 from rbnn_deploy.exporters.c.text import KERNELS
 from rbnn_deploy.operators import (
-    DOMAIN,
-    DOMAIN_VERSION,
     QUANT_CONV2D,
-    BinaryConv2dAttributes,
-    OperatorAttributes,
     QuantConv2dAttributes,
 )
 from rbnn_deploy.runtimes.numpy_backend.quant_conv2d import quant_conv2d
 from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime
 
 pytestmark = needs_compiler
-
-Arrays = dict[str, np.ndarray | None]
-
-
-def model_of(
-    nodes: list[onnx.NodeProto], shape: tuple[int, ...], output: str, stored: dict[str, np.ndarray]
-) -> onnx.ModelProto:
-    """A model of one input `x` [N, *shape]."""
-    graph = helper.make_graph(
-        nodes,
-        "quant",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *shape])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(value, name) for name, value in stored.items()],
-    )
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
-
-
-def node(
-    attributes: OperatorAttributes, x: str, y: str, stored: dict[str, np.ndarray], values: Arrays, *more: str
-) -> onnx.NodeProto:
-    """A node of ours named after its output, whose other inputs are stored, but for computed ones behind."""
-    names = [f"{y}.{name}" for name, value in values.items() if value is not None]
-    stored |= {f"{y}.{name}": value for name, value in values.items() if value is not None}
-    return helper.make_node(
-        attributes.operator, [x, *names, *more], [y], y, domain=DOMAIN, **attributes.to_dict()
-    )
 
 
 def model_of_case(case: QuantCase) -> tuple[onnx.ModelProto, np.ndarray]:
@@ -115,45 +84,8 @@ def test_the_largest_sums_wrap_around_and_come_back(tmp_path: Path) -> None:
     assert y.tolist() == [float(np.float32(128 * sign * channels)) for sign in (-128, 127)]
 
 
-def draw(rng: np.random.Generator, outputs: int, kernel: int, channels: int) -> Arrays:
-    return {
-        "W": rng.integers(-128, 128, (outputs, kernel, kernel, channels), np.int8),
-        "scale": (rng.standard_normal(outputs) / 4000).astype(np.float32),
-        "bias": rng.standard_normal(outputs, np.float32),
-        "factor": np.full(1, 40, np.float32),
-    }
-
-
-def network() -> onnx.ModelProto:
-    """A stem with a pool, a binary layer, a shortcut with a mean that the next layer adds, and a head."""
-    rng = np.random.default_rng(7)
-    stored: dict[str, np.ndarray] = {}
-    stem = QuantConv2dAttributes(
-        3, strides=(2, 2), pads=(3, 3, 3, 3), layout="channels_first", activation="hardtanh",
-        pool_kernel=(3, 3), pool_strides=(2, 2), pool_pads=(1, 1, 1, 1),
-    )  # fmt: skip
-    binary = BinaryConv2dAttributes(24, (2, 2), (1, 1, 1, 1), activation="hardtanh")
-    bits: Arrays = {
-        "W": rng.integers(0, 256, (40, 3, 3, 3), np.uint8),
-        "scale": rng.standard_normal(40, np.float32) / 50,
-        "bias": rng.standard_normal(40, np.float32),
-    }
-    shortcut = QuantConv2dAttributes(24, mean_kernel=(2, 2), mean_strides=(2, 2))
-    wide = QuantConv2dAttributes(40, pads=(1, 1, 1, 1), low=0, high=255, activation="relu")
-    head = QuantConv2dAttributes(40, mean_kernel=(0, 0), low=-127)
-    nodes = [
-        node(stem, "x", "stem", stored, draw(rng, 24, 7, 3)),
-        node(shortcut, "stem", "shortcut", stored, draw(rng, 40, 1, 24)),
-        node(binary, "stem", "binary", stored, bits, "shortcut"),
-        node(wide, "binary", "wide", stored, draw(rng, 40, 3, 40), "binary"),
-        node(head, "wide", "head", stored, draw(rng, 10, 1, 40)),
-        helper.make_node("Flatten", ["head"], ["logits"], "flat"),
-    ]
-    return model_of(nodes, (3, 31, 29), "logits", stored)
-
-
 def test_a_network_value_by_value(tmp_path: Path) -> None:
-    model = build(network(), tmp_path)
+    model = build(quant_network(), tmp_path)
     runtime = NumpyRuntime(tmp_path / "model.onnx", in_order=True)
     names = ["stem", "shortcut", "binary", "wide", "head", "logits"]
     for seed in range(3):
@@ -167,7 +99,7 @@ def test_a_network_value_by_value(tmp_path: Path) -> None:
 
 
 def test_weights_take_a_byte_each(tmp_path: Path) -> None:
-    result = build(network(), tmp_path).result
+    result = build(quant_network(), tmp_path).result
     layers = {"stem": (24, 7 * 7 * 3), "shortcut": (40, 24), "wide": (40, 360), "head": (10, 40)}
     binary = 40 * 4 * (math.ceil(3 * 3 * 24 / 32) + 2)
     one_zero = 4  # the residual of layers without one
