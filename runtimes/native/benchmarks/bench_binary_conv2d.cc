@@ -7,7 +7,6 @@
 // the rounds' shares, each against the peak measured next to it in that round.
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -18,10 +17,13 @@
 
 #include "kernels/binary_conv2d/binary_conv2d.h"
 #include "kernels/popcount_peak/popcount_peak.h"
+#include "timing.h"
 
 namespace {
 
 using namespace rbnn;
+using bench::percentile;
+using bench::seconds;
 
 struct LayerShape {
   const char* network;
@@ -99,18 +101,6 @@ class Layer {
   std::shared_ptr<const Plan> plan_;
   std::vector<float> x_, scale_, bias_, residual_, y_;
 };
-
-template <typename Function>
-double seconds(Function&& function) {
-  const auto begin = std::chrono::steady_clock::now();
-  function();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-double percentile(std::vector<double> values, double fraction) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<std::size_t>(fraction * static_cast<double>(values.size() - 1) + 0.5)];
-}
 
 struct Timed {
   Layer layer;

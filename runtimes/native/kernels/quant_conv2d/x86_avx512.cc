@@ -7,6 +7,8 @@
 // Overflow: sums wrap modulo 2^32 (vpdpbusd, unlike vpdpbusds, does not saturate), and what is wanted fits.
 // Tail: the last panel's missing channels are 0 in the weights, and masked out where channels are loaded or stored.
 
+#include <utility>
+
 #include "kernels/quant_conv2d/kernel.h"
 #include "kernels/quant_conv2d/steps.h"
 #include "kernels/unroll.h"
@@ -57,10 +59,61 @@ void quantise_planes(const Quantisation& q, const Planes& p, void* stored) {
   }
 }
 
+// The words of up to 12 windows that begin `step` bytes after each other: pixel i's is at rows[i / 5] + i % 5 * step.
+// Three pointers and two distances: x86 adds up an address of a base and an index times 1, 2, 4 or 8.
+struct Windows {
+  const std::uint8_t* rows[3];
+  std::size_t step, step_3;
+
+  Windows(const std::uint8_t* x, std::size_t the_step)
+      : rows{x, x + 5 * the_step, x + 10 * the_step}, step(the_step), step_3(3 * the_step) {}
+};
+
+// Adds the products of pixel kPixel's word and kPanels panels' weights to their sums.
+#if defined(RBNN_NO_INLINE_ASSEMBLY)
+template <std::size_t kPixel, std::size_t kPanels>
+inline void add_products(const Windows& x, const __m512i* w, __m512i* acc) {
+  std::int32_t word;
+  std::memcpy(&word, x.rows[kPixel / 5] + kPixel % 5 * x.step, sizeof(word));
+  RBNN_UNROLL
+  for (std::size_t v = 0; v < kPanels; ++v) acc[v] = _mm512_dpbusd_epi32(acc[v], _mm512_set1_epi32(word), w[v]);
+}
+#else
+// The same as above, for the sanitizers. As intrinsics, GCC 12 keeps sums of a tile in memory and copies them, and the
+// loop ran at a third of this speed. An embedded broadcast would be the signed factor, which are the weights.
+template <std::size_t kPixel, std::size_t kPanels>
+inline void add_products(const Windows& windows, const __m512i* w, __m512i* acc) {
+  using Bytes = std::uint8_t[std::size_t{1} << 30];  // some bytes at the window, of which the assembly reads four
+  const std::uint8_t* const row = windows.rows[kPixel / 5];
+  const auto& bytes = *reinterpret_cast<const Bytes*>(row);
+  constexpr std::size_t kPlace = kPixel % 5;
+  __m512i x;
+  if constexpr (kPlace == 0) {
+    __asm__("vpbroadcastd (%[row]), %[x]" : [x] "=v"(x) : [row] "r"(row), "m"(bytes));
+  } else if constexpr (kPlace == 3) {
+    __asm__("vpbroadcastd (%[row],%[step]), %[x]"
+            : [x] "=v"(x)
+            : [row] "r"(row), [step] "r"(windows.step_3), "m"(bytes));
+  } else {
+    __asm__("vpbroadcastd (%[row],%[step],%c[scale]), %[x]"
+            : [x] "=v"(x)
+            : [row] "r"(row), [step] "r"(windows.step), [scale] "i"(kPlace), "m"(bytes));
+  }
+  RBNN_UNROLL
+  for (std::size_t v = 0; v < kPanels; ++v) __asm__("vpdpbusd %2, %1, %0" : "+v"(acc[v]) : "v"(x), "v"(w[v]));
+}
+#endif
+
+template <std::size_t kPixels, std::size_t kPanels, std::size_t... kPixel>
+inline void add_products_of_tile(const Windows& x, const __m512i* w, __m512i (&acc)[kPixels][kPanels],
+                                 std::index_sequence<kPixel...>) {
+  (add_products<kPixel, kPanels>(x, w, acc[kPixel]), ...);
+}
+
 // kPixels windows from pixel `first` on, by kPanels panels from `panel` on.
 template <std::size_t kPixels, std::size_t kPanels>
 inline void multiply_tile(const QuantProduct& p, std::size_t first, std::size_t panel) {
-  const std::size_t channel = panel * kLanes, step = p.pixel_bytes;
+  const std::size_t channel = panel * kLanes;
   __m512i acc[kPixels][kPanels];
   RBNN_UNROLL
   for (std::size_t i = 0; i < kPixels; ++i) {
@@ -69,19 +122,13 @@ inline void multiply_tile(const QuantProduct& p, std::size_t first, std::size_t 
   }
   const std::uint8_t* w = p.panels + panel * p.panel_bytes;
   for (std::size_t r = 0; r < p.runs; ++r) {
-    const std::uint8_t* x = p.rows[r] + first * step;
-    for (std::size_t k = 0; k < p.run_words; ++k, x += 4, w += 64) {
+    Windows x(p.rows[r] + first * p.pixel_bytes, p.pixel_bytes);
+    for (std::size_t k = 0; k < p.run_words; ++k, w += 64) {
       __m512i weights[kPanels];
       RBNN_UNROLL
       for (std::size_t v = 0; v < kPanels; ++v) weights[v] = _mm512_load_si512(w + v * p.panel_bytes);
-      RBNN_UNROLL
-      for (std::size_t i = 0; i < kPixels; ++i) {
-        std::int32_t word;
-        std::memcpy(&word, x + i * step, sizeof(word));
-        const __m512i activations = _mm512_set1_epi32(word);
-        RBNN_UNROLL
-        for (std::size_t v = 0; v < kPanels; ++v) acc[i][v] = _mm512_dpbusd_epi32(acc[i][v], activations, weights[v]);
-      }
+      add_products_of_tile(x, weights, acc, std::make_index_sequence<kPixels>());
+      for (const std::uint8_t*& row : x.rows) row += 4;
     }
   }
   const __m512 lower = _mm512_set1_ps(p.lower), upper = _mm512_set1_ps(p.upper);
