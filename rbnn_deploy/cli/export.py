@@ -198,7 +198,7 @@ def export(
         )
     if float_layers == "int8" and not result.int8_layers:
         note("note: no float layer of this network gets faster in int8; all stay float32")
-    tell_result(result, f"folded {len(layers)} rotated binary layers", explain=explain, json=json)
+    tell_result(result, f"folded {len(layers)} binary layers", explain=explain, json=json)
 
 
 def _check_options(target: str, given: dict[str, bool], *, simplify: bool) -> None:

@@ -14,7 +14,7 @@ def test_export_says_what_it_did(cli: Callable, checkpoint: Path, tmp_path: Path
     target = tmp_path / "model with spaces é.onnx"
     outcome = cli("export", checkpoint, "-o", target)
     assert outcome.code == 0, outcome.err
-    assert "folded 6 rotated binary layers, 294,912 one-bit weights" in outcome.out
+    assert "folded 6 binary layers, 294,912 one-bit weights" in outcome.out
     assert f"wrote {target}" in outcome.out
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 

@@ -41,7 +41,7 @@ def test_the_page_trains_exports_compares_and_measures(tmp_path: Path) -> None:
     changed = [float(share) for share in re.findall(r"(\d+\.\d+)%", trained)]
     assert len(changed) == 2
     assert min(changed) > 1
-    assert "folded 2 rotated binary layers, 13,824 one-bit weights" in run(export, tmp_path)
+    assert "folded 2 binary layers, 13,824 one-bit weights" in run(export, tmp_path)
     assert len(re.findall(r"^\S+ +BinaryConv2d", run(inspect, tmp_path), re.MULTILINE)) == 2
     compared = run(compare, tmp_path)
     (accuracy,) = re.findall(r"accuracy of torch: (\d+\.\d+)%", compared)
