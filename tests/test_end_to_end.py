@@ -11,7 +11,7 @@ from support.networks import UsersOwnNetwork, randomise
 
 import rbnn_deploy
 from rbnn_deploy.metadata import ModelMetadata
-from rbnn_deploy.operators import BINARY_CONV2D
+from rbnn_deploy.operators import BINARY_CONV2D, GENERAL_BINARY_CONV2D
 from rbnn_deploy.pytorch.layers import binary_layers
 from rbnn_deploy.pytorch.networks import ARCHITECTURES, build_network
 
@@ -80,7 +80,7 @@ def assert_agreement(path: Path, module: torch.nn.Module, shape: tuple[int, ...]
     assert [pair.top1_agreement for pair in report.pairs] == [1] * 6, report.to_text()
     # Each binary layer, by its name, gives the same bits in the library and in NumPy.
     nodes = onnx.load(path).graph.node
-    names = [node.name for node in nodes if node.op_type == BINARY_CONV2D]
+    names = [node.name for node in nodes if node.op_type in (BINARY_CONV2D, GENERAL_BINARY_CONV2D)]
     assert [(layer.name, layer.identical) for layer in report.layers] == [(name, True) for name in names]
     assert len(names) == len(list(binary_layers(module)))
 
