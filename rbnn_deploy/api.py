@@ -22,7 +22,7 @@ from rbnn_deploy.models import EMBEDDED_MODEL
 from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
 from rbnn_deploy.signature import INPUT, Inputs, Signature, TensorSpec
 
-FLOAT_LAYERS = ("float32", "int8")
+FLOAT_LAYERS = ("float32", "int8", "exact")
 # Ranges settle with few images; more only take longer.
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 128, 16
 COMPARED_IMAGES = 50  # that are decoded at once, at most
@@ -155,10 +155,14 @@ def export(
             says so.
         opset: Version of ONNX's default domain, at least 18.
         simplify: Simplify, change to channels-last layout and fuse; False leaves torch's own graph.
-        float_layers: "float32", or "int8" to quantise the float layers that get faster by it.
-        calibration: For int8: images that show the range of each activation; see `load_train_images`.
-        check: Run a few random inputs through the module and the model before the file is in place. With int8
-            float layers nothing is checked: their results differ by design.
+        float_layers: "float32"; "int8" to let ONNX Runtime quantise the float layers that get faster by it;
+            or "exact" for int8 weights and exact sums in all of them (docs/ops/QuantConv2d.md): the same
+            outputs, bit for bit, on every processor and in every runtime.
+        calibration: For int8 and exact: images that show the range of each activation; see
+            `load_train_images`.
+        check: Run a few random inputs through the module and the model before the file is in place. The
+            outputs of exact float layers are compared between ONNX Runtime and NumPy, bit for bit; with int8
+            nothing is checked: both differ from the module by design.
         input_format: "float32-nchw", normalised images, or "uint8-nhwc", pixels [N, H, W, C] as cameras give
             them: the model then holds the normalisation, and its logits have the bits of the other form's.
         dynamic_size: Whether the model takes images of any height and width, if the network does. Commands
@@ -175,8 +179,8 @@ def export(
 
     if float_layers not in FLOAT_LAYERS:
         raise UserError(f"float layers cannot be {float_layers!r}; choose one of {', '.join(FLOAT_LAYERS)}")
-    if (float_layers == "int8") != (calibration is not None):
-        raise UserError("int8 float layers and calibration images go together; give both, or neither")
+    if (float_layers != "float32") != (calibration is not None):
+        raise UserError("int8 or exact float layers need calibration images, and only they do; give both")
     if input_format not in INPUT_FORMATS:
         raise UserError(f"a model cannot take {input_format!r}; choose one of {', '.join(INPUT_FORMATS)}")
     if dynamic_size and input_format != FLOAT32_NCHW:
@@ -200,6 +204,9 @@ def export(
         output_names=output_names,
         dynamic_size=dynamic_size,
     )
+    if batches is not None and float_layers == "exact":
+        exact = partial(_write_exact, write, batches=batches, bits_between_layers=bits_between_layers)
+        return _checked_exact(write, exact, path, module) if check else exact(path)
     if not check or batches is not None:
         return write(path, calibration=batches, bits_between_layers=bits_between_layers)
     from rbnn_deploy.comparing.export_check import check_export, check_same_outputs  # noqa: PLC0415 - loads onnxruntime
@@ -212,6 +219,43 @@ def export(
             with_floats, unchecked = unchecked, Path(folder) / "bits.onnx"
             result = write(unchecked, bits_between_layers=True)
             check_same_outputs(with_floats, unchecked)
+        atomic_write_bytes(Path(path), unchecked.read_bytes())
+    return replace(result, path=Path(path))
+
+
+def _write_exact(
+    write: Callable[..., ExportResult],
+    path: str | Path,
+    *,
+    batches: Iterable[npt.NDArray[np.float32]],
+    bits_between_layers: bool,
+) -> ExportResult:
+    """Writes a model whose float layers are exact."""
+    from rbnn_deploy.runtimes.value_ranges import value_ranges  # noqa: PLC0415 - loads onnxruntime
+
+    return write(
+        path, measure=partial(value_ranges, batches=batches), bits_between_layers=bits_between_layers
+    )
+
+
+def _checked_exact(
+    write: Callable[..., ExportResult],
+    exact: Callable[[Path], ExportResult],
+    path: str | Path,
+    module: nn.Module,
+) -> ExportResult:
+    """Writes a model with exact float layers.
+
+    Before, the one with float layers is compared with its module, and then the exact one in two runtimes.
+    """
+    from rbnn_deploy.comparing.export_check import check_exact, check_export  # noqa: PLC0415 - loads onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        floating, unchecked = Path(folder) / "float.onnx", Path(folder) / "model.onnx"
+        write(floating)
+        check_export(floating, module)
+        result = exact(unchecked)
+        check_exact(unchecked)
         atomic_write_bytes(Path(path), unchecked.read_bytes())
     return replace(result, path=Path(path))
 

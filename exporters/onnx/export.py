@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from onnxscript import ir
 from torch import nn
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.exactness import inexact_nodes
+from rbnn_deploy.exporters.onnx.calibrate import Measure, measure_ranges
 from rbnn_deploy.exporters.onnx.finalize import check_opset, finalize
 from rbnn_deploy.exporters.onnx.from_torch import export_graph
 from rbnn_deploy.exporters.onnx.names import name_all
@@ -44,7 +47,7 @@ class BuiltModel:
     Attributes:
         model: With its function, metadata and plain graph.
         folded: What the folding passes did.
-        int8_layers: Names of the nodes that are to become int8.
+        int8_layers: Names of the nodes that are to become int8, or of the QuantConv2d nodes.
         notes: What the graph passes did and left, and why.
     """
 
@@ -143,6 +146,7 @@ def build_model(
     output_names: Sequence[str] | None = None,
     dynamic_size: bool = False,
     bits_between_layers: bool = False,
+    measure: Measure | None = None,
 ) -> BuiltModel:
     """Folds a network and builds its ONNX model in memory.
 
@@ -157,10 +161,12 @@ def build_model(
         output_names: In the order of the tensors that it returns; None for names from their structure.
         dynamic_size: Whether height and width of images may vary.
         bits_between_layers: Whether binary layers pass bits on where the next one reads nothing but signs.
+        measure: Runs the model on calibration images; with it the float layers become QuantConv2d, and every
+            node gives the same values on every processor.
 
     Raises:
-        UserError: No binary layers, an opset, input shape or metadata that cannot be written, or a module
-            that cannot be captured.
+        UserError: No binary layers, an opset, input shape or metadata that cannot be written, a module that
+            cannot be captured or, with `measure`, one with nodes that differ between processors.
     """
     captured = capture(
         module,
@@ -173,14 +179,32 @@ def build_model(
     plain, metadata = captured.plain, captured.metadata
     with explained(metadata.architecture, optimize=optimize):
         topology = describe_topology(plain)
+        ranges = None if measure is None else partial(measure_ranges, measure=measure, opset=opset)
         lean = (
-            optimize_graph(plain, int8=int8, bits_between_layers=bits_between_layers)
+            optimize_graph(plain, int8=int8, ranges=ranges, bits_between_layers=bits_between_layers)
             if optimize
             else _as_it_is(plain)
         )
         tidy(lean.model)
         model = finalize(lean.model, metadata, opset, topology)
+        if measure is not None:
+            _check_exact(model.graph)
     return BuiltModel(model, captured.folded, lean.int8_layers, lean.notes)
+
+
+def _check_exact(graph: onnx.GraphProto) -> None:
+    """Refuses a graph with a node that may give other values on another processor.
+
+    Raises:
+        UserError: It has one.
+    """
+    nodes = list(inexact_nodes(graph))
+    if nodes:
+        more = "" if len(nodes) == 1 else f" and {len(nodes) - 1} more"
+        raise UserError(
+            f"{nodes[0].op_type} {nodes[0].name or ''}{more} cannot give the same values on every processor; "
+            "export without exact float layers, or replace it in the network"
+        )
 
 
 def _check_size(module: nn.Module) -> None:
@@ -269,6 +293,7 @@ def export_onnx(
     output_names: Sequence[str] | None = None,
     dynamic_size: bool = False,
     bits_between_layers: bool = False,
+    measure: Measure | None = None,
 ) -> ExportResult:
     """Folds a network and writes its .onnx file, whole or not at all.
 
@@ -285,14 +310,19 @@ def export_onnx(
         output_names: See `build_model`.
         dynamic_size: See `build_model`.
         bits_between_layers: See `build_model`.
+        measure: See `build_model`; not together with `calibration`.
 
     Raises:
-        UserError: See `build_model`, `quantize_layers` and `rbnn_deploy.files.atomic_write`; or int8 or bits
-            between layers are asked for together with a graph that is left as it is.
+        UserError: See `build_model`, `quantize_layers` and `rbnn_deploy.files.atomic_write`; or int8, exact
+            float layers or bits between layers are asked for together with a graph that is left as it is.
     """
-    if not optimize and (calibration is not None or bits_between_layers):
-        what = "bits between layers need" if calibration is None else "int8 float layers need"
-        raise UserError(f"{what} the simplified graph; leave out simplify=False or --no-simplify")
+    asked = {
+        "int8 float layers": calibration is not None,
+        "exact float layers": measure is not None,
+        "bits between layers": bits_between_layers,
+    }
+    if not optimize and (what := next((name for name, is_asked in asked.items() if is_asked), None)):
+        raise UserError(f"{what} need the simplified graph; leave out simplify=False or --no-simplify")
     built = build_model(
         module,
         replace(metadata, version=__version__),
@@ -303,6 +333,7 @@ def export_onnx(
         output_names=output_names,
         dynamic_size=dynamic_size,
         bits_between_layers=bits_between_layers,
+        measure=measure,
     )
     model = built.model
     if calibration is not None and built.int8_layers:

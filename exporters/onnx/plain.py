@@ -1,4 +1,4 @@
-"""The plain graph's binary convolution: channels-first, an operator of the exporter's own that no file has.
+"""The plain graph's layers: channels-first, operators of the exporter's own that no file has.
 
 torch.export's graph is channels-first throughout. Until the layout is decided, a binary layer is one node
 
@@ -6,12 +6,19 @@ torch.export's graph is channels-first throughout. Until the layout is decided, 
 
 with the weights and attributes of docs/ops/BinaryConv2d.md, or GeneralBinaryConv2d with those of
 its page. No tool in between can tear it apart, as it could tear a BinaryConv2d between two Transposes.
+A layer of int8 weights is a QuantConv2d likewise.
 """
 
 from onnxscript import ir
 
 from rbnn_deploy.exporters.onnx.graph import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, Writer, replace
-from rbnn_deploy.operators import BINARY_CONVOLUTIONS, DOMAIN, OPERATORS, ConvolutionAttributes
+from rbnn_deploy.operators import (
+    BINARY_CONVOLUTIONS,
+    DOMAIN,
+    OPERATORS,
+    QUANT_CONV2D,
+    ConvolutionAttributes,
+)
 
 PLAIN_DOMAIN = "ai.rbnn.plain"
 PLAIN_VERSION = 1
@@ -27,6 +34,18 @@ def is_binary_conv(node: ir.Node) -> bool:
     return node.domain == DOMAIN and node.op_type in BINARY_CONVOLUTIONS
 
 
+def is_plain_layer(node: ir.Node) -> bool:
+    """Tells whether a node is a channels-first layer of ours: binary, or of int8 weights."""
+    return node.domain == PLAIN_DOMAIN and (
+        node.op_type in BINARY_CONVOLUTIONS or node.op_type == QUANT_CONV2D
+    )
+
+
+def is_quant_conv(node: ir.Node) -> bool:
+    """Tells whether a node is a QuantConv2d as files have it, whose output is channels-last."""
+    return node.domain == DOMAIN and node.op_type == QUANT_CONV2D
+
+
 def binary_conv_attributes(node: ir.Node) -> ConvolutionAttributes:
     """Returns the attributes of a binary convolution, in either layout."""
     table = OPERATORS[node.op_type].attributes
@@ -35,8 +54,8 @@ def binary_conv_attributes(node: ir.Node) -> ConvolutionAttributes:
     return found
 
 
-def write_binary_conv(writer: Writer, node: ir.Node, x: ir.Value) -> ir.Value:
-    """Adds the channels-last form of a plain binary convolution.
+def write_layer(writer: Writer, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Adds the channels-last form of a plain layer.
 
     Args:
         writer: Where the node is added.
@@ -46,7 +65,8 @@ def write_binary_conv(writer: Writer, node: ir.Node, x: ir.Value) -> ir.Value:
     Returns:
         [N, OH, OW, O].
     """
-    (y,) = writer.copy(node, [x, *node.inputs[1:]], domain=DOMAIN)
+    layout = {"layout": "channels_last"} if node.op_type == QUANT_CONV2D else {}
+    (y,) = writer.copy(node, [x, *node.inputs[1:]], domain=DOMAIN, changed=layout)
     shape = node.outputs[0].shape
     if shape is not None:
         y.shape = ir.Shape([shape[axis] for axis in TO_CHANNELS_LAST])
@@ -61,6 +81,6 @@ def lower_in_place(model: ir.Model) -> None:
             writer = Writer(node)
             x = node.inputs[0]
             assert x is not None
-            y = write_binary_conv(writer, node, writer.transpose(x, TO_CHANNELS_LAST))
+            y = write_layer(writer, node, writer.transpose(x, TO_CHANNELS_LAST))
             replace(node.outputs[0], writer.transpose(y, TO_CHANNELS_FIRST))
             graph.remove(node, safe=True)

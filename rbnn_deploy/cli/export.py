@@ -66,10 +66,14 @@ def export(
     ] = True,
     opset: Annotated[int, typer.Option(help="Version of ONNX's operator set, at least 18.")] = 18,
     float_layers: Annotated[
-        str, typer.Option(help="int8 quantises the float layers that get faster by it.")
+        str,
+        typer.Option(
+            help="float32; int8 lets ONNX Runtime quantise the float layers that get faster by it; exact has "
+            "int8 weights in all of them, and the same outputs on every processor."
+        ),
     ] = "float32",
     calibration: Annotated[
-        Path | None, typer.Option(help="Images for int8, as --data of compare takes them.")
+        Path | None, typer.Option(help="Images for int8 and exact, as --data of compare takes them.")
     ] = None,
     input_format: Annotated[
         str,

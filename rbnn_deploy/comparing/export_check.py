@@ -12,10 +12,10 @@ from rbnn_deploy.comparing.compare import compare
 from rbnn_deploy.comparing.subjects import signs_of_zero, torch_subject
 from rbnn_deploy.comparing.ties import describe_ties
 from rbnn_deploy.comparing.traces import TORCH
-from rbnn_deploy.errors import UserError
+from rbnn_deploy.errors import UnsupportedModelError, UserError
 from rbnn_deploy.model_files import read_model
 from rbnn_deploy.onnx_graph import signature
-from rbnn_deploy.runtimes import load_model
+from rbnn_deploy.runtimes import Runtime, load_model
 from rbnn_deploy.signature import Signature
 
 if TYPE_CHECKING:
@@ -85,16 +85,42 @@ def check_same_outputs(model: Path, other: Path) -> None:
     Raises:
         UserError: An output differs.
     """
-    first, second = (load_model(path, runtime=RUNTIME) for path in (model, other))
-    shape = None if first.metadata is None else first.metadata.input_shape
-    samples = first.signature.with_sizes(shape).draw(np.random.default_rng(SEED), SAMPLES)
-    names = [spec.name for spec in first.signature.outputs]
-    one, another = (loaded.run_with(samples, names) for loaded in (first, second))
-    if not all(np.array_equal(one[name], another[name], equal_nan=True) for name in names):
+    if not _give_equal_outputs(*(load_model(path, runtime=RUNTIME) for path in (model, other))):
         raise UserError(
             "the model with bits between its layers computes something else than the one without; export it "
             "without them, and please report it"
         )
+
+
+def check_exact(model: Path) -> None:
+    """Runs random inputs through a model of exact float layers with the operator library, and without it.
+
+    The other runtime is NumPy or, where that lacks an operator of the model, ONNX Runtime with the functions
+    that the file holds.
+
+    Args:
+        model: The .onnx file.
+
+    Raises:
+        UserError: An output differs.
+    """
+    first = load_model(model)
+    try:
+        same = _give_equal_outputs(first, load_model(model, runtime="numpy"))
+    except UnsupportedModelError:
+        same = _give_equal_outputs(first, load_model(model, runtime=RUNTIME))
+    if not same:
+        raise UserError(
+            "the model with exact float layers gives other outputs in NumPy than with the operator library; "
+            "export it without exact float layers, and please report it"
+        )
+
+
+def _give_equal_outputs(first: Runtime, second: Runtime) -> bool:
+    shape = None if first.metadata is None else first.metadata.input_shape
+    samples = first.signature.with_sizes(shape).draw(np.random.default_rng(SEED), SAMPLES)
+    one, another = (runtime.run_outputs(samples) for runtime in (first, second))
+    return all(np.array_equal(one[name], another[name], equal_nan=True) for name in one)
 
 
 def _check_other_size(model: Path, module: nn.Module, takes: Signature, shape: tuple[int, ...]) -> None:

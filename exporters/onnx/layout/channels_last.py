@@ -26,16 +26,16 @@ from rbnn_deploy.exporters.onnx.layout.choose import choose
 from rbnn_deploy.exporters.onnx.layout.handler import Handler, Site
 from rbnn_deploy.exporters.onnx.layout.handlers import HANDLERS
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
-from rbnn_deploy.exporters.onnx.plain import is_plain_binary_conv, write_binary_conv
+from rbnn_deploy.exporters.onnx.plain import is_plain_layer, write_layer
 
-_BINARY_CONV = Handler(
-    lambda site: [write_binary_conv(site.writer, site.node, site.map())],
+_LAYER = Handler(
+    lambda site: [write_layer(site.writer, site.node, site.map())],
 )
 
 
 def _handler(node: ir.Node) -> Handler | None:
-    if is_plain_binary_conv(node):
-        return _BINARY_CONV
+    if is_plain_layer(node):
+        return _LAYER
     if is_channel_shuffle(node):
         return SHUFFLE_HANDLER
     return HANDLERS.get(node.op_type) if node.domain == "" else None
@@ -52,16 +52,17 @@ def _refusal(node: ir.Node) -> str:
 
 
 class ChannelsLast(ExplainedPass):
-    """Runs binary layers, and what lies between them, channels-last.
+    """Runs our layers, and what lies between them, channels-last.
 
     Precondition: the graph is channels-first, its binary layers are those of `plain`, and shapes are known as
     far as torch.export knows them. Afterwards its binary layers are BinaryConv2d, and Transposes stand where
-    the layout changes: never more bytes of them than around the binary layers of the plain graph.
+    the layout changes: never more bytes of them than around the binary layers of the plain graph. A layer of
+    int8 weights reads both layouts; `ReadChannelsFirst` takes the Transpose in front of one away.
     """
 
     def run(self, graph: ir.Graph) -> bool:
         """Changes one graph."""
-        if not any(map(is_plain_binary_conv, graph)):
+        if not any(map(is_plain_layer, graph)):
             return False
         graph.sort()
         raise_channel_shuffles(graph)
@@ -72,7 +73,7 @@ class ChannelsLast(ExplainedPass):
             handler = None if node is None else _handler(node)
             return node is None or handler is None or handler.outputs_are_maps(node)
 
-        last = choose(graph, is_plain_binary_conv, refusals, has_layout)
+        last = choose(graph, is_plain_layer, refusals, has_layout)
         _Walk(graph, last).run()
         self._explain(graph, refusals)
         for node in [node for node in graph if is_channel_shuffle(node)]:

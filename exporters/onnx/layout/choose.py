@@ -1,6 +1,6 @@
 """Which nodes run channels-last: the choice with the fewest transposed bytes, found as a minimum cut.
 
-Binary convolutions run channels-last, nodes without a handler channels-first, and all others either way. A
+Our layers run channels-last, nodes without a handler channels-first, and all others either way. A
 value whose producer and some reader disagree costs one Transpose of its bytes, however many readers it has,
 plus a fixed price for one node more. So with S the nodes that run channels-last, for each value v from node p
 to its readers r, at the price c:

@@ -1,4 +1,4 @@
-"""Fuses what follows a BinaryConv2d into it: y = act(acc * scale + bias + R).
+"""Fuses what follows a layer into it: y = act(acc * scale + bias + R).
 
 Each layer takes up the one node that reads it, again and again, until one does not fit:
 
@@ -10,6 +10,8 @@ Each layer takes up the one node that reads it, again and again, until one does 
 And at the end, in front of it:
 
 5. R = Add(r, a), a per channel, which nobody else reads: R = r and bias + a, one pass over the residual less.
+
+A layer is a BinaryConv2d, or a QuantConv2d, whose own max pool ends it.
 """
 
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from rbnn_deploy.affine import ChannelAffine
 from rbnn_deploy.exporters.onnx.graph import (
     Writer,
     constant_array,
+    ints,
     only_reader,
     operand,
     remove,
@@ -31,15 +34,18 @@ from rbnn_deploy.exporters.onnx.graph import (
     text,
 )
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
-from rbnn_deploy.exporters.onnx.plain import is_binary_conv
+from rbnn_deploy.exporters.onnx.plain import is_binary_conv, is_quant_conv
 from rbnn_deploy.operators import (
     BINARY_CONV2D_OPERATOR,
     BOUNDS,
+    GENERAL_BINARY_CONV2D,
     GENERAL_BINARY_CONV2D_OPERATOR,
+    OPERATORS,
+    Activation,
     activation_between,
 )
 
-SCALE, BIAS, RESIDUAL = map(BINARY_CONV2D_OPERATOR.index, ("scale", "bias", "R"))
+SCALE, BIAS, RESIDUAL = map(BINARY_CONV2D_OPERATOR.index, ("scale", "bias", "R"))  # of binary layers
 # What GeneralBinaryConv2d adds beside its bias.
 WINDOW_TERMS = tuple(map(GENERAL_BINARY_CONV2D_OPERATOR.index, ("window_sum", "border")))
 MAP_RANK = 4
@@ -58,17 +64,26 @@ def per_channel(
     return np.broadcast_to(array.reshape(-1), (outputs,)).astype(np.float64)
 
 
+def _index(node: ir.Node, name: str) -> int:
+    """Returns the position of an input of a layer of ours."""
+    return OPERATORS[node.op_type].index(name)
+
+
 def _affine(node: ir.Node) -> ChannelAffine | None:
-    scale, bias = constant_array(operand(node, SCALE)), constant_array(operand(node, BIAS))
+    scale, bias = (constant_array(operand(node, _index(node, name))) for name in ("scale", "bias"))
     return None if scale is None or bias is None else ChannelAffine(scale.astype(float), bias.astype(float))
 
 
 def _set_affine(node: ir.Node, affine: ChannelAffine) -> None:
-    for index, array in zip((SCALE, BIAS), affine.rounded(), strict=True):
-        node.replace_input_with(index, Writer(node).constant(array))
+    for name, array in zip(("scale", "bias"), affine.rounded(), strict=True):
+        node.replace_input_with(_index(node, name), Writer(node).constant(array))
 
 
-def _activation(node: ir.Node) -> str | None:
+def _residual(node: ir.Node) -> ir.Value | None:
+    return operand(node, _index(node, "R"))
+
+
+def activation_of(node: ir.Node) -> Activation | None:
     """Returns the activation that a Clip or Relu is; None for other bounds."""
     if node.op_type == "Relu":
         return "relu"
@@ -82,15 +97,15 @@ def _activation(node: ir.Node) -> str | None:
 
 
 class FuseBinaryConv(ExplainedPass):
-    """Makes one node of each binary layer.
+    """Makes one node of each layer of ours.
 
-    Precondition: binary layers are BinaryConv2d (channels-last).
+    Precondition: these layers are channels-last.
     """
 
     def run(self, graph: ir.Graph) -> bool:
         """Changes one graph."""
         modified = False
-        for conv in [node for node in graph if is_binary_conv(node)]:
+        for conv in [node for node in graph if is_binary_conv(node) or is_quant_conv(node)]:
             while (reader := only_reader(conv.outputs[0])) is not None and reader.graph is graph:
                 step = _STEPS.get(reader.op_type) if reader.domain == "" else None
                 if step is None:
@@ -105,7 +120,7 @@ class FuseBinaryConv(ExplainedPass):
         return modified
 
     def _take_offset_of_residual(self, conv: ir.Node) -> bool:
-        residual = operand(conv, RESIDUAL)
+        residual = _residual(conv)
         add, affine = None if residual is None else residual.producer(), _affine(conv)
         if residual is None or add is None or add.op_type != "Add" or affine is None:
             return False
@@ -114,7 +129,7 @@ class FuseBinaryConv(ExplainedPass):
         for index in (0, 1):
             offset, rest = per_channel(operand(add, index), affine.offset.size), operand(add, 1 - index)
             if offset is not None and rest is not None and same_shape(rest, residual):
-                conv.replace_input_with(RESIDUAL, rest)
+                conv.replace_input_with(_index(conv, "R"), rest)
                 _set_affine(conv, ChannelAffine(affine.multiplier, affine.offset + offset))
                 remove([add])
                 self.note(conv, "fused: the constant that is added to the residual")
@@ -152,13 +167,14 @@ def _add(conv: ir.Node, reader: ir.Node) -> str:
         return _compose(conv, reader, lambda offset: ChannelAffine(np.ones_like(offset), offset))
     if other is None or other is conv.outputs[0]:
         return "the residual is the layer's own output"
-    if operand(conv, RESIDUAL) is not None:
+    if _residual(conv) is not None:
         return "it has a residual already"
     if not same_shape(other, conv.outputs[0]):
         return residual_mismatch(other, conv.outputs[0])
-    if len(conv.inputs) <= RESIDUAL:
-        conv.resize_inputs(RESIDUAL + 1)
-    conv.replace_input_with(RESIDUAL, other)
+    index = _index(conv, "R")
+    if len(conv.inputs) <= index:
+        conv.resize_inputs(index + 1)
+    conv.replace_input_with(index, other)
     take_over(conv, reader)
     return ""
 
@@ -174,10 +190,10 @@ def _compose(
     values = per_channel(other, affine.multiplier.size)
     if values is None:
         return "the other operand is not a constant per channel"
-    if reader.op_type == "Mul" and operand(conv, RESIDUAL) is not None:
+    if reader.op_type == "Mul" and _residual(conv) is not None:
         return "it would scale the residual too"
     _set_affine(conv, outer(values).after(affine))
-    if reader.op_type == "Mul":
+    if reader.op_type == "Mul" and conv.op_type == GENERAL_BINARY_CONV2D:
         for index in WINDOW_TERMS:
             if (term := constant_array(operand(conv, index))) is not None:
                 conv.replace_input_with(index, Writer(conv).constant((term * values).astype(np.float32)))
@@ -188,7 +204,7 @@ def _compose(
 def _activate(conv: ir.Node, reader: ir.Node) -> str:
     if reader.inputs[0] is not conv.outputs[0]:
         return "the layer's output is a bound"
-    activation = _activation(reader)
+    activation = activation_of(reader)
     if activation is None:
         return "its bounds are neither hardtanh's nor relu's"
     conv.attributes["activation"] = ir.AttrString("activation", activation)
@@ -196,17 +212,19 @@ def _activate(conv: ir.Node, reader: ir.Node) -> str:
     return ""
 
 
-def _unless_activated(step: Callable[[ir.Node, ir.Node], str]) -> Callable[[ir.Node, ir.Node], str]:
+def _unless_ended(step: Callable[[ir.Node, ir.Node], str]) -> Callable[[ir.Node, ir.Node], str]:
     def checked(conv: ir.Node, reader: ir.Node) -> str:
         activation = text(conv, "activation", "none")
+        if any(size != 1 for name in ("pool_kernel", "pool_strides") for size in ints(conv, name)):
+            return "the layer ends with its max pool"
         return f"the layer ends with its {activation}" if activation != "none" else step(conv, reader)
 
     return checked
 
 
 _STEPS = {
-    "Mul": _unless_activated(_mul),
-    "Add": _unless_activated(_add),
-    "Clip": _unless_activated(_activate),
-    "Relu": _unless_activated(_activate),
+    "Mul": _unless_ended(_mul),
+    "Add": _unless_ended(_add),
+    "Clip": _unless_ended(_activate),
+    "Relu": _unless_ended(_activate),
 }
