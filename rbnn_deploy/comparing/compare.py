@@ -24,9 +24,10 @@ from rbnn_deploy.comparing.subjects import RuntimeSubject, signs_of_zero, torch_
 from rbnn_deploy.comparing.ties import describe_ties
 from rbnn_deploy.comparing.traces import TORCH, Feeds, Judge, Replay, Subject, Trace
 from rbnn_deploy.errors import UnsupportedModelError, UserError
+from rbnn_deploy.exactness import is_exact
 from rbnn_deploy.input_image import Float32
 from rbnn_deploy.model_files import read_model
-from rbnn_deploy.onnx_graph import signature
+from rbnn_deploy.onnx_graph import is_quant_conv, signature
 from rbnn_deploy.runtimes import Runtime, load_model
 from rbnn_deploy.signature import Array, Inputs, Signature, batches, count_samples, quoted
 
@@ -38,7 +39,7 @@ Pair = tuple[str, str]
 # Float steps after the last bit may differ by this much in sum: 1e-3, or 1e-5 of a sample's largest logit
 # if that is more.
 LOGIT_TOLERANCE, RELATIVE_LOGIT_TOLERANCE = 1e-3, 1e-5
-NUMPY = "numpy"
+NUMPY, PORTABLE = "numpy", "ort-portable"
 DEFAULT_RUNTIMES = (TORCH, "ort", "ort-portable", "numpy")
 # A batch: 32 images of CIFAR, 6 of ImageNet. Tracing keeps every binary layer's input of one batch.
 BATCH_VALUES, BATCH_SAMPLES = 1 << 20, 32
@@ -63,7 +64,9 @@ def compare(
 
     If an output of a sample differs by more than 1e-3 between two runtimes, the difference must be explained
     (see `explaining`). If the float layers are int8, this rule holds between runtimes only, because PyTorch
-    computes these layers in float32.
+    computes these layers in float32. Of a model whose every operator has one result (`exactness`), runtimes
+    must give equal outputs, apart from the functions in the file, which sum binary layers' means in an order
+    of their runtime's.
 
     A runtime that lacks an operator of the model, as the NumPy backend may, is left out, and a note says so.
 
@@ -103,7 +106,7 @@ def compare(
     file = read_model(path)
     proto = file.model
     found = binary_layers(proto, path)
-    quantised = any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
+    quantised = any(is_quant_conv(node) or node.op_type == "QuantizeLinear" for node in proto.graph.node)
     subjects: list[Subject] = []
     for name in names:
         if name in loaded:
@@ -117,6 +120,7 @@ def compare(
         trace_all=layers,
         threads=threads,
         quantised=quantised,
+        exact=is_exact(proto),
         judge=NumpyJudge(proto, found),
         same_input={"ort", NUMPY} <= set(names),
         recorded=recorded,
@@ -183,6 +187,7 @@ class _Comparison:
         trace_all: bool,
         threads: int | None,
         quantised: bool,
+        exact: bool,
         judge: NumpyJudge,
         same_input: bool,
         recorded: Sequence[RecordedOutputs],
@@ -207,7 +212,7 @@ class _Comparison:
         self._bits = dict.fromkeys((layer.name for layer in layers), 0)
         self._identical: dict[str, bool] = {}
         self._notes: dict[str, None] = {}  # in order, each once
-        self._quantised = quantised
+        self._quantised, self._exact = quantised, exact
         self._judges: dict[str, Judge] = {NUMPY: judge}
         self._judges |= {s.name: s for s in subjects if isinstance(s, Judge)}
         if quantised and TORCH in self._classes:
@@ -220,6 +225,11 @@ class _Comparison:
     def _asked(self, pair: Pair) -> bool:
         """Whether larger differences of a pair have to be explained."""
         return not (self._quantised and TORCH in pair) and not self._not_asked & set(pair)
+
+    def _equal_asked(self, pair: Pair) -> bool:
+        """Whether the outputs of a pair have to be equal."""
+        others = {TORCH, *self._not_asked}
+        return self._exact and not others & set(pair) and not any(name.startswith(PORTABLE) for name in pair)
 
     def leave_out(self, name: str, reason: UnsupportedModelError) -> None:
         """Goes on without a runtime that lacks an operator of the model.
@@ -389,6 +399,7 @@ class _Comparison:
                 ),
                 explanations=tuple(s.explanations),
                 asked=self._asked(pair),
+                equal_asked=self._equal_asked(pair),
             )
             for pair, s in self._pairs.items()
         )

@@ -50,6 +50,8 @@ class PairReport:
         unexplained: Samples whose logits differ by more than that for another reason.
         explanations: Sample number and explanation of both kinds.
         asked: Whether larger differences had to be explained; not with PyTorch if float layers are int8.
+        equal_asked: Whether the outputs had to be equal: two runtimes, and a model whose every operator has
+            one result (`rbnn_deploy.exactness`).
     """
 
     left: str
@@ -61,6 +63,12 @@ class PairReport:
     outputs: tuple[OutputReport, ...]
     explanations: tuple[tuple[int, Explanation], ...]
     asked: bool = True
+    equal_asked: bool = False
+
+    @property
+    def unequal(self) -> bool:
+        """Whether outputs that had to be equal are not."""
+        return self.equal_asked and self.max_abs_diff > 0
 
     @property
     def explained(self) -> int:
@@ -118,9 +126,12 @@ class ComparisonReport:
 
     @property
     def ok(self) -> bool:
-        """Whether differences are explained, layers give the same bits for the same input, and gates hold."""
-        unexplained = any(pair.unexplained for pair in self.pairs)
-        return not unexplained and not self.differing_layers and not self.failed_gates
+        """Whether differences are explained, layers give the same bits for the same input, and gates hold.
+
+        Of a model whose every operator has one result, the outputs are equal besides.
+        """
+        wrong = any(pair.unexplained or pair.unequal for pair in self.pairs)
+        return not wrong and not self.differing_layers and not self.failed_gates
 
     @property
     def failed_gates(self) -> list[str]:
@@ -175,6 +186,7 @@ class ComparisonReport:
                     "explained": pair.explained,
                     "unexplained": pair.unexplained,
                     "asked": pair.asked,
+                    "equal_asked": pair.equal_asked,
                 }
                 for pair in self.pairs
             ],
@@ -322,6 +334,14 @@ class ComparisonReport:
             if pair.unexplained
         ]
         problems += [
+            paragraph(
+                f"{pair.left} and {pair.right} do NOT give equal {self._values}: they are up to "
+                f"{pair.max_abs_diff:.3g} apart, and every operator of the model has one result."
+            )
+            for pair in self.pairs
+            if pair.unequal
+        ]
+        problems += [
             paragraph(f"Layer {name} does NOT compute the same bits in ort and numpy from the same input.")
             for name in self.differing_layers
         ]
@@ -330,6 +350,8 @@ class ComparisonReport:
             return "\n".join(problems)
         if not all(pair.asked for pair in self.pairs):
             return self._verdict_of_int8()
+        if all(pair.equal_asked for pair in self.pairs):
+            return f"All runtimes give equal {self._values}, and so does every processor."
         if any(pair.explained for pair in self.pairs):
             return paragraph(
                 f"All runtimes agree: where {self._values} are more than {self.tolerance:g} apart, "
@@ -355,7 +377,12 @@ class ComparisonReport:
             if self.accuracy
             else "Accuracy was not compared, because the samples have no labels."
         )
-        if len(self.pairs) > len(unasked):
+        if any(pair.equal_asked for pair in self.pairs):
+            which = (
+                "" if all(pair.equal_asked for pair in self.pairs if pair.asked) else ", ort-portable aside,"
+            )
+            sentences.insert(0, f"The deployed runtimes{which} give equal {self._values}.")
+        elif len(self.pairs) > len(unasked):
             sentences.insert(0, "The deployed runtimes agree with each other.")
         return paragraph(" ".join(sentences))
 

@@ -127,6 +127,7 @@ def test_json_has_the_keys_of_the_contract(tmp_path: Path) -> None:
             "explained",
             "unexplained",
             "asked",
+            "equal_asked",
         }
     assert set(found["accuracy"]) == set(RUNTIMES)
 
