@@ -1,6 +1,7 @@
 """Benchmarks the six reference networks and prints the README's table.
 
-usage: python benchmarks/networks.py [--threads T] [--runs N] [--only TEXT] [--int8-layers] [--json FILE]
+usage: python benchmarks/networks.py [--threads T] [--runs N] [--only TEXT] [--int8-layers] [--exact]
+                                     [--json FILE]
 
 Weights are random: speed does not depend on them. Needs the extra `export`, to build the networks. A trained
 network, or one on a device, is for `rbnn-deploy bench`.
@@ -11,6 +12,7 @@ import datetime
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +28,10 @@ from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 from rbnn_deploy.pytorch.networks import build_network
 from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
+from rbnn_deploy.runtimes.value_ranges import value_ranges
 
 NETWORKS = [name for name in ARCHITECTURES if name.startswith(("cifar10/", "imagenet/"))]
+TITLES = {"float32": "", "int8": ", float layers in int8", "exact": ", exact float layers"}
 COLUMNS = ("network", "ours", "fp32", "int8", "portable", "of peak", "file", "fp32 file", "memory")
 
 
@@ -47,15 +51,20 @@ def random_network(name: str, seed: int = 0) -> nn.Module:
     return network.eval()
 
 
-def export(name: str, folder: Path, int8_layers: bool) -> Path:
+def export(name: str, folder: Path, float_layers: str) -> Path:
     """Writes a network's deployed model."""
     shape = ARCHITECTURES[name].family.input_shape
-    title = name + (", float layers in int8" if int8_layers else "")
-    built = build_model(random_network(name), ModelMetadata(title, shape), int8=int8_layers)
+    images = np.random.default_rng(0).standard_normal((8, 1, *shape), np.float32)
+    measure = partial(value_ranges, batches=images) if float_layers == "exact" else None
+    built = build_model(
+        random_network(name),
+        ModelMetadata(name + TITLES[float_layers], shape),
+        int8=float_layers == "int8",
+        measure=measure,
+    )
     model = built.model
-    if int8_layers:
-        images = np.random.default_rng(0).standard_normal((8, *shape), np.float32)
-        model = quantize_layers(model, built.int8_layers, [image[None] for image in images])
+    if float_layers == "int8":
+        model = quantize_layers(model, built.int8_layers, images)
     path = folder / f"{name.replace('/', '_')}.onnx"
     onnx.save(model, path)
     return path
@@ -85,17 +94,21 @@ def main() -> None:
     parser.add_argument("--runs", type=int, help="rounds a network; about 20 seconds of them if absent")
     parser.add_argument("--only", default="", help="networks whose name contains this")
     parser.add_argument("--int8-layers", action="store_true", help="quantise the float layers of ImageNet's")
+    parser.add_argument("--exact", action="store_true", help="also time networks with exact float layers")
     parser.add_argument("--json", type=Path, help="also write all reports to this file")
     options = parser.parse_args()
 
-    wanted = [(name, False) for name in NETWORKS if options.only in name]
+    names = [name for name in NETWORKS if options.only in name]
+    wanted = [(name, "float32") for name in names]
     if options.int8_layers:
-        wanted += [(name, True) for name, _ in wanted if name.startswith("imagenet/")]
+        wanted += [(name, "int8") for name in names if name.startswith("imagenet/")]
+    if options.exact:
+        wanted += [(name, "exact") for name in names]
     reports = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, int8_layers in wanted:
-            print(f"{name} ...", file=sys.stderr)
-            path = export(name, Path(folder), int8_layers)
+        for name, float_layers in wanted:
+            print(f"{name}{TITLES[float_layers]} ...", file=sys.stderr)
+            path = export(name, Path(folder), float_layers)
             reports.append(bench(path, threads=options.threads, baselines=BASELINES, runs=options.runs))
     host = reports[0].host
     print(f"{host.processor}, {options.threads} thread(s), batch 1, kernel {host.kernel}, ONNX Runtime")
