@@ -1,6 +1,6 @@
 """Runs on the emulated Arm64 machine: compares what it computes with files of `golden`; prints JSON.
 
-usage: device.py operator CASES.npz | device.py network FOLDER
+usage: device.py operator CASES.npz | device.py network FOLDER | device.py exact FOLDER
 """
 
 import json
@@ -91,8 +91,27 @@ def network(folder: Path) -> dict[str, Any]:
         }
 
 
+def exact(folder: Path) -> dict[str, Any]:
+    path = folder / "exact.onnx"
+    with np.load(folder / "exact.npz") as x86:
+        images, want = x86["images"], x86["logits"]
+    differ = []
+    for name, kernel, threads in (
+        *(("ort", "", threads) for threads in (1, 2, 3)),
+        ("ort", "portable", 1),
+        ("numpy", "", None),
+    ):
+        os.environ["RBNN_KERNEL"] = kernel
+        runtime = load_model(path, name, threads=threads)
+        one_by_one = np.concatenate([runtime.run(image[None]) for image in images])
+        if not (np.array_equal(runtime.run(images), want) and np.array_equal(one_by_one, want)):
+            differ.append([name, kernel, threads])
+    return {"images": len(images), "differ": differ}
+
+
 if __name__ == "__main__":
     # Before a kernel is forced: which one the library selects here.
     machine = {"kernel": library_info()["kernel"], "machine": os.uname().machine}
-    result = {"operator": operator, "network": network}[sys.argv[1]](Path(sys.argv[2]))
+    asked = {"operator": operator, "network": network, "exact": exact}
+    result = asked[sys.argv[1]](Path(sys.argv[2]))
     print(json.dumps(machine | result))

@@ -1,6 +1,7 @@
 """What this machine computes, written to files that the emulated Arm64 machine compares with."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
 from rbnn_deploy.runtimes import load_model
 from rbnn_deploy.runtimes.onnx_runtime import create_session
 from rbnn_deploy.runtimes.operator_model import operator_model
+from rbnn_deploy.runtimes.value_ranges import value_ranges
 
-IMAGES = 32
+IMAGES, EXACT_IMAGES = 32, 7
 ARCHITECTURE = "cifar10/resnet20_1w1a"
 Arrays = dict[str, np.ndarray | None]
 
@@ -112,3 +114,20 @@ def write_network(folder: Path) -> tuple[int, int]:
     traced = runtime.run_with(x, sorted(names - constants))
     np.savez(folder / "network.npz", **traced, **{"input images": x, "logits of x86": runtime.run(x)})
     return len(layers), IMAGES
+
+
+def write_exact_network(folder: Path) -> int:
+    """Exports a network whose float layers are exact, and writes its logits of some images.
+
+    Returns:
+        How many images there are.
+    """
+    architecture = ARCHITECTURES[ARCHITECTURE]
+    family = architecture.family
+    network = randomise(architecture.builder(family.num_classes), seed=0)
+    x = np.random.default_rng(0).standard_normal((EXACT_IMAGES, *family.input_shape), dtype=np.float32)
+    path = folder / "exact.onnx"
+    metadata = ModelMetadata(ARCHITECTURE, family.input_shape)
+    export_onnx(network, path, metadata, measure=partial(value_ranges, batches=[x[:2]]))
+    np.savez(folder / "exact.npz", images=x, logits=load_model(path, threads=1).run(x))
+    return EXACT_IMAGES

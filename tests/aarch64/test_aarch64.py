@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from aarch64.conftest import Emulate
-from aarch64.golden import write_network, write_operator_cases
+from aarch64.golden import write_exact_network, write_network, write_operator_cases
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +32,12 @@ def test_network_gives_the_bits_and_answers_of_x86(emulate: Emulate, network: tu
     assert (found["layers"], found["images"]) == (layers, images)
     assert found["differ"] == {}
     assert found["top1"] == images
+
+
+def test_exact_network_gives_the_logits_of_x86(
+    emulate: Emulate, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("exact")
+    images = write_exact_network(folder)
+    found = emulate("exact", folder)
+    assert (found["images"], found["differ"]) == (images, [])
