@@ -28,7 +28,7 @@ from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
 from rbnn_deploy.pytorch.networks import build_network
 from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
-from rbnn_deploy.runtimes.value_ranges import value_ranges
+from rbnn_deploy.runtimes.value_histograms import value_histograms
 
 NETWORKS = [name for name in ARCHITECTURES if name.startswith(("cifar10/", "imagenet/"))]
 TITLES = {"float32": "", "int8": ", float layers in int8", "exact": ", exact float layers"}
@@ -55,7 +55,7 @@ def export(name: str, folder: Path, float_layers: str) -> Path:
     """Writes a network's deployed model."""
     shape = ARCHITECTURES[name].family.input_shape
     images = np.random.default_rng(0).standard_normal((8, 1, *shape), np.float32)
-    measure = partial(value_ranges, batches=images) if float_layers == "exact" else None
+    measure = partial(value_histograms, batches=images) if float_layers == "exact" else None
     built = build_model(
         random_network(name),
         ModelMetadata(name + TITLES[float_layers], shape),

@@ -23,6 +23,7 @@ from rbnn_deploy.pytorch.checkpoints.formats import START_LENGTH, is_checkpoint
 from rbnn_deploy.signature import INPUT, Inputs, Signature, TensorSpec
 
 FLOAT_LAYERS = ("float32", "int8", "exact")
+CALIBRATION_RANGES = ("minmax", "percentile", "mse")
 # Ranges settle with few images; more only take longer.
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 128, 16
 COMPARED_IMAGES = 50  # that are decoded at once, at most
@@ -131,6 +132,7 @@ def export(
     simplify: bool = True,
     float_layers: str = "float32",
     calibration: str | Path | None = None,
+    calibration_range: str = "minmax",
     check: bool = True,
     input_format: str = FLOAT32_NCHW,
     dynamic_size: bool = False,
@@ -160,6 +162,8 @@ def export(
             outputs, bit for bit, on every processor and in every runtime.
         calibration: For int8 and exact: images that show the range of each activation; see
             `load_train_images`.
+        calibration_range: For exact: "minmax", all that an activation was on these images; "percentile", all
+            but the outermost 0.005 % at either end; "mse", what gives the least mean squared error.
         check: Run a few random inputs through the module and the model before the file is in place. The
             outputs of exact float layers are compared between ONNX Runtime and NumPy, bit for bit; with int8
             nothing is checked: both differ from the module by design.
@@ -181,6 +185,11 @@ def export(
         raise UserError(f"float layers cannot be {float_layers!r}; choose one of {', '.join(FLOAT_LAYERS)}")
     if (float_layers != "float32") != (calibration is not None):
         raise UserError("int8 or exact float layers need calibration images, and only they do; give both")
+    if calibration_range not in CALIBRATION_RANGES:
+        choices = ", ".join(CALIBRATION_RANGES)
+        raise UserError(f"a calibration range cannot be {calibration_range!r}; choose one of {choices}")
+    if calibration_range != CALIBRATION_RANGES[0] and float_layers != "exact":
+        raise UserError("a calibration range belongs to exact float layers; leave it out, or choose these")
     if input_format not in INPUT_FORMATS:
         raise UserError(f"a model cannot take {input_format!r}; choose one of {', '.join(INPUT_FORMATS)}")
     if dynamic_size and input_format != FLOAT32_NCHW:
@@ -205,7 +214,9 @@ def export(
         dynamic_size=dynamic_size,
     )
     if batches is not None and float_layers == "exact":
-        exact = partial(_write_exact, write, batches=batches, bits_between_layers=bits_between_layers)
+        exact = partial(
+            _write_exact, partial(write, bits_between_layers=bits_between_layers), batches, calibration_range
+        )
         return _checked_exact(write, exact, path, module) if check else exact(path)
     if not check or batches is not None:
         return write(path, calibration=batches, bits_between_layers=bits_between_layers)
@@ -225,17 +236,17 @@ def export(
 
 def _write_exact(
     write: Callable[..., ExportResult],
-    path: str | Path,
-    *,
     batches: Iterable[npt.NDArray[np.float32]],
-    bits_between_layers: bool,
+    calibration_range: str,
+    path: str | Path,
 ) -> ExportResult:
     """Writes a model whose float layers are exact."""
-    from rbnn_deploy.runtimes.value_ranges import value_ranges  # noqa: PLC0415 - loads onnxruntime
+    from rbnn_deploy.runtimes.value_histograms import value_histograms  # noqa: PLC0415 - loads onnxruntime
+    from rbnn_deploy.value_histogram import BINS  # noqa: PLC0415
 
-    return write(
-        path, measure=partial(value_ranges, batches=batches), bits_between_layers=bits_between_layers
-    )
+    bins = 0 if calibration_range == "minmax" else BINS
+    measure = partial(value_histograms, batches=batches, bins=bins)
+    return write(path, measure=measure, range_rule=calibration_range)
 
 
 def _checked_exact(

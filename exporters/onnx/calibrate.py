@@ -8,19 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 import onnx
 from onnxscript import ir
 
+from rbnn_deploy.exporters.onnx.calibration_ranges import choose_range
 from rbnn_deploy.exporters.onnx.finalize import finalize
 from rbnn_deploy.exporters.onnx.names import name_all
 from rbnn_deploy.exporters.onnx.passes.tidy import tidy
 from rbnn_deploy.exporters.onnx.plain import lower_in_place
+from rbnn_deploy.exporters.onnx.quantisation import Range
 from rbnn_deploy.metadata import ModelMetadata
+from rbnn_deploy.value_histogram import ValueHistogram
 
-Range = tuple[float, float]
-# Returns the smallest and the largest element of each named value of a model, its inputs among them.
-Measure = Callable[[onnx.ModelProto, Sequence[str]], Mapping[str, Range]]
+# Runs a model on samples, and returns how the elements of named values are spread, inputs among them.
+Measure = Callable[[onnx.ModelProto, Sequence[str]], Mapping[str, ValueHistogram]]
 
 
 def measure_ranges(
-    model: ir.Model, values: Sequence[ir.Value], measure: Measure, opset: int
+    model: ir.Model, values: Sequence[ir.Value], measure: Measure, opset: int, rule: str = "minmax"
 ) -> dict[ir.Value, Range]:
     """Measures values of a channels-first graph.
 
@@ -29,6 +31,7 @@ def measure_ranges(
         values: Computed by nodes of the graph itself, or inputs of it.
         measure: Runs the model.
         opset: Version of ONNX's default domain that the graph uses.
+        rule: How the range is chosen (`calibration_ranges`).
 
     Raises:
         UserError: See `measure`.
@@ -54,4 +57,4 @@ def measure_ranges(
     tidy(copy)
     proto = finalize(copy, ModelMetadata("calibration"), opset, "")
     found = measure(proto, list(names.values()))
-    return {value: found[name] for value, name in names.items()}
+    return {value: choose_range(found[name], rule) for value, name in names.items()}

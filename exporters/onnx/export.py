@@ -147,6 +147,7 @@ def build_model(
     dynamic_size: bool = False,
     bits_between_layers: bool = False,
     measure: Measure | None = None,
+    range_rule: str = "minmax",
 ) -> BuiltModel:
     """Folds a network and builds its ONNX model in memory.
 
@@ -163,6 +164,7 @@ def build_model(
         bits_between_layers: Whether binary layers pass bits on where the next one reads nothing but signs.
         measure: Runs the model on calibration images; with it the float layers become QuantConv2d, and every
             node gives the same values on every processor.
+        range_rule: How the range of an activation follows from these images (`calibration_ranges`).
 
     Raises:
         UserError: No binary layers, an opset, input shape or metadata that cannot be written, a module that
@@ -179,7 +181,9 @@ def build_model(
     plain, metadata = captured.plain, captured.metadata
     with explained(metadata.architecture, optimize=optimize):
         topology = describe_topology(plain)
-        ranges = None if measure is None else partial(measure_ranges, measure=measure, opset=opset)
+        ranges = None
+        if measure is not None:
+            ranges = partial(measure_ranges, measure=measure, opset=opset, rule=range_rule)
         lean = (
             optimize_graph(plain, int8=int8, ranges=ranges, bits_between_layers=bits_between_layers)
             if optimize
@@ -294,6 +298,7 @@ def export_onnx(
     dynamic_size: bool = False,
     bits_between_layers: bool = False,
     measure: Measure | None = None,
+    range_rule: str = "minmax",
 ) -> ExportResult:
     """Folds a network and writes its .onnx file, whole or not at all.
 
@@ -311,6 +316,7 @@ def export_onnx(
         dynamic_size: See `build_model`.
         bits_between_layers: See `build_model`.
         measure: See `build_model`; not together with `calibration`.
+        range_rule: See `build_model`.
 
     Raises:
         UserError: See `build_model`, `quantize_layers` and `rbnn_deploy.files.atomic_write`; or int8, exact
@@ -334,6 +340,7 @@ def export_onnx(
         dynamic_size=dynamic_size,
         bits_between_layers=bits_between_layers,
         measure=measure,
+        range_rule=range_rule,
     )
     model = built.model
     if calibration is not None and built.int8_layers:

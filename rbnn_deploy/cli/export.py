@@ -75,6 +75,13 @@ def export(
     calibration: Annotated[
         Path | None, typer.Option(help="Images for int8 and exact, as --data of compare takes them.")
     ] = None,
+    calibration_range: Annotated[
+        str,
+        typer.Option(
+            help="For exact: minmax, all that an activation was on these images; percentile, all but the "
+            "outermost 0.005 % at either end; mse, with the least mean squared error."
+        ),
+    ] = "minmax",
     input_format: Annotated[
         str,
         typer.Option(
@@ -114,7 +121,7 @@ def export(
     """Fold a checkpoint into one-bit weights and write one .onnx file, C, or a web page."""
     from rbnn_deploy import api
 
-    int8 = float_layers != "float32" or calibration is not None
+    int8 = float_layers != "float32" or calibration is not None or calibration_range != "minmax"
     special = {
         "--float-layers": int8,
         "--explain": explain,
@@ -186,6 +193,7 @@ def export(
             simplify=simplify,
             float_layers=float_layers,
             calibration=calibration,
+            calibration_range=calibration_range,
             check=check,
             input_format=input_format,
             output_names=None if output_names is None else output_names.split(","),

@@ -18,7 +18,7 @@ from rbnn_deploy.pytorch.networks.registry import ARCHITECTURES
 from rbnn_deploy.runtimes import load_model
 from rbnn_deploy.runtimes.onnx_runtime import create_session
 from rbnn_deploy.runtimes.operator_model import operator_model
-from rbnn_deploy.runtimes.value_ranges import value_ranges
+from rbnn_deploy.runtimes.value_histograms import value_histograms
 
 IMAGES, EXACT_IMAGES = 32, 7
 ARCHITECTURE = "cifar10/resnet20_1w1a"
@@ -128,6 +128,6 @@ def write_exact_network(folder: Path) -> int:
     x = np.random.default_rng(0).standard_normal((EXACT_IMAGES, *family.input_shape), dtype=np.float32)
     path = folder / "exact.onnx"
     metadata = ModelMetadata(ARCHITECTURE, family.input_shape)
-    export_onnx(network, path, metadata, measure=partial(value_ranges, batches=[x[:2]]))
+    export_onnx(network, path, metadata, measure=partial(value_histograms, batches=[x[:2]]))
     np.savez(folder / "exact.npz", images=x, logits=load_model(path, threads=1).run(x))
     return EXACT_IMAGES

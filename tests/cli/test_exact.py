@@ -88,3 +88,36 @@ def test_bad_options_end_with_a_sentence(
     assert outcome.code == 2
     assert sentence in " ".join(outcome.err.split())
     assert not target.exists()
+
+
+@pytest.mark.parametrize("rule", ["percentile", "mse"])
+def test_the_range_of_activations_can_be_chosen(
+    rule: str, checkpoint: Path, image_folder: Path, model: Path, tmp_path: Path, cli: Callable
+) -> None:
+    path = tmp_path / "model.onnx"
+    outcome = cli(
+        *("export", checkpoint, "-o", path, "--float-layers", "exact", "--calibration", image_folder),
+        *("--calibration-range", rule),
+    )
+    assert outcome.code == 0, outcome.err
+    x = np.random.default_rng(0).standard_normal((2, 1, 8, 8), np.float32)
+    assert np.isfinite(rbnn_deploy.load_model(path).run(x)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--calibration-range", "mse"], "belongs to exact float layers"),
+        (
+            ["--float-layers", "exact", "--calibration-range", "median"],
+            "choose one of minmax, percentile, mse",
+        ),
+    ],
+)
+def test_a_range_that_does_not_fit_ends_with_a_sentence(
+    options: list[str], sentence: str, checkpoint: Path, image_folder: Path, tmp_path: Path, cli: Callable
+) -> None:
+    given = ["--calibration", image_folder] if "exact" in options else []
+    outcome = cli("export", checkpoint, "-o", tmp_path / "model.onnx", *options, *given)
+    assert outcome.code == 2
+    assert sentence in " ".join(outcome.err.split())

@@ -16,7 +16,7 @@ from rbnn_deploy.exporters.onnx import export_onnx
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.runtimes import load_model
 from rbnn_deploy.runtimes.base import Runtime
-from rbnn_deploy.runtimes.value_ranges import value_ranges
+from rbnn_deploy.runtimes.value_histograms import value_histograms
 
 SHAPE = (3, 16, 16)
 
@@ -55,7 +55,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]
     torch.manual_seed(0)
     module = randomise(Network(), seed=0)
     path = tmp_path_factory.mktemp("exact") / "model.onnx"
-    measure = partial(value_ranges, batches=[images(8)])
+    measure = partial(value_histograms, batches=[images(8)])
     export_onnx(module, path, ModelMetadata("exact", SHAPE), measure=measure)
     return module, path
 

@@ -22,7 +22,7 @@ from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d, RotatedBinaryLinear
 from rbnn_deploy.pytorch.networks import ARCHITECTURES
 from rbnn_deploy.pytorch.networks.other_methods import OTHER_METHODS
 from rbnn_deploy.runtimes import load_model
-from rbnn_deploy.runtimes.value_ranges import value_ranges
+from rbnn_deploy.runtimes.value_histograms import value_histograms
 
 RUNTIMES = ("ort", "ort-portable", "numpy")
 
@@ -133,7 +133,7 @@ def images(count: int, size: int = 24, seed: int = 0) -> np.ndarray:
 
 
 def build(module: nn.Module, size: int = 24, **options: bool) -> BuiltModel:
-    measure = partial(value_ranges, batches=[images(8, size), images(3, size, seed=1)])
+    measure = partial(value_histograms, batches=[images(8, size), images(3, size, seed=1)])
     return build_model(module, ModelMetadata("exact", (3, size, size)), measure=measure, **options)
 
 
@@ -194,7 +194,7 @@ def test_known_networks_are_exact_with_every_batch_and_number_of_threads(name: s
     family = (known := {**ARCHITECTURES, **OTHER_METHODS}[name]).family
     module = randomise(known.builder(family.num_classes), seed=1)
     x = np.random.default_rng(0).standard_normal((7, *family.input_shape), np.float32)
-    measure = partial(value_ranges, batches=[x[:2]])
+    measure = partial(value_histograms, batches=[x[:2]])
     built = build_model(module, ModelMetadata(name, family.input_shape), measure=measure)
     path = saved(built, tmp_path)
     want = check_equal(path, x if family.input_shape[1] < 100 else x[:2])["logits"]
@@ -314,4 +314,6 @@ def test_images_that_are_no_numbers_are_refused() -> None:
     bad = images(2)
     bad[1, 0, 3, 3] = np.nan
     with pytest.raises(UserError, match=r"calibration images give stem\.0 values that are not finite"):
-        build_model(module, ModelMetadata("exact", (3, 24, 24)), measure=partial(value_ranges, batches=[bad]))
+        build_model(
+            module, ModelMetadata("exact", (3, 24, 24)), measure=partial(value_histograms, batches=[bad])
+        )

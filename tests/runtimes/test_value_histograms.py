@@ -1,4 +1,4 @@
-"""Ranges of values over several batches."""
+"""How values are spread over several batches."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.runtimes.value_ranges import value_ranges
+from rbnn_deploy.runtimes.value_histograms import value_histograms
 
 
 def model() -> onnx.ModelProto:
@@ -24,14 +24,24 @@ BATCHES = [np.array([[1, 2], [3, -4]], np.float32), np.array([[0.5, 7]], np.floa
 @pytest.mark.parametrize("names", [["x"], ["y"], ["x", "y"], []])
 def test_the_smallest_and_the_largest_of_all_batches(names: list[str]) -> None:
     want = {"x": (-4.0, 7.0), "y": (-7.0, 4.0)}
-    assert value_ranges(model(), names, BATCHES) == {name: want[name] for name in names}
+    for bins in (0, 11):
+        found = value_histograms(model(), names, iter(BATCHES), bins)
+        assert {name: (seen.least, seen.most) for name, seen in found.items()} == {n: want[n] for n in names}
+
+
+def test_elements_are_counted_over_all_batches() -> None:
+    seen = value_histograms(model(), ["x"], iter(BATCHES), 11)["x"]
+    assert seen.counts.tolist() == [1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1]  # -4, 0.5, 1, 2, 3, 7
+    assert seen.centres[[0, -1]].tolist() == [-3.5, 6.5]
+    assert value_histograms(model(), ["x"], BATCHES, 0)["x"].counts.size == 0
 
 
 def test_a_value_that_is_no_number_shows() -> None:
-    found = value_ranges(model(), ["y"], [*BATCHES, np.array([[np.nan, 0]], np.float32)])
-    assert all(map(math.isnan, found["y"]))
+    found = value_histograms(model(), ["y"], [*BATCHES, np.array([[np.nan, 0]], np.float32)])
+    assert math.isnan(found["y"].least)
+    assert math.isnan(found["y"].most)
 
 
 def test_there_must_be_a_sample() -> None:
     with pytest.raises(UserError, match="no image to calibrate with"):
-        value_ranges(model(), ["y"], [])
+        value_histograms(model(), ["y"], [])

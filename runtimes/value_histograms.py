@@ -1,0 +1,63 @@
+"""How a model's values are spread over samples, which quantisation is calibrated by."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import onnx
+
+from rbnn_deploy.errors import UserError
+from rbnn_deploy.onnx_graph import signature
+from rbnn_deploy.runtimes.onnx_runtime import create_session
+from rbnn_deploy.signature import Array, Inputs
+from rbnn_deploy.value_histogram import BINS, ValueHistogram
+
+
+def value_histograms(
+    model: onnx.ModelProto, names: Sequence[str], batches: Iterable[Inputs], bins: int = BINS
+) -> dict[str, ValueHistogram]:
+    """Measures values with ONNX Runtime and the operator library.
+
+    Args:
+        model: One of this program's own.
+        names: Inputs and outputs of the model.
+        batches: Samples, as a runtime takes them; with bins they are run twice, and held in memory.
+        bins: How many to count elements in; 0 finds the smallest and the largest only.
+
+    Returns:
+        By name.
+
+    Raises:
+        UserError: There is no sample, or the library is missing.
+    """
+    if bins:
+        batches = list(batches)
+    least: dict[str, list[float]] = {name: [] for name in names}
+    most: dict[str, list[float]] = {name: [] for name in names}
+    count = 0
+    for found in _runs(model, names, batches):
+        count += 1
+        for name in names:
+            least[name].append(float(found[name].min()))
+            most[name].append(float(found[name].max()))
+    if not count:
+        raise UserError("there is no image to calibrate with; name a folder that holds some")
+    ranges = {name: (float(np.min(least[name])), float(np.max(most[name]))) for name in names}
+    counts = {name: np.zeros(bins, np.int64) for name in names}
+    for found in _runs(model, names, batches) if bins else ():
+        for name in names:
+            if np.isfinite(ranges[name]).all():
+                counts[name] += np.histogram(found[name], bins, ranges[name])[0]
+    return {name: ValueHistogram(*ranges[name], counts[name]) for name in names}
+
+
+def _runs(
+    model: onnx.ModelProto, names: Sequence[str], batches: Iterable[Inputs]
+) -> Iterator[Mapping[str, Array]]:
+    """Runs each batch and yields its values."""
+    takes = signature(model.graph)
+    session = create_session(model.SerializeToString(), library=True)
+    computed = [output.name for output in session.get_outputs() if output.name in names]
+    for batch in batches:
+        feeds = takes.feeds(batch)
+        results = session.run(computed, feeds) if computed else []
+        yield {**feeds, **dict(zip(computed, results, strict=True))}
