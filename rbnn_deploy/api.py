@@ -199,6 +199,11 @@ def export(
         metadata = replace(metadata, input_format=input_format)
     batches = None
     if calibration is not None:
+        if metadata.input_shape is None:
+            raise UserError(
+                f"{metadata.architecture} takes no images, by which int8 and exact float layers are "
+                "calibrated; export it with float32 ones"
+            )
         size = batch_size(metadata.image.input_shape, CALIBRATION_BATCH)
         images = _calibration_images(calibration)
         normalised = replace(metadata, input_format=None)  # layers are quantised before pixels are added

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from support.networks import randomise
 from torch import Tensor, nn
 
+import rbnn_deploy
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.exactness import is_exact
 from rbnn_deploy.exporters.onnx import BuiltModel, build_model
@@ -316,4 +317,23 @@ def test_images_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(UserError, match=r"calibration images give stem\.0 values that are not finite"):
         build_model(
             module, ModelMetadata("exact", (3, 24, 24)), measure=partial(value_histograms, batches=[bad])
+        )
+
+
+def test_calibration_needs_a_network_of_images(tmp_path: Path) -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.binary, self.head = RotatedBinaryConv2d(3, 8, 3), nn.Linear(13, 2)
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return self.head(torch.cat([self.binary(x).mean((2, 3)), y], 1))
+
+    with pytest.raises(UserError, match="Two takes no images"):
+        rbnn_deploy.export(
+            Two(),
+            tmp_path / "model.onnx",
+            inputs={"x": (3, 8, 8), "y": (5,)},
+            float_layers="exact",
+            calibration=tmp_path,
         )

@@ -1,8 +1,10 @@
 """Compiles generated C and runs it in this process, with every value that it computes on the way."""
 
 import ctypes
+import importlib.util
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +15,19 @@ import pytest
 from rbnn_deploy.exporters.c import CExport, export_c
 from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime
 
+# ziglang, a package of Python, holds clang.
+ZIG = (sys.executable, "-m", "ziglang", "cc") if importlib.util.find_spec("ziglang") else ()
+
+
+def _command(compiler: str) -> tuple[str, ...]:
+    """Returns the words that start a compiler; none where it is not here."""
+    found = shutil.which(compiler)
+    return (found,) if found else ZIG if compiler == "clang" else ()
+
+
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 COMPILERS = [
-    pytest.param(
-        words, marks=pytest.mark.skipif(not shutil.which(words[0]), reason=f"{words[0]} is not here")
-    )
+    pytest.param(words, marks=pytest.mark.skipif(not _command(words[0]), reason=f"{words[0]} is not here"))
     for words in (
         ("gcc", "-O2"),
         ("gcc", "-O3", "-march=native"),
@@ -47,6 +57,7 @@ def write_c(model: onnx.ModelProto | Path, folder: Path) -> CExport:
 
 def compiles(command: list[str]) -> None:
     """Runs a compiler; its messages are the test's if it fails."""
+    command = [*_command(command[0]), *command[1:]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:4000]
 
