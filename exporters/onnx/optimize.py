@@ -31,8 +31,9 @@ from rbnn_deploy.exporters.onnx.passes.mean_as_product import MeanAsProduct
 from rbnn_deploy.exporters.onnx.passes.pair_pixels import PairPixels
 from rbnn_deploy.exporters.onnx.passes.place_activation import PlaceActivation
 from rbnn_deploy.exporters.onnx.passes.prelu import PreluAsMinMax
-from rbnn_deploy.exporters.onnx.passes.quant_layers import QuantLayers, ReadChannelsFirst
+from rbnn_deploy.exporters.onnx.passes.quant_layers import QuantLayers
 from rbnn_deploy.exporters.onnx.passes.quant_sites import find_quant_sites
+from rbnn_deploy.exporters.onnx.passes.read_channels_first import ReadChannelsFirst
 from rbnn_deploy.exporters.onnx.passes.relu_pair import ReluPairAsSlopes
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass, Note
 from rbnn_deploy.exporters.onnx.passes.simplify import simplify

@@ -3,24 +3,17 @@
 What a BatchNormalization behind the layer multiplies is in the weights before they are quantised.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from onnxscript import ir
 
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.exporters.onnx.graph import (
-    TO_CHANNELS_LAST,
-    Writer,
-    ints,
-    remove,
-    replace,
-    shape_of,
-)
+from rbnn_deploy.exporters.onnx.graph import Writer, remove, replace
 from rbnn_deploy.exporters.onnx.passes.quant_sites import QuantSite, find_quant_sites
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
-from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, is_quant_conv
-from rbnn_deploy.exporters.onnx.quantisation import Range, quantisation_of, quantise_weights
+from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN
+from rbnn_deploy.exporters.onnx.quantisation import Quantisation, Range, quantisation_of, quantise_weights
 from rbnn_deploy.operators import QUANT_CONV2D, QuantConv2dAttributes
 from rbnn_deploy.quant_conv2d_rules import check_quant_weights
 
@@ -73,80 +66,73 @@ def _write(site: QuantSite, x: ir.Value, measured: Range) -> ir.Value:
             f"the calibration images give {site.layer.name} values that are not finite; look at the images "
             "and at the network's weights"
         )
-    end = site.behind[-1] if site.behind else site.layer
-    writer, result, rank = Writer(end), site.end, len(shape_of(site.layer.inputs[0]) or ())
-    how, bias = quantisation_of(measured), site.bias.astype(np.float32)
+    how = quantisation_of(measured)
     integers, steps = quantise_weights(site.weights)
-    scale = (steps / how.factor).astype(np.float32)
+    scale, bias = (array.astype(np.float32) for array in (steps / how.factor, site.bias))
     if not (np.isfinite(scale).all() and np.isfinite(bias).all()):
         raise UserError(
             f"the weights of {site.layer.name} are not finite, or too large for float32; look at the training"
         )
-    outputs, channels = site.weights.shape[:2]
+    writer = Writer(site.behind[-1] if site.behind else site.layer)
+    constants = [writer.constant(array) for array in (integers, scale, bias, np.float32(how.factor))]
+    y = writer.node(
+        QUANT_CONV2D,
+        _as_map(writer, x, channels=site.weights.shape[1]),
+        *constants,
+        domain=PLAIN_DOMAIN,
+        name=site.layer.name,
+        **_attributes(site, how, integers.shape).to_dict(),
+    )
+    y.type = ir.TensorType(ir.DataType.FLOAT)
+    value = _from_map(writer, y, site.end, outputs=len(site.weights))
+    replace(site.end, value)
+    remove([*site.behind[::-1], site.layer, *site.in_front])
+    return value
+
+
+def _attributes(site: QuantSite, how: Quantisation, weights: Sequence[int]) -> QuantConv2dAttributes:
+    """Returns the attributes of a site's node, which fit its weights."""
+    shared = {
+        field.name: getattr(site, field.name)
+        for field in QuantConv2dAttributes.fields()
+        if hasattr(site, field.name)
+    }
     attributes = QuantConv2dAttributes(
-        channels=channels * site.groups,
-        strides=site.strides,
-        pads=site.pads,  # type: ignore[arg-type]
-        dilations=site.dilations,
-        groups=site.groups,
+        channels=site.weights.shape[1] * site.groups,
         layout="channels_first",
-        mean_kernel=site.mean_kernel,
-        mean_strides=site.mean_strides,
         low=how.low,
         high=how.high,
-        activation=site.activation,
-        pool_kernel=site.pool_kernel,
-        pool_strides=site.pool_strides,
-        pool_pads=site.pool_pads,  # type: ignore[arg-type]
+        **shared,
     )
     try:
-        check_quant_weights(integers.shape, attributes)
+        check_quant_weights(weights, attributes)
     except ValueError as error:
         raise UserError(
             f"{site.layer.name} cannot have int8 weights, because {error}; split it into smaller layers, or "
             "export without exact float layers"
         ) from None
-    y = writer.node(
-        QUANT_CONV2D,
-        _as_map(writer, x, channels, rank),
-        writer.constant(integers),
-        writer.constant(scale),
-        writer.constant(bias),
-        writer.constant(np.float32(how.factor)),
-        domain=PLAIN_DOMAIN,
-        name=site.layer.name,
-        **attributes.to_dict(),
-    )
-    y.type = ir.TensorType(ir.DataType.FLOAT)
-    value = _from_map(writer, y, result, outputs)
-    replace(result, value)
-    remove([*site.behind[::-1], site.layer, *site.in_front])
-    return value
+    return attributes
 
 
-def _as_map(writer: Writer, x: ir.Value, channels: int, rank: int) -> ir.Value:
-    """Views rows as a channels-first map; a map stays."""
-    shape = shape_of(x)
-    if shape is None or len(shape) > _SEQUENCE:
+def _as_map(writer: Writer, x: ir.Value, channels: int) -> ir.Value:
+    """Views rows [N, C] as a channels-first map [N, C, 1, 1], and [N, T, C] as [N, C, T, 1]; a map stays."""
+    assert x.shape is not None
+    if x.shape.rank() > _SEQUENCE:
         return x
-    if rank == _SEQUENCE:
+    if x.shape.rank() == _SEQUENCE:
         turned = writer.node("Transpose", x, perm=[0, 2, 1])
-        turned.type = x.type
+        turned.shape, turned.type = ir.Shape([x.shape[0], channels, x.shape[1]]), x.type
         y = writer.node("Unsqueeze", turned, writer.constant([3], np.int64))
+        y.shape = ir.Shape([x.shape[0], channels, x.shape[1], 1])
     else:
         y = writer.node("Reshape", x, writer.constant([-1, channels, 1, 1], np.int64))
-    assert x.shape is not None
-    turned_shape = (
-        [x.shape[0], channels, x.shape[1], 1] if rank == _SEQUENCE else [x.shape[0], channels, 1, 1]
-    )
-    if rank == _SEQUENCE:
-        turned.shape = ir.Shape(turned_shape[:_SEQUENCE])
-    y.shape, y.type = ir.Shape(turned_shape), x.type
+        y.shape = ir.Shape([x.shape[0], channels, 1, 1])
+    y.type = x.type
     return y
 
 
 def _from_map(writer: Writer, y: ir.Value, result: ir.Value, outputs: int) -> ir.Value:
-    """Views a layer's map as what stood there."""
+    """Views a layer's map as the rows that stood there."""
     shape = result.shape
     assert shape is not None
     if shape.rank() > _SEQUENCE:
@@ -159,31 +145,3 @@ def _from_map(writer: Writer, y: ir.Value, result: ir.Value, outputs: int) -> ir
         return writer.node("Transpose", squeezed, like=result, perm=[0, 2, 1])
     y.shape = ir.Shape([shape[0], outputs, 1, 1])
     return writer.node("Reshape", y, writer.constant([-1, outputs], np.int64), like=result)
-
-
-class ReadChannelsFirst(ExplainedPass):
-    """Lets layers of int8 weights read channels-first maps themselves, in place of a Transpose.
-
-    Precondition: the layout is decided.
-    """
-
-    def run(self, graph: ir.Graph) -> bool:
-        """Changes one graph."""
-        modified = False
-        for transpose in [node for node in graph if node.op_type == "Transpose" and node.domain == ""]:
-            readers = [use.node for use in transpose.outputs[0].uses()]
-            if ints(transpose, "perm") != TO_CHANNELS_LAST or transpose.outputs[0].is_graph_output():
-                continue
-            if not readers or not all(
-                is_quant_conv(node) and list(node.inputs).count(transpose.outputs[0]) == 1 for node in readers
-            ):
-                continue
-            if any(node.inputs[0] is not transpose.outputs[0] for node in readers):
-                continue
-            for node in readers:
-                node.replace_input_with(0, transpose.inputs[0])
-                node.attributes["layout"] = ir.AttrString("layout", "channels_first")
-                self.note(node, "reads its channels-first input itself")
-            remove([transpose])
-            modified = True
-        return modified
