@@ -123,7 +123,8 @@ def export(
 
     int8 = float_layers != "float32" or calibration is not None or calibration_range != "minmax"
     special = {
-        "--float-layers": int8,
+        # ONNX Runtime's int8 has no C code, and QONNX has quantisers of its own.
+        "--float-layers": int8 and (target == "qonnx" or float_layers == "int8"),
         "--explain": explain,
         "--output-names": output_names is not None,
         "--input": input_format != FLOAT32_NCHW,
@@ -176,7 +177,17 @@ def export(
         class_names=None if labels is None else tuple(read_class_names(labels)),
     )
     if target in FOLDERS:
-        to_onnx = partial(api.export, network, metadata=metadata, opset=opset, simplify=simplify, check=check)
+        to_onnx = partial(
+            api.export,
+            network,
+            metadata=metadata,
+            opset=opset,
+            simplify=simplify,
+            float_layers=float_layers,
+            calibration=calibration,
+            calibration_range=calibration_range,
+            check=check,
+        )
         if target == "c":
             export_to_c(checkpoint, output, to_onnx, json)
         else:

@@ -90,6 +90,18 @@ def test_bad_options_end_with_a_sentence(
     assert not target.exists()
 
 
+def test_c_of_a_checkpoint_can_have_exact_layers(
+    checkpoint: Path, image_folder: Path, tmp_path: Path, cli: Callable
+) -> None:
+    options = ("export", checkpoint, "--format", "c", "-o", tmp_path / "c", "--calibration", image_folder)
+    outcome = cli(*options, "--float-layers", "exact")
+    assert outcome.code == 0, outcome.err
+    assert "quant_conv2d(" in (tmp_path / "c/model.c").read_text()
+    outcome = cli(*options, "--float-layers", "int8")
+    assert outcome.code == 2
+    assert "takes no --float-layers" in outcome.err
+
+
 @pytest.mark.parametrize("rule", ["percentile", "mse"])
 def test_the_range_of_activations_can_be_chosen(
     rule: str, checkpoint: Path, image_folder: Path, model: Path, tmp_path: Path, cli: Callable
