@@ -1,11 +1,13 @@
 """The WebAssembly module in Node.js: NumPy's bits."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from support.networks import randomise
 from support.random_networks import draw_network
 from support.small_models import small_model
 from support.web import needs_zig, run_node, write_site
@@ -13,11 +15,14 @@ from support.web import needs_zig, run_node, write_site
 from rbnn_deploy import load_model
 from rbnn_deploy.data.preprocessing import preprocessing_of
 from rbnn_deploy.exporters.c import generate
+from rbnn_deploy.exporters.onnx import export_onnx
 from rbnn_deploy.exporters.web.compiling import compile_module, find_compiler
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.models import EMBEDDED_MODEL
 from rbnn_deploy.operators import OPERATORS
+from rbnn_deploy.pytorch.networks import ARCHITECTURES
 from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime
+from rbnn_deploy.runtimes.value_histograms import value_histograms
 
 pytestmark = needs_zig
 PAGE = Path(__file__).parents[3] / "exporters" / "web" / "page"
@@ -53,6 +58,18 @@ def test_the_embedded_network(tmp_path: Path) -> None:
     assert np.array_equal(result["logits"], NumpyRuntime(EMBEDDED_MODEL, in_order=True).run(x))
     assert result["shape"] == [3, 32, 32]
     assert result["classes"] == list(load_model(EMBEDDED_MODEL).metadata.class_names)
+
+
+def test_exact_float_layers_give_the_logits_of_onnx_runtime(tmp_path: Path) -> None:
+    name = "cifar10/resnet20_bireal_1w1a"
+    family = (architecture := ARCHITECTURES[name]).family
+    x = np.random.default_rng(3).standard_normal((5, *family.input_shape), np.float32)
+    metadata = ModelMetadata(name, family.input_shape, mean=family.mean, std=family.std)
+    network = randomise(architecture.builder(family.num_classes), seed=0)
+    path = tmp_path / "model.onnx"
+    export_onnx(network, path, metadata, measure=partial(value_histograms, batches=[x[:2]]))
+    result = run_module(write_site(path, tmp_path).folder / "model.wasm", "runFloats", x, tmp_path)
+    assert np.array_equal(result["logits"], load_model(path).run(x))
 
 
 def test_pixels(tmp_path: Path) -> None:
