@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.exporters.onnx.floor_pools import floor_pools
 from rbnn_deploy.exporters.onnx.graph import graphs
 from rbnn_deploy.exporters.onnx.names import name_after_modules
 from rbnn_deploy.exporters.onnx.plain import PLAIN_DOMAIN, PLAIN_VERSION, is_plain_binary_conv
@@ -214,6 +215,7 @@ def export_graph(
         ) from error
     assert program is not None
     model: ir.Model = program.model
+    floor_pools(model)
     _check_outputs(model.graph, type(module).__name__)
     names = _output_names(program, output_names, [spec.name for spec in inputs])
     name_after_modules(model)

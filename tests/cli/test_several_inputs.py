@@ -129,7 +129,7 @@ class Rows(nn.Module):
         ((*SHAPES, "--format", "c"), "must have one input and one output"),
         ((*SHAPES, "--format", "qonnx"), "QONNX is written for networks of one image"),
         ((*SHAPES, "--format", "c", "--output-names", "a,b"), "--format c takes no --output-names"),
-        ((*SHAPES, "--float-layers", "int8", "--calibration", "digits"), "does not take one image"),
+        ((*SHAPES, "--float-layers", "int8", "--calibration", "digits"), "takes no images, by which int8"),
         ((), "does not tell its input's shape"),
     ],
 )

@@ -51,6 +51,22 @@ def test_a_mean_that_drops_its_axes() -> None:
     np.testing.assert_array_equal(run(lowered(model), x)[0], want)
 
 
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize("axes", [[1], [-1], [1, 3], [3, 2, 1]])
+def test_means_over_other_axes(axes: list[int], keepdims: int) -> None:
+    graph = PlainGraph((2, 3, 5, 4))
+    (y,) = graph.node("ReduceMean", "input", graph.constant(axes, np.int64), keepdims=keepdims)
+    model = graph.model([y])
+    assert ExactMeans()(model).modified
+    x = want = np.random.default_rng(0).standard_normal((2, 3, 5, 4), np.float32)
+    places = sorted(axis % 4 for axis in axes)
+    for axis in places:
+        want = by_halves(want, axis)
+    want = want / np.float32(np.prod([x.shape[axis] for axis in places]))
+    want = want if keepdims else want.squeeze(tuple(places))
+    np.testing.assert_array_equal(run(lowered(model), x)[0], want)
+
+
 @given(st.data())
 def test_windows_are_added_row_by_row(data: st.DataObject) -> None:
     kernel = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))

@@ -2,11 +2,14 @@
 
 1. AveragePool: the strided slices of the padded map, one per tap, are added row by row, in each row by
    ascending column, and the sum is divided by the number of taps, or of those inside the map.
-2. A mean over the whole map, of a size that is known: along each axis halves are added, then halves of the
-   sums; an odd last row or column waits for the next round. The sum is divided by the number of pixels.
+2. A mean over whole axes, such as those of a map, of sizes that are known: along each axis halves are added,
+   then halves of the sums; an odd last element waits for the end. The sum is divided by the number of
+   elements.
 
 A mean in front of a float layer is part of its QuantConv2d; these are the others.
 """
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +25,7 @@ from rbnn_deploy.exporters.onnx.graph import (
     operand,
     remove,
     replace,
+    shape_of,
     text,
 )
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
@@ -31,7 +35,7 @@ _WHOLE = ("GlobalAveragePool", "ReduceMean")
 
 
 class ExactMeans(ExplainedPass):
-    """Writes AveragePool, and means over whole maps, as sums in a fixed order.
+    """Writes AveragePool, and means over whole axes, as sums in a fixed order.
 
     Precondition: the graph is channels-first.
     """
@@ -69,11 +73,21 @@ def _pool_refusal(node: ir.Node) -> str:
 
 
 def _whole_refusal(node: ir.Node) -> str:
-    if node.op_type == "ReduceMean":
-        axes = constant_array(operand(node, 1))
-        if axes is None or sorted(int(axis) % MAP_RANK for axis in axes.ravel()) != [2, 3]:
-            return "it is no mean over a map"
-    return "" if map_size(node.inputs[0]) is not None else "the map's size is not known"
+    axes, shape = _axes(node), shape_of(node.inputs[0])
+    if axes is None:
+        return "its axes are not known"
+    if shape is None or not all(isinstance(shape[axis], int) for axis in axes):
+        return "the size of what it reads is not known"
+    return ""
+
+
+def _axes(node: ir.Node) -> list[int] | None:
+    """Returns the axes of a mean over whole axes; None where they are not known."""
+    shape = shape_of(node.inputs[0])
+    if node.op_type != "ReduceMean":
+        return [_FIRST_AXIS, _FIRST_AXIS + 1]
+    axes = constant_array(operand(node, 1))
+    return None if axes is None or shape is None else sorted(int(axis) % len(shape) for axis in axes.ravel())
 
 
 class _Sums:
@@ -109,18 +123,14 @@ class _Sums:
         return self.value("Add", left, right, shape=list(left.shape))
 
     def divided(self, node: ir.Node, total: ir.Value, divisor: npt.NDArray[np.float32]) -> ir.Value:
-        result = node.outputs[0]
-        kept = (
-            total.shape is not None and result.shape is not None and total.shape.rank() == result.shape.rank()
-        )
-        mean = self._writer.node(
-            "Div", total, self._writer.constant(divisor), name=node.name if kept else None
-        )
+        """Divides a sum, whose axes are those of the mean."""
+        mean = self._writer.node("Div", total, self._writer.constant(divisor), name=node.name)
         mean.shape, mean.type = total.shape, self._type
-        if kept:
-            return mean
-        axes = self._writer.constant([2, 3], np.int64)
-        return self._writer.node("Squeeze", mean, axes, like=result, name=node.name)
+        return mean
+
+    def squeezed(self, node: ir.Node, mean: ir.Value, axes: list[int]) -> ir.Value:
+        """Drops axes of one element."""
+        return self._writer.node("Squeeze", mean, self.integers(axes), like=node.outputs[0])
 
 
 def _finish(node: ir.Node, y: ir.Value) -> None:
@@ -182,12 +192,17 @@ def _inside(extent: int, taps: int, stride: int, pads: tuple[int, int]) -> npt.N
 
 
 def _write_whole(node: ir.Node) -> None:
-    x, sums, size = node.inputs[0], _Sums(node), map_size(node.inputs[0])
+    x, sums, shape = node.inputs[0], _Sums(node), shape_of(node.inputs[0])
+    axes = [_FIRST_AXIS, _FIRST_AXIS + 1] if node.op_type == "AveragePool" else _axes(node)
     assert x is not None
-    assert size is not None
-    for axis in (0, 1):
-        x = _sum_along(sums, x, _FIRST_AXIS + axis, size[1 + axis])
-    _finish(node, sums.divided(node, x, np.array(size[1] * size[2], np.float32)))
+    assert shape is not None
+    assert axes is not None
+    extents = [int(shape[axis]) for axis in axes]
+    for axis, extent in zip(axes, extents, strict=True):
+        x = _sum_along(sums, x, axis, extent)
+    mean = sums.divided(node, x, np.array(math.prod(extents), np.float32))
+    drops = node.op_type == "ReduceMean" and not integer(node, "keepdims", 1)
+    _finish(node, sums.squeezed(node, mean, axes) if drops else mean)
 
 
 def _sum_along(sums: _Sums, x: ir.Value, axis: int, extent: int) -> ir.Value:
