@@ -163,7 +163,8 @@ def export(
         calibration: For int8 and exact: images that show the range of each activation; see
             `load_train_images`.
         calibration_range: For exact: "minmax", all that an activation was on these images; "percentile", all
-            but the outermost 0.005 % at either end; "mse", what gives the least mean squared error.
+            but the outermost 0.005 % at either end, zeros aside; "mse", what gives the least mean squared
+            error.
         check: Run a few random inputs through the module and the model before the file is in place. The
             outputs of exact float layers are compared between ONNX Runtime and NumPy, bit for bit; with int8
             nothing is checked: both differ from the module by design.

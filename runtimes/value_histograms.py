@@ -45,8 +45,10 @@ def value_histograms(
     counts = {name: np.zeros(bins, np.int64) for name in names}
     for found in _runs(model, names, batches) if bins else ():
         for name in names:
-            if np.isfinite(ranges[name]).all():
-                counts[name] += np.histogram(found[name], bins, ranges[name])[0]
+            least_of_all, most_of_all = ranges[name]
+            if np.isfinite(ranges[name]).all() and least_of_all < most_of_all:
+                # In float64, in which a bin of the narrowest range of float32 numbers has a width.
+                counts[name] += np.histogram(found[name].astype(np.float64), bins, ranges[name])[0]
     return {name: ValueHistogram(*ranges[name], counts[name]) for name in names}
 
 

@@ -3,7 +3,8 @@
 A wide range cuts no activation off and has large steps; a narrow one has small steps. Three rules choose:
 
 1. minmax: all that was seen.
-2. percentile: all but the outermost 0.005 % at either end.
+2. percentile: all but the outermost 0.005 % at either end. Elements next to 0 do not count: behind a ReLU
+   they can be nearly all.
 3. mse: the range, between 30 % and all of what was seen, with the least mean squared error.
 """
 
@@ -23,9 +24,13 @@ def _minmax(seen: ValueHistogram) -> Range:
 
 
 def _percentile(seen: ValueHistogram) -> Range:
-    total = np.cumsum(seen.counts) / max(1, seen.counts.sum())
-    kept = np.flatnonzero((total > OUTERMOST) & (total - seen.counts / seen.counts.sum() < 1 - OUTERMOST))
-    width = (seen.most - seen.least) / seen.counts.size
+    counts, width = seen.counts.copy(), (seen.most - seen.least) / seen.counts.size
+    if seen.least <= 0 <= seen.most:
+        counts[min(int(-seen.least / width), counts.size - 1)] = 0
+    if not counts.any():
+        return _minmax(seen)
+    up_to = np.cumsum(counts) / counts.sum()
+    kept = np.flatnonzero((up_to > OUTERMOST) & (up_to - counts / counts.sum() < 1 - OUTERMOST))
     return seen.least + kept[0] * width, seen.least + (kept[-1] + 1) * width
 
 

@@ -79,7 +79,7 @@ def export(
         str,
         typer.Option(
             help="For exact: minmax, all that an activation was on these images; percentile, all but the "
-            "outermost 0.005 % at either end; mse, with the least mean squared error."
+            "outermost 0.005 % at either end, zeros aside; mse, with the least mean squared error."
         ),
     ] = "minmax",
     input_format: Annotated[

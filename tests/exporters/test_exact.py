@@ -150,9 +150,9 @@ def saved(built: BuiltModel, folder: Path) -> Path:
     return path
 
 
-def check_equal(path: Path, x: np.ndarray) -> dict[str, np.ndarray]:
+def check_equal(path: Path, x: np.ndarray, runtimes: tuple[str, ...] = RUNTIMES) -> dict[str, np.ndarray]:
     """Runs a model in every runtime; returns the outputs."""
-    found = [load_model(path, runtime).run_outputs(x) for runtime in RUNTIMES]
+    found = [load_model(path, runtime).run_outputs(x) for runtime in runtimes]
     for other in found[1:]:
         for name, value in found[0].items():
             np.testing.assert_array_equal(value, other[name])
@@ -271,6 +271,51 @@ def test_products_of_rows_and_sequences_are_exact(tmp_path: Path) -> None:
     assert count["QuantConv2d"] == 3
     assert count["Transpose"] == 0
     check_equal(saved(built, tmp_path), images(3))
+
+
+class Rows(nn.Module):
+    """A product with rows, and something behind it that is no map per output channel."""
+
+    def __init__(self, behind: Callable[[Tensor], Tensor], outputs: int) -> None:
+        super().__init__()
+        self.stem, self.binary = nn.Conv2d(3, 8, 3, padding=1), RotatedBinaryConv2d(8, 8, 3, padding=1)
+        self.rows, self.behind = nn.Linear(8, outputs, bias=False), behind
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = self.stem(x)
+        rows = self.behind(self.rows(x.flatten(2).transpose(1, 2)))
+        return {"rows": rows, "logits": self.binary(x)}
+
+
+@pytest.mark.parametrize("outputs", [36, 5])
+@pytest.mark.parametrize("kind", ["norm of tokens", "more axes"])
+def test_what_is_no_map_per_channel_stays_behind_rows(kind: str, outputs: int, tmp_path: Path) -> None:
+    """BatchNorm1d has its channels in another axis than Linear; and a constant can add axes."""
+    torch.manual_seed(0)
+    factor = torch.randn(1, 1, 1, outputs)
+    behind = nn.BatchNorm1d(36) if kind == "norm of tokens" else lambda x: (x * factor)[0]
+    module = randomise(Rows(behind, outputs), seed=0)
+    x = images(8, 6)
+    path = saved(build(module, 6), tmp_path)
+    with torch.no_grad():
+        want = module(torch.from_numpy(x))["rows"].numpy()
+    # ONNX Runtime fuses the float steps of a binary layer's function, and nothing rounds them here again.
+    found = check_equal(path, x, ("ort", "numpy"))["rows"]
+    assert np.abs(found - want).mean() < 0.01 * np.ptp(want)
+
+
+def test_a_constant_that_adds_an_axis_to_rows_stays_behind_them(tmp_path: Path) -> None:
+    class Head(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.factor = nn.Linear(16, 5), nn.Parameter(torch.randn(1, 1, 5))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(self.linear(x.mean((2, 3))) * self.factor).reshape(-1, 5)
+
+    torch.manual_seed(0)
+    module = randomise(Network(nn.Sequential(conv(), nn.Hardtanh()), Head()), seed=0)
+    check_equal(saved(build(module), tmp_path), images(3))
 
 
 def test_bits_between_layers_keep_the_outputs(tmp_path: Path) -> None:

@@ -42,6 +42,16 @@ def test_a_value_that_is_no_number_shows() -> None:
     assert math.isnan(found["y"].most)
 
 
+@pytest.mark.parametrize(
+    "values", [[1e6, 1e6], [1e38, 1e38], [1e-42, 3e-42], [1000, np.nextafter(np.float32(1000), np.inf)]]
+)
+def test_values_of_nearly_one_size_are_counted(values: list[float]) -> None:
+    x = np.array([values], np.float32)
+    seen = value_histograms(model(), ["y"], [x])["y"]
+    assert (seen.least, seen.most) == (-x.max(), -x.min())
+    assert seen.counts.sum() == (0 if x[0, 0] == x[0, 1] else 2)
+
+
 def test_there_must_be_a_sample() -> None:
     with pytest.raises(UserError, match="no image to calibrate with"):
         value_histograms(model(), ["y"], [])

@@ -197,16 +197,22 @@ def _step_behind(site: QuantSite, node: ir.Node) -> QuantSite | None:
 
 def _affine(node: ir.Node, value: ir.Value, outputs: int) -> ChannelAffine | None:
     """Returns the map per output channel that a node applies; None where it is none."""
-    if node.op_type == "BatchNormalization" and node.inputs[0] is value:
-        return batch_norm_affine(node)
-    if node.op_type not in ("Add", "Mul"):
+    shape, result = shape_of(value), shape_of(node.outputs[0])
+    if shape is None or result is None or len(result) != len(shape):  # a constant may add axes
         return None
-    shape = shape_of(value)
+    if node.op_type == "BatchNormalization" and node.inputs[0] is value:
+        # Its channels are the second axis, and those of sequences' rows the third.
+        return None if len(shape) == _SEQUENCE else batch_norm_affine(node)
+    return _constant_step(node, value, outputs, len(shape)) if node.op_type in ("Add", "Mul") else None
+
+
+def _constant_step(node: ir.Node, value: ir.Value, outputs: int, rank: int) -> ChannelAffine | None:
+    """Returns the map that a sum or a product with a constant applies; None where it is none."""
     other = node.inputs[1 - list(node.inputs).index(value)]
-    if shape is None or other is value:
+    if other is value:
         return None
     # The channels of a map are its second axis, and those of rows their last one.
-    constant = per_channel(other, outputs, 1 if len(shape) == MAP_RANK else MAP_RANK - 1)
+    constant = per_channel(other, outputs, 1 if rank == MAP_RANK else MAP_RANK - 1)
     if constant is None:
         return None
     if node.op_type == "Mul":
