@@ -1,4 +1,4 @@
-"""Benchmarks the six reference networks and prints the README's table.
+"""Benchmarks the networks for CIFAR-10 and ImageNet and prints the README's table.
 
 usage: python benchmarks/networks.py [--threads T] [--runs N] [--only TEXT] [--int8-layers] [--exact]
                                      [--json FILE]

@@ -1,6 +1,6 @@
 """How a model's values are spread over samples, which quantisation is calibrated by."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -29,37 +29,32 @@ def value_histograms(
     Raises:
         UserError: There is no sample, or the library is missing.
     """
+    takes = signature(model.graph)
+    session = create_session(model.SerializeToString(), library=True)
+    computed = [output.name for output in session.get_outputs() if output.name in names]
+
+    def values(batch: Inputs) -> Mapping[str, Array]:
+        feeds = takes.feeds(batch)
+        results = session.run(computed, feeds) if computed else []
+        return {**feeds, **dict(zip(computed, results, strict=True))}
+
     if bins:
         batches = list(batches)
     least: dict[str, list[float]] = {name: [] for name in names}
     most: dict[str, list[float]] = {name: [] for name in names}
     count = 0
-    for found in _runs(model, names, batches):
-        count += 1
+    for count, found in enumerate(map(values, batches), 1):  # noqa: B007 - read behind the loop
         for name in names:
             least[name].append(float(found[name].min()))
             most[name].append(float(found[name].max()))
     if not count:
         raise UserError("there is no image to calibrate with; name a folder that holds some")
     ranges = {name: (float(np.min(least[name])), float(np.max(most[name]))) for name in names}
+    # A value without an extent has nothing to count in bins.
+    spread = [name for name, (low, high) in ranges.items() if np.isfinite((low, high)).all() and low < high]
     counts = {name: np.zeros(bins, np.int64) for name in names}
-    for found in _runs(model, names, batches) if bins else ():
-        for name in names:
-            least_of_all, most_of_all = ranges[name]
-            if np.isfinite(ranges[name]).all() and least_of_all < most_of_all:
-                # In float64, in which a bin of the narrowest range of float32 numbers has a width.
-                counts[name] += np.histogram(found[name].astype(np.float64), bins, ranges[name])[0]
+    for found in map(values, batches) if bins else ():
+        for name in spread:
+            # In float64, in which a bin of the narrowest range of float32 numbers has a width.
+            counts[name] += np.histogram(found[name].astype(np.float64), bins, ranges[name])[0]
     return {name: ValueHistogram(*ranges[name], counts[name]) for name in names}
-
-
-def _runs(
-    model: onnx.ModelProto, names: Sequence[str], batches: Iterable[Inputs]
-) -> Iterator[Mapping[str, Array]]:
-    """Runs each batch and yields its values."""
-    takes = signature(model.graph)
-    session = create_session(model.SerializeToString(), library=True)
-    computed = [output.name for output in session.get_outputs() if output.name in names]
-    for batch in batches:
-        feeds = takes.feeds(batch)
-        results = session.run(computed, feeds) if computed else []
-        yield {**feeds, **dict(zip(computed, results, strict=True))}

@@ -36,9 +36,7 @@ def is_binary_conv(node: ir.Node) -> bool:
 
 def is_plain_layer(node: ir.Node) -> bool:
     """Tells whether a node is a channels-first layer of ours: binary, or of int8 weights."""
-    return node.domain == PLAIN_DOMAIN and (
-        node.op_type in BINARY_CONVOLUTIONS or node.op_type == QUANT_CONV2D
-    )
+    return is_plain_binary_conv(node) or (node.domain, node.op_type) == (PLAIN_DOMAIN, QUANT_CONV2D)
 
 
 def is_quant_conv(node: ir.Node) -> bool:

@@ -176,18 +176,18 @@ def export(
         std=parse_numbers(std, "--std"),
         class_names=None if labels is None else tuple(read_class_names(labels)),
     )
+    to_onnx = partial(
+        api.export,
+        network,
+        metadata=metadata,
+        opset=opset,
+        simplify=simplify,
+        float_layers=float_layers,
+        calibration=calibration,
+        calibration_range=calibration_range,
+        check=check,
+    )
     if target in FOLDERS:
-        to_onnx = partial(
-            api.export,
-            network,
-            metadata=metadata,
-            opset=opset,
-            simplify=simplify,
-            float_layers=float_layers,
-            calibration=calibration,
-            calibration_range=calibration_range,
-            check=check,
-        )
         if target == "c":
             export_to_c(checkpoint, output, to_onnx, json)
         else:
@@ -196,16 +196,8 @@ def export(
     if target == "qonnx":
         result = api.export_qonnx(network, output, metadata=metadata, opset=opset, check=check)
     else:
-        result = api.export(
-            network,
+        result = to_onnx(
             output,
-            metadata=metadata,
-            opset=opset,
-            simplify=simplify,
-            float_layers=float_layers,
-            calibration=calibration,
-            calibration_range=calibration_range,
-            check=check,
             input_format=input_format,
             output_names=None if output_names is None else output_names.split(","),
             dynamic_size=dynamic_size,

@@ -26,8 +26,8 @@ from rbnn_deploy.exporters.onnx.graph import (
     remove,
     replace,
     shape_of,
-    text,
 )
+from rbnn_deploy.exporters.onnx.layout.handlers.pooling import has_plain_windows
 from rbnn_deploy.exporters.onnx.passes.result import ExplainedPass
 
 _FIRST_AXIS = 2  # of the map's two
@@ -64,10 +64,8 @@ def _is_whole(node: ir.Node) -> bool:
 def _pool_refusal(node: ir.Node) -> str:
     if len(ints(node, "kernel_shape")) != MAP_RANK - _FIRST_AXIS:
         return "it is no mean over a map"
-    if integer(node, "ceil_mode", 0) or text(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        return "it rounds the map's size up, or pads by a rule"
-    if any(step != 1 for step in ints(node, "dilations")):
-        return "it has dilations"
+    if integer(node, "ceil_mode", 0) or not has_plain_windows(node):
+        return "it rounds the map's size up, pads by a rule, or dilates"
     counts_inside = any(ints(node, "pads")) and not integer(node, "count_include_pad", 0)
     return "the map's size is not known" if counts_inside and map_size(node.inputs[0]) is None else ""
 

@@ -14,7 +14,7 @@ A product with rows [N, K] is a convolution of a map of one pixel, or, where the
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,8 @@ from rbnn_deploy.exporters.onnx.graph import (
     text,
 )
 from rbnn_deploy.exporters.onnx.layout.handlers.linear import batch_norm_affine
+from rbnn_deploy.exporters.onnx.layout.handlers.pooling import has_plain_windows, is_plain_pool
+from rbnn_deploy.exporters.onnx.layout.handlers.reduction import reduced_axes
 from rbnn_deploy.exporters.onnx.passes.fuse_binary_conv import activation_of, per_channel
 from rbnn_deploy.operators import Activation
 
@@ -82,8 +84,8 @@ class QuantSite:
     pool_kernel: Pair = (1, 1)
     pool_strides: Pair = (1, 1)
     pool_pads: tuple[int, ...] = (0, 0, 0, 0)
-    behind: tuple[ir.Node, ...] = field(default=())
-    in_front: tuple[ir.Node, ...] = field(default=())
+    behind: tuple[ir.Node, ...] = ()
+    in_front: tuple[ir.Node, ...] = ()
 
     @property
     def measured(self) -> ir.Value:
@@ -224,10 +226,8 @@ def _pool(site: QuantSite, node: ir.Node) -> QuantSite | None:
     kernel, pads = ints(node, "kernel_shape"), ints(node, "pads", (0, 0, 0, 0))
     fits = (
         len(kernel) == len(site.pool_kernel)
-        and len(node.outputs) == 1
+        and has_plain_windows(node)
         and not integer(node, "ceil_mode", 0)
-        and all(step == 1 for step in ints(node, "dilations"))
-        and text(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
         and all(pad < kernel[i % 2] for i, pad in enumerate(pads))
     )
     if not fits:
@@ -258,17 +258,10 @@ def _mean(node: ir.Node) -> tuple[Pair, Pair] | None:
     if node.op_type == "GlobalAveragePool":
         return (0, 0), (1, 1)
     if node.op_type == "ReduceMean":
-        axes, shape = constant_array(operand(node, 1)), shape_of(node.inputs[0])
-        whole = axes is not None and sorted(int(a) % MAP_RANK for a in axes.ravel()) == [2, 3]
-        return ((0, 0), (1, 1)) if whole and shape is not None and len(shape) == MAP_RANK else None
+        return ((0, 0), (1, 1)) if is_map(node.inputs[0]) and reduced_axes(node) == [2, 3] else None
     kernel = ints(node, "kernel_shape")
     if node.op_type != "AveragePool" or len(kernel) != MAP_RANK - 2:
         return None
-    if (
-        any(ints(node, "pads"))
-        or integer(node, "ceil_mode", 0)
-        or text(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID")
-        or any(step != 1 for step in ints(node, "dilations"))
-    ):
+    if not is_plain_pool(node) or integer(node, "ceil_mode", 0):
         return None
     return (kernel[0], kernel[1]), _pair(node, "strides")

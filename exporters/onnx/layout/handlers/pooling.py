@@ -17,21 +17,25 @@ from rbnn_deploy.exporters.onnx.graph import MAP_AXES, integer, ints, map_size, 
 from rbnn_deploy.exporters.onnx.layout.handler import Handler, Site
 
 
-def _is_plain(node: ir.Node) -> bool:
-    """Whether a pool neither pads, nor dilates, nor returns indices."""
+def has_plain_windows(node: ir.Node) -> bool:
+    """Tells whether a pool neither pads by a rule, nor dilates, nor returns indices."""
     return (
-        not any(ints(node, "pads"))
-        and text(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
+        text(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
         and all(step == 1 for step in ints(node, "dilations"))
         and len(node.outputs) == 1
     )
+
+
+def is_plain_pool(node: ir.Node) -> bool:
+    """Tells whether a pool has plain windows, and no padding."""
+    return has_plain_windows(node) and not any(ints(node, "pads"))
 
 
 def _max_pool_refusal(node: ir.Node) -> str:
     size, kernel = map_size(node.inputs[0]), ints(node, "kernel_shape")
     if size is None:
         return "the map's size is not known"
-    if not _is_plain(node):
+    if not is_plain_pool(node):
         return "it pads, dilates or returns indices"
     if ints(node, "strides", (1,) * len(kernel)) != kernel:
         return "its windows overlap or leave gaps, where ONNX Runtime is faster channels-first"
@@ -59,7 +63,7 @@ def _max_pool(site: Site) -> list[ir.Value]:
 
 def _average_pool_refusal(node: ir.Node) -> str:
     size = map_size(node.inputs[0])
-    if size is None or size[1:] != ints(node, "kernel_shape") or not _is_plain(node):
+    if size is None or size[1:] != ints(node, "kernel_shape") or not is_plain_pool(node):
         return "its window is not the whole map, where ONNX Runtime is faster channels-first"
     return "" if not integer(node, "ceil_mode", 0) else "it rounds the map's size up"
 

@@ -21,7 +21,7 @@ REDUCTIONS = (
 )  # fmt: skip
 
 
-def _reduced_axes(node: ir.Node) -> list[int] | None:
+def reduced_axes(node: ir.Node) -> list[int] | None:
     """Returns the axes that vanish or become 1; None where they are not known."""
     if node.op_type in ("ArgMax", "ArgMin"):
         return [integer(node, "axis", 0) % MAP_RANK]
@@ -40,7 +40,7 @@ def _keeps_axes(node: ir.Node) -> bool:
 
 
 def _reduction_refusal(node: ir.Node) -> str:
-    axes = _reduced_axes(node)
+    axes = reduced_axes(node)
     if axes is None:
         return "the axes are not constant"
     rest = [axis for axis in range(MAP_RANK) if axis not in axes]
@@ -48,7 +48,7 @@ def _reduction_refusal(node: ir.Node) -> str:
 
 
 def _reduction(site: Site) -> list[ir.Value]:
-    axes = _reduced_axes(site.node)
+    axes = reduced_axes(site.node)
     assert axes is not None
     if site.node.op_type in ("ArgMax", "ArgMin"):
         return list(site.copy([site.map()], axis=moved_axis(axes[0])))
