@@ -8,6 +8,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from rbnn_deploy.bits import packed_size
 from rbnn_deploy.operators import (
     DOMAIN,
     DOMAIN_VERSION,
@@ -64,7 +65,7 @@ def node_model(
     given = [name if name in computed or name in constants else "" for name in names]
     while not given[-1]:
         given.pop()
-    inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["N", "H", "W_in", attributes.channels])]
+    inputs = [map_value("X", attributes)]
     if residual:
         inputs.append(helper.make_tensor_value_info("R", TensorProto.FLOAT, None))
     node = helper.make_node(attributes.operator, given, ["Y"], domain=DOMAIN, **attributes.to_dict())
@@ -72,7 +73,7 @@ def node_model(
         [node],
         attributes.operator,
         inputs,
-        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("Y", _element(OPERATORS[attributes.operator].output_dtype), None)],
         [numpy_helper.from_array(value, name) for name, value in constants.items() if name not in computed],
     )
     return helper.make_model(
@@ -81,3 +82,14 @@ def node_model(
         opset_imports=[helper.make_opsetid(domain, version) for domain, version in OPSETS.items()],
         ir_version=IR_VERSION,
     )
+
+
+def map_value(name: str, attributes: ConvolutionAttributes) -> onnx.ValueInfoProto:
+    """Describes the map that a binary convolution takes as X: floats or packed bits, of any size."""
+    dtype = OPERATORS[attributes.operator].inputs[0].dtype
+    last = attributes.channels if dtype == "float" else packed_size(attributes.channels)
+    return helper.make_tensor_value_info(name, _element(dtype), ["N", "H", "W_in", last])
+
+
+def _element(dtype: str) -> int:
+    return int(TensorProto.DataType.Value(dtype.upper()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from rbnn_deploy.exporters.c.names import Identifiers, comment_text
 from rbnn_deploy.exporters.c.program import Buffer, Element, Program, Step, Table, TableElement, as_table
 from rbnn_deploy.model_files.errors import quoted
 from rbnn_deploy.onnx_graph import attributes
+
+if TYPE_CHECKING:
+    from rbnn_deploy.exporters.c.wanted import Wanted
 
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]
@@ -63,9 +66,11 @@ class Graph:
         shapes: Of every value, with a batch of one image.
         constants: Stored tensors by name.
         channels_last: Values that are stored channels-last though their ONNX shape is channels-first.
+        wanted: See below.
 
     Attributes:
         bits: The packed signs of values, by value and by what they are compared with (`operators.packing`).
+        wanted: What later nodes want of values that the file has as packed bits.
     """
 
     def __init__(
@@ -74,8 +79,10 @@ class Graph:
         shapes: dict[str, Shape],
         constants: dict[str, Array],
         channels_last: set[str],
+        wanted: Wanted,
     ) -> None:
         self.program = program
+        self.wanted = wanted
         self.channels_last = channels_last
         self.bits: dict[tuple[str, str, int, str], Buffer] = {}
         self._shapes = shapes

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 Element = Literal["float", "uint32_t"]
 ELEMENT_BYTES = 4  # of either
-TableElement = Literal["float", "uint32_t", "int8_t"]
-_DTYPES = {"float": np.float32, "uint32_t": np.uint32, "int8_t": np.int8}
+TableElement = Literal["float", "uint32_t", "int32_t", "int8_t"]
+_DTYPES = {"float": np.float32, "uint32_t": np.uint32, "int32_t": np.int32, "int8_t": np.int8}
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,13 +12,14 @@ from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.c.graph import Graph, Node, Shape, UnsupportedNodeError, to_node
 from rbnn_deploy.exporters.c.operators import EMITTERS, FOLLOWS_LAYOUT
 from rbnn_deploy.exporters.c.operators.movement import copy_step
-from rbnn_deploy.exporters.c.operators.packing import add_packing, packings
+from rbnn_deploy.exporters.c.operators.packing import add_packing
 from rbnn_deploy.exporters.c.program import Buffer, Program
+from rbnn_deploy.exporters.c.wanted import wanted_of
 from rbnn_deploy.metadata import LARGEST_INPUT
 from rbnn_deploy.model_files import ModelFile
 from rbnn_deploy.model_files.errors import quoted
 from rbnn_deploy.onnx_graph import constants, dimensions, producers, real_inputs, uses
-from rbnn_deploy.operators import DOMAIN, OPERATORS
+from rbnn_deploy.operators import DOMAIN
 from rbnn_deploy.shape_inference import static_shapes
 from rbnn_deploy.text import printable
 
@@ -45,15 +46,15 @@ def read_program(file: ModelFile, *, vectors: bool = False) -> Program:
         Buffer("input", "float", math.prod(image)), Buffer("output", "float", 0), image, vectors=vectors
     )
     shapes = _shapes_of_one_image(file.model, image)
-    graph = Graph(program, shapes, constants(proto), _stored_channels_last(proto, nodes))
+    wanted = wanted_of(nodes, output_name)
+    graph = Graph(program, shapes, constants(proto), _stored_channels_last(proto, nodes), wanted)
     graph.set_input(input_name, program.input)
-    wanted = packings(nodes)
-    add_packing(graph, input_name, wanted)
+    add_packing(graph, input_name)
     for node, source in zip(nodes, proto.node, strict=True):
         try:
             _emit(graph, node, source.domain)
             for value in node.outputs:
-                add_packing(graph, value, wanted)
+                add_packing(graph, value)
         except UnsupportedNodeError as error:
             raise UserError(
                 f"{shown} cannot become C: node {quoted(node.name)} ({quoted(node.op)}) {error}; "
@@ -70,11 +71,6 @@ def read_program(file: ModelFile, *, vectors: bool = False) -> Program:
 def _emit(graph: Graph, node: Node, domain: str) -> None:
     emitter = EMITTERS.get(node.op) if domain in DOMAINS else None
     if emitter is None:
-        if domain == DOMAIN and node.op in OPERATORS:
-            raise UnsupportedNodeError(
-                "passes bits from layer to layer, for which there is no C code yet: export the model without "
-                "--bits-between-layers"
-            )
         raise UnsupportedNodeError("is of an operator that has no C code")
     emitter(graph, node)
 

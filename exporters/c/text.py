@@ -16,12 +16,18 @@ from rbnn_deploy.version import __version__
 KERNELS = Path(__file__).parent / "kernels"
 # The files that a kernel stands on, in the order in which C needs them; all others stand alone.
 NEEDS = {
-    "binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation", "finish"),
+    "binary_conv2d": (
+        *("bits", "count_mismatches", "binary_windows", "sums_of_products", "activation", "finish"),
+    ),
     "binary_conv2d_by_fours": (
-        *("bits", "count_mismatches", "binary_windows", "activation", "finish", "binary_conv2d"),
+        *("bits", "count_mismatches", "binary_windows", "sums_of_products", "activation", "finish"),
+        "binary_conv2d",
     ),
     "quant_conv2d": ("activation", "finish"),
-    "general_binary_conv2d": ("bits", "count_mismatches", "binary_windows", "activation"),
+    "general_binary_conv2d": ("bits", "count_mismatches", "binary_windows", "pad_with_ones", "activation"),
+    "packed_binary_conv2d": (
+        *("bits", "count_mismatches", "binary_windows", "sums_of_products", "pad_with_ones"),
+    ),
     "matrix_product": ("row_times_columns",),
     "conv2d": ("row_times_columns",),
     "reduce_mean": ("reduce_sum",),
@@ -176,6 +182,6 @@ int model_run_image(const uint8_t* pixels, float* output)
 def _numbers(table: Table) -> Iterator[str]:
     if table.element == "float":
         return lines_of(map(float_constant, table.values))
-    if table.element == "int8_t":
+    if table.element in ("int8_t", "int32_t"):
         return lines_of(map(str, table.values.tolist()))
     return lines_of(f"0x{value:08X}" for value in table.values.tolist())

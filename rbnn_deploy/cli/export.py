@@ -129,7 +129,7 @@ def export(
         "--output-names": output_names is not None,
         "--input": input_format != FLOAT32_NCHW,
         "--dynamic-size": dynamic_size,
-        "--bits-between-layers": bits_between_layers,
+        "--bits-between-layers": bits_between_layers and target == "qonnx",
     }
     _check_options(target, special, simplify=simplify)
     if onnxruntime_web is not None and target != "web":
@@ -185,6 +185,7 @@ def export(
         float_layers=float_layers,
         calibration=calibration,
         calibration_range=calibration_range,
+        bits_between_layers=bits_between_layers,
         check=check,
     )
     if target in FOLDERS:
@@ -201,7 +202,6 @@ def export(
             input_format=input_format,
             output_names=None if output_names is None else output_names.split(","),
             dynamic_size=dynamic_size,
-            bits_between_layers=bits_between_layers,
         )
     layers = result.layers
     if result.folded.zeros:

@@ -1,19 +1,35 @@
-"""The binary layers of a deployed model, in the order in which they run."""
+"""The binary layers of a deployed model, in the order in which they run.
+
+A layer binarises floats in front of it, or it reads bits that a layer before it has packed
+(`PackedBinaryConv2d`). Of such a layer the signs alone are known: it is seen as reading +1 and -1.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from rbnn_deploy.bits import pack_signs, unpack_signs
 from rbnn_deploy.errors import UserError
-from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv
-from rbnn_deploy.operators import OPERATORS, PACKED_BINARY_CONV2D, ConvolutionAttributes
+from rbnn_deploy.onnx_graph import binary_conv_attributes, constants, is_binary_conv, producers
+from rbnn_deploy.operators import (
+    DOMAIN,
+    OPERATORS,
+    OPPOSITE_CHANNELS,
+    PACK_SIGNS,
+    PACKED_BINARY_CONV2D,
+    UNPACK_SIGNS,
+    ConvolutionAttributes,
+    read_channels,
+)
 
 Float32 = npt.NDArray[np.float32]
+Tensor = npt.NDArray[Any]
+COMPUTED = ("X", "R")
 
 
 @dataclass(frozen=True)
@@ -23,10 +39,13 @@ class BinaryLayer:
     Attributes:
         name: The node's name, which is its torch module's, with "#2" behind it for the module's second call.
         attributes: The node's attributes.
-        x: Name of the tensor that it binarises.
+        x: Name of the tensor to look at: the floats that are binarised, or the packed bits.
         y: Name of its output.
         residual: Name of its residual, where that is computed; None where it is a constant or absent.
         constants: Its constant inputs by their names in the operator's page: W, scale, bias ...
+        thresholds: float32 [C] or [1], which are subtracted from x; None where the rule needs none.
+        signs: int8 [C], +1 and -1, by which packed bits are multiplied to be the signs; None where x has
+            floats.
     """
 
     name: str
@@ -34,27 +53,58 @@ class BinaryLayer:
     x: str
     y: str
     residual: str | None
-    constants: Mapping[str, npt.NDArray[Any]]
+    constants: Mapping[str, Tensor]
+    thresholds: Float32 | None
+    signs: npt.NDArray[np.int8] | None
+
+    @property
+    def signs_only(self) -> bool:
+        """Whether x holds bits, so that nobody knows how far the floats were from their thresholds."""
+        return self.signs is not None
 
     @property
     def rule(self) -> str:
-        """The rule of its threshold."""
-        return str(self.attributes.to_dict()["threshold"])
+        """The rule of its threshold; `zero` where it reads bits."""
+        return str(self.attributes.to_dict().get("threshold", "zero"))
 
-    def shifted(self, X: Float32) -> Float32:
-        """Returns the values whose comparison with the rule's threshold gives the bits, as X.
+    @property
+    def takes_bits(self) -> bool:
+        """Whether the node's own X is uint8 [N, H, W, ceil(C / 8)], and not float32 [N, H, W, C]."""
+        return self.attributes.operator == PACKED_BINARY_CONV2D
+
+    def shifted(self, x: Tensor) -> Float32:
+        """Returns the values whose comparison with the rule's threshold gives the bits.
 
         Thresholds per channel are subtracted: so the values are those of a torch layer whose plain sign has a
         shift in front. The sign of a difference is exact.
-        """
-        return X - self.constants["T"].ravel() if self.rule == "per_channel" else X
 
-    def restored(self, x: Float32) -> Float32:
-        """Returns an X that has the bits of shifted values: on its threshold, or next to it."""
-        if self.rule != "per_channel":
+        Args:
+            x: The tensor of that name.
+
+        Returns:
+            float32 [N, H, W, C]; +1 and -1 where x holds bits.
+        """
+        if self.signs is not None:
+            return (unpack_signs(x, self.attributes.channels) * self.signs).astype(np.float32)
+        found: Float32 = x if self.thresholds is None else x - self.thresholds
+        return found
+
+    def restored(self, x: Float32) -> Tensor:
+        """Returns a value of the node's X that has the bits of shifted values.
+
+        Args:
+            x: float32 [N, H, W, C], shifted.
+
+        Returns:
+            Packed bits where the node takes such, else floats: on the threshold or next to it.
+        """
+        if self.signs is not None or self.takes_bits:
+            signs = np.where(x >= 0, np.float32(1), np.float32(-1))
+            signs = signs if self.signs is None else signs * self.signs
+            return pack_signs(signs) if self.takes_bits else signs
+        if self.thresholds is None:
             return x
-        T = self.constants["T"].ravel()
-        return np.where(x >= 0, T, np.nextafter(T, np.float32(-np.inf)))
+        return np.where(x >= 0, self.thresholds, np.nextafter(self.thresholds, np.float32(-np.inf)))
 
 
 def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
@@ -67,30 +117,65 @@ def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
     Raises:
         UserError: There is none, or one whose weights are not constants or whose attributes are invalid.
     """
-    stored = constants(model.graph)
+    stored, made_by = constants(model.graph), producers(model.graph)
     layers = []
     for index, node in enumerate(model.graph.node):
         if not is_binary_conv(node):
             continue
         name = node.name or f"{node.op_type} {index}"
-        if node.op_type == PACKED_BINARY_CONV2D:
-            raise UserError(
-                f"{path}: layer {name} passes bits on, so no floats are there to compare; compare the model "
-                "exported without --bits-between-layers, whose outputs are the same bits"
-            )
         names = OPERATORS[node.op_type].input_names()
         given = {key: value for key, value in zip(names, node.input, strict=False) if value}
-        if any(given[key] not in stored for key in given if key not in ("X", "R")):
+        if any(given[key] not in stored for key in given if key not in COMPUTED):
             raise UserError(
                 f"{path}: the weights of layer {name} are not stored in the model; export it again"
             )
-        try:
-            attributes = binary_conv_attributes(node)
-        except ValueError as error:
-            raise UserError(f"{path}: layer {name}: {error}; export the model again") from error
         arrays = {key: stored[value] for key, value in given.items() if value in stored}
         residual = given.get("R") if "R" not in arrays else None
-        layers.append(BinaryLayer(name, attributes, given["X"], node.output[0], residual, arrays))
+        try:
+            attributes = binary_conv_attributes(node)
+            source = _source(given["X"], attributes, arrays, stored, made_by)
+        except ValueError as error:
+            raise UserError(f"{path}: layer {name}: {error}; export the model again") from error
+        layers.append(BinaryLayer(name, attributes, source.x, node.output[0], residual, arrays, *source[1:]))
     if not layers:
         raise UserError(f"{path} has no binary layer; compare a model that `rbnn-deploy export` wrote")
     return layers
+
+
+class _Source(NamedTuple):
+    """What a layer reads; see `BinaryLayer`."""
+
+    x: str
+    thresholds: Float32 | None = None
+    signs: npt.NDArray[np.int8] | None = None
+
+
+def _source(
+    x: str,
+    attributes: ConvolutionAttributes,
+    arrays: Mapping[str, Tensor],
+    stored: Mapping[str, Tensor],
+    made_by: Mapping[str, onnx.NodeProto],
+) -> _Source:
+    """Finds what a layer reads, behind the node that packs or unpacks it."""
+    maker = made_by.get(x)
+    kind = maker.op_type if maker is not None and maker.domain == DOMAIN else ""
+    rule = attributes.to_dict().get("threshold")
+    if maker is not None and kind == PACK_SIGNS and attributes.operator == PACKED_BINARY_CONV2D:
+        if maker.input[1] not in stored:
+            raise ValueError("the thresholds of its bits are not stored in the model")
+        return _Source(maker.input[0], thresholds=stored[maker.input[1]].ravel())
+    if attributes.operator == PACKED_BINARY_CONV2D:
+        return _Source(x, signs=_signs(maker, attributes.channels))
+    if maker is not None and kind == UNPACK_SIGNS and rule == "zero":
+        bits = maker.input[0]
+        return _Source(bits, signs=_signs(made_by.get(bits), attributes.channels))
+    return _Source(x, thresholds=arrays["T"].ravel() if rule == "per_channel" else None)
+
+
+def _signs(maker: onnx.NodeProto | None, channels: int) -> npt.NDArray[np.int8]:
+    """Returns by what the packed bits of a node are multiplied to be signs, int8 [C]."""
+    properties = {} if maker is None else {entry.key: entry.value for entry in maker.metadata_props}
+    found = np.ones(channels, np.int8)
+    found[list(read_channels(properties.get(OPPOSITE_CHANNELS, ""), channels))] = -1
+    return found

@@ -65,8 +65,7 @@ def compare(
     If an output of a sample differs by more than 1e-3 between two runtimes, the difference must be explained
     (see `explaining`). If the float layers are int8, this rule holds between runtimes only, because PyTorch
     computes these layers in float32. Of a model whose every operator has one result (`exactness`), runtimes
-    must give equal outputs, apart from the functions in the file, which sum binary layers' means in an order
-    of their runtime's.
+    must give equal outputs, apart from the functions in the file, whose float steps their runtime fuses.
 
     A runtime that lacks an operator of the model, as the NumPy backend may, is left out, and a note says so.
 
@@ -346,7 +345,8 @@ class _Comparison:
         """Counts flipped bits, and at the first batch runs each layer by itself."""
         for layer in self._layers:
             recorded_inputs = [t.inputs[layer.name] for t in traces.values() if layer.name in t.inputs]
-            self._on_threshold[layer.name] += sum(values.on_threshold for values in recorded_inputs[:1])
+            floats = [values for values in recorded_inputs if not values.signs_only]
+            self._on_threshold[layer.name] += sum(values.on_threshold for values in floats[:1])
             bits = {name: t.inputs[layer.name].bits for name, t in traces.items() if layer.name in t.inputs}
             self._bits[layer.name] += next((value.size for value in bits.values()), 0)
             for pair in self._pairs:

@@ -10,10 +10,13 @@
    |x - t| = 4.3e-7 is 1.3e-5 of |t|, but 5.4e-7 of the root mean square 0.80. On 1000 images through the
    reference checkpoint the largest were 1.6e-6 of |t| and 3.6e-7 of the root mean square.) The root mean
    square is never below the mean, so whatever is within 1e-5 of |t| is accepted too.
-4. Behind that layer the two compute from different bits, so one repeats the other's run with its bits and
+4. Of bits that a layer in front has packed no x is known (`Binarised.signs_only`). There the other subject's
+   x is looked at; and two subjects with bits alone must have the same, because whole numbers made them.
+5. Behind that layer the two compute from different bits, so one repeats the other's run with its bits and
    must come to the same values (`replaying`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,7 +35,7 @@ class Explanation:
         layer: The first binary layer whose bits differ; None if no layer's do.
         flipped: How many of its bits.
         distance: Largest |x - t| of those, in either subject, relative to the root mean square;
-            infinite where one is no number.
+            infinite where one is no number, or where neither is known.
         problem: Where a repetition with the same bits comes to other values; empty if it does not.
     """
 
@@ -67,7 +70,8 @@ def explain(left: Trace, right: Trace, layers: Sequence[str], sample: int) -> Ex
         sides = [side.of_sample(name, sample) for side in (left, right)]
         flipped = sides[0].bits != sides[1].bits
         if flipped.any():
-            distance = max(_distance(side, flipped) for side in sides)
+            known = [_distance(side, flipped) for side in sides if not side.signs_only]
+            distance = max(known, default=math.inf)
             return Explanation(name, int(flipped.sum()), distance)
     return Explanation(None)
 

@@ -11,11 +11,14 @@ computed the same from the same bits.
 2. Only values that are binarised are replaced. A residual is the judge's own value; it differs by rounding
    alone.
 3. A value may differ by `RELATIVE_MARGIN` of itself or of the layer's root mean square, whichever is larger.
+   Where the judge or the record has signs alone, signs are compared, and they may differ only where the other
+   one's value is that near to the threshold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +27,11 @@ from onnx.reference import ReferenceEvaluator
 
 from rbnn_deploy.comparing.binary_layers import BinaryLayer
 from rbnn_deploy.comparing.explaining import RELATIVE_MARGIN
-from rbnn_deploy.comparing.traces import Feeds, Replay, Trace, rows_of
+from rbnn_deploy.comparing.traces import Binarised, Feeds, Replay, Trace, rows_of
 from rbnn_deploy.errors import UnsupportedModelError
 from rbnn_deploy.onnx_graph import producers, signature
 from rbnn_deploy.runtimes.numpy_backend.operators import NEW_OPS
+from rbnn_deploy.runtimes.operator_model import map_value
 
 Float32 = npt.NDArray[np.float32]
 
@@ -49,11 +53,7 @@ class NumpyJudge:
         self._recorded = {layer.name: f"recorded/{layer.name}" for layer in layers}
         for layer in layers:
             nodes[layer.y].input[0] = self._recorded[layer.name]
-            shape = (None, None, None, layer.attributes.channels)
-            value = onnx.helper.make_tensor_value_info(
-                self._recorded[layer.name], onnx.TensorProto.FLOAT, shape
-            )
-            cut.graph.input.append(value)
+            cut.graph.input.append(map_value(self._recorded[layer.name], layer.attributes))
         self._model = cut
         self._evaluator: ReferenceEvaluator | None = None
 
@@ -84,7 +84,11 @@ class NumpyJudge:
             raise UnsupportedModelError(f"the NumPy backend cannot repeat a run: {error}") from error
         found = dict(zip(wanted, values, strict=True))
         own = {layer.name: layer.shifted(found[layer.x]) for layer in self._layers if layer.x in found}
-        return Replay(outputs={name: found[name] for name in outputs}, own=own)
+        return Replay(
+            outputs={name: found[name] for name in outputs},
+            own=own,
+            signs_only=frozenset(layer.name for layer in self._layers if layer.signs_only),
+        )
 
 
 def problem(
@@ -105,13 +109,10 @@ def problem(
     for name in layers:
         if name not in judge.own or name not in recorded.inputs:
             continue
+        want = recorded.of_sample(name, sample)
         rows = rows_of(len(judge.own[name]), recorded.samples, sample)
-        want = recorded.inputs[name].x[rows].astype(np.float64)
-        own = judge.own[name][rows].astype(np.float64)
-        with np.errstate(invalid="ignore", over="ignore"):
-            size = np.maximum(np.abs(want), np.sqrt(np.mean(np.square(want))))
-            apart = ~((np.abs(own - want) <= RELATIVE_MARGIN * size) | (own == want))
-        if (apart & ~(np.isnan(own) & np.isnan(want))).any():
+        own = replace(want, x=judge.own[name][rows], signs_only=name in judge.signs_only)
+        if _apart(own, want):
             return f"from the same bits, the steps in front of layer {name} compute something else"
     for name, tolerance in tolerances.items():
         left, right = (side.outputs[name][sample].astype(np.float64) for side in (judge, recorded))
@@ -120,3 +121,19 @@ def problem(
         if not (near | (np.isnan(left) & np.isnan(right))).all():
             return "from the same bits, the steps behind the last binary layer compute something else"
     return ""
+
+
+def _apart(own: Binarised, want: Binarised) -> bool:
+    """Tells whether one sample's inputs of a layer are further apart than rounding can bring them."""
+    if own.signs_only and want.signs_only:
+        return bool((own.bits != want.bits).any())
+    a, b = (side.x.astype(np.float64) for side in (own, want))
+    floats = a if want.signs_only else b
+    with np.errstate(invalid="ignore", over="ignore"):
+        size = np.maximum(np.abs(floats), np.sqrt(np.mean(np.square(floats))))
+        if own.signs_only or want.signs_only:
+            t = want.t.astype(np.float64).reshape(-1, 1, 1, 1)
+            near = np.abs(floats - t) <= RELATIVE_MARGIN * size
+            return bool(((own.bits != want.bits) & ~near).any())
+        near = (np.abs(a - b) <= RELATIVE_MARGIN * size) | (a == b) | (np.isnan(a) & np.isnan(b))
+    return not bool(near.all())

@@ -44,7 +44,7 @@ class RuntimeSubject:
         return Trace(
             outputs={name: found[name] for name in outputs},
             inputs={
-                layer.name: Binarised(x, thresholds(x, layer.rule))
+                layer.name: Binarised(x, thresholds(x, layer.rule), layer.signs_only)
                 for layer in self._layers
                 for x in (layer.shifted(found[layer.x]),)
             },

@@ -22,10 +22,12 @@ class Binarised:
     Attributes:
         x: float32 [N, H, W, C], less the thresholds per channel where the layer has such.
         t: float32 [N], the thresholds by the subject's own rule; 0 where they are per channel.
+        signs_only: Whether x is +1 and -1, because a layer in front of this one has packed its bits.
     """
 
     x: Float32
     t: Float32
+    signs_only: bool = False
 
     @property
     def bits(self) -> npt.NDArray[np.bool_]:
@@ -61,7 +63,7 @@ class Trace:
         """Returns one sample's part of a layer's input; see `rows_of`."""
         x, t = self.inputs[layer].x, self.inputs[layer].t
         rows = rows_of(len(x), self.samples, sample)
-        return Binarised(x[rows], t[rows])
+        return Binarised(x[rows], t[rows], self.inputs[layer].signs_only)
 
 
 def rows_of(rows: int, samples: int, sample: int) -> slice:
@@ -80,10 +82,12 @@ class Replay:
     Attributes:
         outputs: float32 [N, ...] by name.
         own: float32 [N, H, W, C] by layer name: the input that the layer would have had.
+        signs_only: The layers of which `own` has +1 and -1 (`Binarised`).
     """
 
     outputs: dict[str, Float32]
     own: dict[str, Float32]
+    signs_only: frozenset[str] = frozenset()
 
 
 class Subject(Protocol):

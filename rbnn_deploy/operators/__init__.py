@@ -25,8 +25,11 @@ from rbnn_deploy.operators.general_binary_conv2d import (
     GeneralThreshold,
 )
 from rbnn_deploy.operators.packed_binary_conv2d import (
+    OPPOSITE_CHANNELS,
     PACKED_BINARY_CONV2D_OPERATOR,
     PackedBinaryConv2dAttributes,
+    read_channels,
+    write_channels,
 )
 from rbnn_deploy.operators.quant_conv2d import QUANT_CONV2D_OPERATOR, QuantConv2dAttributes
 from rbnn_deploy.operators.sign_packing import (
@@ -65,6 +68,7 @@ __all__ = [
     "GENERAL_BINARY_CONV2D",
     "GENERAL_BINARY_CONV2D_OPERATOR",
     "OPERATORS",
+    "OPPOSITE_CHANNELS",
     "PACKED_BINARY_CONV2D",
     "PACKED_BINARY_CONV2D_OPERATOR",
     "PACK_SIGNS",
@@ -89,4 +93,6 @@ __all__ = [
     "Threshold",
     "UnpackSignsAttributes",
     "activation_between",
+    "read_channels",
+    "write_channels",
 ]

@@ -1,11 +1,36 @@
 """`ai.rbnn::PackedBinaryConv2d` (docs/ops/PackedBinaryConv2d.md): its attributes and inputs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from rbnn_deploy.operators.convolution import ConvolutionAttributes
 from rbnn_deploy.operators.domain import PACKED_BINARY_CONV2D
 from rbnn_deploy.operators.fields import Input, Operator, Within
+
+# A property of a node, beside its attributes: the channels whose bits in Y are opposite to the signs.
+OPPOSITE_CHANNELS = "ai.rbnn.opposite_channels"
+
+
+def write_channels(channels: Iterable[int]) -> str:
+    """Writes channels as the property has them: numbers with commas between."""
+    return ",".join(map(str, channels))
+
+
+def read_channels(text: str, count: int) -> tuple[int, ...]:
+    """Reads the property.
+
+    Args:
+        text: Its value; empty where there is none.
+        count: How many channels Y has.
+
+    Raises:
+        ValueError: It is none that `write_channels` writes for so many channels.
+    """
+    channels = tuple(int(number) for number in text.split(",")) if text else ()
+    if any(not 0 <= channel < count for channel in channels):
+        raise ValueError(f"its property {OPPOSITE_CHANNELS} names a channel that Y does not have")
+    return channels
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Models with bits between their layers on the command line."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.generated_c import needs_compiler
 from torch import nn
 
 import rbnn_deploy
@@ -70,19 +72,35 @@ def test_bench_counts_the_same_macs(bits: Path, cli: Callable, tmp_path: Path) -
     assert found[0] == found[1] == [16 * 16 * 32 * 16 * 9, 8 * 8 * 32 * 32 * 9]
 
 
-def test_compare_and_c_refuse_it_in_a_sentence(bits: Path, cli: Callable, tmp_path: Path) -> None:
-    for command in (
-        ("compare", bits, "--runtimes", "ort,numpy", "--random", 2),
-        ("export", bits, "--format", "c", "-o", tmp_path / "c"),
-    ):
-        outcome = cli(*command)
-        assert outcome.code == 2
-        assert "without --bits-between-layers" in " ".join(outcome.err.split())
-    assert not (tmp_path / "c").exists()
+def test_compare_looks_at_the_bits(bits: Path, cli: Callable) -> None:
+    outcome = cli("compare", bits, "--runtimes", "ort,numpy", "--layers", "--random", 3, "--json", "-")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert [layer["bits"] for layer in found["layers"]] == [3 * 16 * 16 * 16, 3 * 8 * 8 * 32]
+    assert all(layer["identical"] for layer in found["layers"])
+
+
+@needs_compiler
+def test_c_takes_it(bits: Path, cli: Callable, tmp_path: Path) -> None:
+    outcome = cli("export", bits, "--format", "c", "-o", tmp_path / "c")
+    assert outcome.code == 0, outcome.err
+    assert "packed_binary_conv2d(" in (tmp_path / "c" / "model.c").read_text()
+    assert subprocess.run(["make", "-s", "check"], cwd=tmp_path / "c", check=False).returncode == 0
+
+
+def test_c_in_one_step(cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    torch.save(network().state_dict(), tmp_path / "network.pth")
+    outcome = cli(
+        *("export", tmp_path / "network.pth", "--module", f"{Path(__file__).stem}:network"),
+        *("--input-shape", "3x16x16", "--bits-between-layers", "--format", "c", "-o", tmp_path / "c"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert "packed_binary_conv2d(" in (tmp_path / "c" / "model.c").read_text()
 
 
 def test_options_that_do_not_fit_are_refused(cli: Callable, checkpoint: Path, tmp_path: Path) -> None:
-    for options in (["--format", "c"], ["--format", "qonnx"], ["--no-simplify", "--no-check"]):
+    for options in (["--format", "qonnx"], ["--no-simplify", "--no-check"]):
         outcome = cli("export", checkpoint, "--bits-between-layers", *options, "-o", tmp_path / "x")
         assert outcome.code == 2, options
         assert "bits" in outcome.err

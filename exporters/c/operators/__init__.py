@@ -9,6 +9,8 @@ from rbnn_deploy.exporters.c.operators import (
     elementwise,
     matrix,
     movement,
+    packed_binary_conv2d,
+    packing,
     pooling,
     quant_conv2d,
     reduction,
@@ -18,6 +20,9 @@ from rbnn_deploy.exporters.c.operators import (
 EMITTERS: dict[str, Callable[[Graph, Node], None]] = {
     "BinaryConv2d": binary_conv2d.emit,
     "GeneralBinaryConv2d": binary_conv2d.emit_general,
+    "PackedBinaryConv2d": packed_binary_conv2d.emit,
+    "PackSigns": packing.emit_pack,
+    "UnpackSigns": packing.emit_unpack,
     "QuantConv2d": quant_conv2d.emit,
     "Conv": conv2d.emit,
     "Gemm": matrix.emit_gemm,

@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from rbnn_deploy.bits import BITS_PER_BYTE, unpack_signs
 from rbnn_deploy.exporters.c.graph import Graph, Node
-from rbnn_deploy.exporters.c.operators.packing import WORD_BITS, packing_of
+from rbnn_deploy.exporters.c.operators.packing import WORD_BITS
 from rbnn_deploy.exporters.c.program import Buffer, Places, Step
 from rbnn_deploy.exporters.c.structures import structure
+from rbnn_deploy.exporters.c.wanted import packing_of
 from rbnn_deploy.operators import (
     BinaryConv2dAttributes,
     ConvolutionAttributes,
@@ -67,11 +68,9 @@ def _add(
         window_parts: How many windows of words the function needs as scratch.
     """
     value, weights_name, scale_name, bias_name = node.inputs[:4]
-    H, W = graph.shape(value)[1:3]
     packed = graph.constant(weights_name)
     scale, bias = graph.weights(scale_name), graph.weights(bias_name)
     outputs, KH, KW, _ = packed.shape
-    OH, OW = graph.shape(node.outputs[0])[1:3]
     words = pack_windows(packed, a.group_channels)
     weights, order = words, f"[{outputs}][{words.shape[1]}]"
     if kernel == "binary_conv2d_by_fours":
@@ -81,26 +80,14 @@ def _add(
     window = Buffer(f"window of {node.name}", "uint32_t", window_parts * words.shape[1])
     residual, residual_text, step = residual_of(graph, node.input(4))
     name = graph.identifier("layer", node.name)
-    sizes: Members = {
-        "height": H, "width": W, "channels": a.channels, "groups": a.groups,
-        "out_height": OH, "out_width": OW, "outputs": outputs,
-        "kernel_height": KH, "kernel_width": KW,
-        "stride_y": a.strides[0], "stride_x": a.strides[1],
-        "pad_top": a.pads[0], "pad_left": a.pads[1],
-        "dilation_y": a.dilations[0], "dilation_x": a.dilations[1],
-        "words": words.shape[1],
-    }  # fmt: skip
     common: Members = {
         "residual_step": step,
         "activation": f"ACTIVATION_{node.attributes['activation'].upper()}",
-        "weights": graph.table(
-            "bits", weights_name, weights, "uint32_t",
-            f"{order}, bit (i * {KW} + j) * {a.group_channels} + c",
-        ),
+        "weights": weights_table(graph, weights_name, weights, order, KW, a),
         "scale": graph.table("scale", scale_name, scale, "float", f"{outputs} outputs"),
         "bias": graph.table("bias", bias_name, bias, "float", f"{outputs} outputs"),
     }  # fmt: skip
-    windows: Members = {f"windows.{member}": size for member, size in sizes.items()}
+    windows = windows_of(graph, node, a, graph.shape(node.outputs[0])[1:3])
     layer = structure(kernel.removesuffix("_by_fours"), name, windows | common | members)
     y = graph.new_buffer(node.outputs[0])
 
@@ -121,6 +108,37 @@ def _add(
             result=node.outputs[0],
         )
     )
+
+
+def windows_of(graph: Graph, node: Node, a: ConvolutionAttributes, out_size: tuple[int, ...]) -> Members:
+    """Returns the members of a `struct binary_windows`.
+
+    Args:
+        graph: Knows shapes and constants.
+        node: The layer.
+        a: Its attributes.
+        out_size: Height and width of the sums' map.
+    """
+    (H, W), packed = graph.shape(node.inputs[0])[1:3], graph.constant(node.inputs[1])
+    outputs, KH, KW, _ = map(int, packed.shape)
+    sizes: Members = {
+        "height": H, "width": W, "channels": a.channels, "groups": a.groups,
+        "out_height": out_size[0], "out_width": out_size[1], "outputs": outputs,
+        "kernel_height": KH, "kernel_width": KW,
+        "stride_y": a.strides[0], "stride_x": a.strides[1],
+        "pad_top": a.pads[0], "pad_left": a.pads[1],
+        "dilation_y": a.dilations[0], "dilation_x": a.dilations[1],
+        "words": -(-KH * KW * a.group_channels // WORD_BITS),
+    }  # fmt: skip
+    return {f"windows.{member}": size for member, size in sizes.items()}
+
+
+def weights_table(
+    graph: Graph, name: str, words: npt.NDArray[np.uint32], order: str, KW: int, a: ConvolutionAttributes
+) -> str:
+    """Stores what `pack_windows` made, and returns its C identifier."""
+    meaning = f"{order}, bit (i * {KW} + j) * {a.group_channels} + c"
+    return graph.table("bits", name, words, "uint32_t", meaning)
 
 
 def pack_windows(packed: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.uint32]:

@@ -1,4 +1,4 @@
-"""Activations to bits, the first of the two calls of a binary convolution.
+"""Activations to bits, the first of the two calls of a binary convolution; PackSigns and UnpackSigns.
 
 The bits take a 32nd of the activations' memory. They are made as soon as a value is there, so its float32 map
 is needed no longer unless a shortcut reads it, and the outputs may be written over it.
@@ -6,61 +6,29 @@ is needed no longer unless a shortcut reads it, and the outputs may be written o
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
 from rbnn_deploy.exporters.c.graph import Graph, Node, UnsupportedNodeError, times
 from rbnn_deploy.exporters.c.names import comment_text
 from rbnn_deploy.exporters.c.program import Buffer, Places, Step
+from rbnn_deploy.exporters.c.wanted import Packing
 from rbnn_deploy.model_files.errors import quoted
-from rbnn_deploy.operators import BINARY_CONV2D, GENERAL_BINARY_CONV2D
 
 WORD_BITS = 32
 
 
-class Packing(NamedTuple):
-    """What the bits of a value depend on, apart from the value.
-
-    Attributes:
-        rule: The node's threshold.
-        groups: The node's groups.
-        thresholds: Name of the thresholds with the rule `per_channel`; else empty.
-    """
-
-    rule: str
-    groups: int
-    thresholds: str
-
-
-def packing_of(node: Node) -> Packing:
-    """Returns how a binary layer wants the bits of its input."""
-    rule = node.attributes["threshold"]
-    return Packing(rule, node.attributes["groups"], node.input(5) if rule == "per_channel" else "")
-
-
-def packings(nodes: Iterable[Node]) -> Mapping[str, list[Packing]]:
-    """Returns, for each value that binary layers read, the ways in which they want its bits."""
-    wanted: dict[str, list[Packing]] = defaultdict(list)
-    for node in nodes:
-        if node.op in (BINARY_CONV2D, GENERAL_BINARY_CONV2D):
-            packing = packing_of(node)
-            if packing not in wanted[node.inputs[0]]:
-                wanted[node.inputs[0]].append(packing)
-    return wanted
-
-
-def add_packing(graph: Graph, value: str, wanted: Mapping[str, list[Packing]]) -> None:
+def add_packing(graph: Graph, value: str) -> None:
     """Adds the steps that turn a value, which is there now, into bits."""
-    for packing in wanted.get(value, ()):
+    for packing in graph.wanted.packings.get(value, ()):
+        if (value, *packing) in graph.bits:
+            continue  # the file holds it as bits
         if not graph.is_computed(value):
             raise UnsupportedNodeError(f"gives bits of {quoted(value)}, which does not depend on the image")
         if len(graph.shape(value)) != 4:
             raise UnsupportedNodeError("has an output that is no map, where a binary layer needs one")
         _, H, W, C = graph.shape(value)
         source = graph.buffer(value)
-        row = -(-W * (C // packing.groups) // WORD_BITS)
-        bits = Buffer(f"bits of {value}", "uint32_t", packing.groups * H * row)
+        bits = bits_buffer(value, H, W, C, packing.groups)
         graph.bits[value, *packing] = bits
         kernel, also, threshold, meaning = _threshold(graph, packing, H, W, C)
         text = f"{kernel}({{x}}, {threshold}, {H}, {W}, {C}, {packing.groups}, {{bits}});"
@@ -76,6 +44,46 @@ def add_packing(graph: Graph, value: str, wanted: Mapping[str, list[Packing]]) -
         )
 
 
+def emit_pack(graph: Graph, node: Node) -> None:
+    """Gives the bits of the input, which are there, the name of a PackSigns' output."""
+    for groups in graph.wanted.groups[node.outputs[0]]:
+        graph.bits[node.outputs[0], *held(groups)] = graph.bits[
+            node.inputs[0], *Packing("per_channel", groups, node.inputs[1])
+        ]
+
+
+def emit_unpack(graph: Graph, node: Node) -> None:
+    """Gives bits a second name, and makes floats of them where a node needs floats."""
+    value, result = node.inputs[0], node.outputs[0]
+    several = graph.wanted.groups[value]
+    for groups in several:
+        graph.bits[result, *held(groups)] = graph.bits[value, *held(groups)]
+    if result in graph.wanted.floats:
+        _, H, W, C = graph.shape(result)
+        bits, floats = graph.bits[value, *held(several[0])], graph.new_buffer(result)
+        graph.add(
+            Step(
+                comment_text(f"{node.name}: {times((H, W, C))}, +1 where a bit is 1, else -1"),
+                lambda at: f"unpack_signs({at[bits]}, {H}, {W}, {C}, {several[0]}, {at[floats]});",
+                reads=(bits,),
+                writes=(floats,),
+                kernel="unpack_signs",
+                result=result,
+            )
+        )
+
+
+def bits_buffer(value: str, H: int, W: int, C: int, groups: int) -> Buffer:
+    """Makes the memory of a map's bits, which lie as kernels/pack_signs.h says."""
+    row = -(-W * (C // groups) // WORD_BITS)
+    return Buffer(f"bits of {value}", "uint32_t", groups * H * row)
+
+
+def held(groups: int) -> Packing:
+    """Returns the packing of a value that the file holds as bits."""
+    return Packing("zero", groups, "")
+
+
 def _threshold(
     graph: Graph, packing: Packing, H: int, W: int, C: int
 ) -> tuple[str, tuple[str, ...], str, str]:
@@ -85,6 +93,8 @@ def _threshold(
     if packing.rule == "zero":
         return "pack_signs", (), "0.0f", "0"
     values = graph.weights(packing.thresholds)
+    if values.size == 1 and values.item() == 0:
+        return "pack_signs", (), "0.0f", "0"
     table = graph.table("threshold", packing.thresholds, values, "float", f"{values.size} thresholds")
     if values.size == 1:
         return "pack_signs", (), f"{table}[0]", "the threshold"

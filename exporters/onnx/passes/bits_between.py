@@ -7,7 +7,8 @@
 2. B reads UnpackSigns of A's bits, with threshold zero. If B becomes packed in turn, it reads A's bits, and
    nobody reads the numbers.
 3. Where A's bits are the opposite of the signs, B's weights of these channels are negated: its sums are the
-   same if its padding counts 0, and if it has no window sums.
+   same if its padding counts 0, and if it has no window sums. A property of A names these channels, for tools
+   that look at signs.
 
 Every bit stays what it was.
 """
@@ -31,11 +32,13 @@ from rbnn_deploy.exporters.onnx.passes.sign_links import SignLink, T, W, X, find
 from rbnn_deploy.exporters.onnx.plain import binary_conv_attributes, is_binary_conv
 from rbnn_deploy.operators import (
     DOMAIN,
+    OPPOSITE_CHANNELS,
     PACK_SIGNS,
     PACKED_BINARY_CONV2D,
     UNPACK_SIGNS,
     ConvolutionAttributes,
     PackedBinaryConv2dAttributes,
+    write_channels,
 )
 
 
@@ -84,6 +87,8 @@ def _pack(conv: ir.Node, link: SignLink) -> None:
     assert signs is not None
     outputs = len(weights)
     y.type = ir.TensorType(ir.DataType.UINT8)
+    if found.opposite.any() and (layer := producer(y)) is not None:
+        layer.metadata_props[OPPOSITE_CHANNELS] = write_channels(np.flatnonzero(found.opposite))
     if signs.shape is not None:
         y.shape = ir.Shape([*list(signs.shape)[:-1], packed_size(outputs)])
     numbers = writer.node(UNPACK_SIGNS, y, like=signs, domain=DOMAIN, channels=outputs)

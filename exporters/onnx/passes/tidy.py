@@ -8,6 +8,9 @@ from onnxscript import ir
 from onnxscript.rewriter.pattern import RewriteRuleSet
 from onnxscript.rewriter.rules.common import reshape_reshape_rule
 
+from rbnn_deploy.exporters.onnx.graph import graphs
+from rbnn_deploy.operators import OPPOSITE_CHANNELS
+
 _VIEWS = RewriteRuleSet([reshape_reshape_rule])
 
 
@@ -43,7 +46,11 @@ def separate_outputs(graph: ir.Graph, names: Sequence[str]) -> None:
 
 
 def tidy(model: ir.Model) -> None:
-    """Moves constants to the initializers, once each, and drops what nobody uses, in place."""
+    """Moves constants to the initializers, once each, and drops what nobody uses, in place.
+
+    Of the properties of nodes, the ones that are part of an operator's specification stay.
+    """
+    kept = {node: dict(node.metadata_props) for graph in graphs(model) for node in graph}
     Sequential(
         passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         passes.DeduplicateInitializersPass(),
@@ -52,3 +59,6 @@ def tidy(model: ir.Model) -> None:
         passes.ClearMetadataAndDocStringPass(),
         passes.TopologicalSortPass(),
     )(model)
+    for node, properties in kept.items():
+        if OPPOSITE_CHANNELS in properties:
+            node.metadata_props[OPPOSITE_CHANNELS] = properties[OPPOSITE_CHANNELS]

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
+from support.bits_networks import NETWORKS, SIZE, build_bits, network
 from support.networks import randomise
 from support.random_networks import draw_network
 from support.small_models import small_model
@@ -116,3 +118,13 @@ def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
     site = write_site(small_model(), tmp_path).folder
     with pytest.raises(AssertionError, match="RangeError: the network takes 192 values, not 5"):
         run_module(site / "model.wasm", "run", np.zeros((1, 5), np.uint8), tmp_path)
+
+
+def test_bits_between_layers(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    path = tmp_path / "model.onnx"
+    onnx.save(build_bits(network(NETWORKS["three in a row"]())).model, path)
+    site = write_site(path, tmp_path).folder
+    x = np.random.default_rng(3).standard_normal((5, 3, SIZE, SIZE), np.float32)
+    result = run_module(site / "model.wasm", "runFloats", x, tmp_path)
+    assert np.array_equal(result["logits"], NumpyRuntime(path, in_order=True).run(x))
