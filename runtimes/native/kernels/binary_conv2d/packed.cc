@@ -46,6 +46,39 @@ inline void or_bits(std::uint8_t* to, std::size_t position, const std::uint8_t* 
   }
 }
 
+// Adds pixels [begin, end) of a row, kCount chunks each, to the pooled pixels of the windows that they are in.
+// from: pixel `begin`. to: pooled pixel 0 of the row. width: of a window.
+template <typename Chunk, std::size_t kCount>
+void or_row(std::uint8_t* to, const std::uint8_t* from, std::size_t begin, std::size_t end, std::size_t width) {
+  constexpr std::size_t kBytes = kCount * sizeof(Chunk);
+  to += begin / width * kBytes;
+  for (std::size_t left = width - begin % width; begin < end; left = width, to += kBytes) {
+    Chunk sum[kCount], pixel[kCount];
+    std::memcpy(sum, to, kBytes);
+    for (const std::size_t stop = std::min(end, begin + left); begin < stop; ++begin, from += kBytes) {
+      std::memcpy(pixel, from, kBytes);
+      for (std::size_t k = 0; k < kCount; ++k) sum[k] = static_cast<Chunk>(sum[k] | pixel[k]);
+    }
+    std::memcpy(to, sum, kBytes);
+  }
+}
+
+using OrRow = void (*)(std::uint8_t*, const std::uint8_t*, std::size_t, std::size_t, std::size_t);
+
+// The function for pixels of so many bytes; null where there is none.
+OrRow or_row_of(std::size_t bytes) {
+  switch (bytes) {
+    case 1: return or_row<std::uint8_t, 1>;
+    case 2: return or_row<std::uint16_t, 1>;
+    case 4: return or_row<std::uint32_t, 1>;
+    case 8: return or_row<std::uint64_t, 1>;
+    case 16: return or_row<std::uint64_t, 2>;
+    case 32: return or_row<std::uint64_t, 4>;
+    case 64: return or_row<std::uint64_t, 8>;
+    default: return nullptr;
+  }
+}
+
 }  // namespace
 
 // What a run from bits to bits needs beside a Round.
@@ -57,6 +90,7 @@ struct BinaryConv2d::PackedRound {
 
   std::int32_t* limits;  // [borders][O], the border_weights of kernel.h's step 5
   std::uint8_t* bits;    // [groups][samples, pixels of a band][group_bytes]; null where they are Y itself
+  OrRow or_whole_row;    // of pixels whose bits are those of one group; null for sizes without a function
 
   PackedRound(const Round& the_round, const PackedTensors& the_tensors, const Attributes& attributes,
               std::size_t outputs)
@@ -69,7 +103,8 @@ struct BinaryConv2d::PackedRound {
         pool_height(static_cast<std::size_t>(attributes.pool[0])),
         pool_width(static_cast<std::size_t>(attributes.pool[1])),
         pooled_height(static_cast<std::size_t>(round.plan.output_height) / pool_height),
-        pooled_width(static_cast<std::size_t>(round.plan.output_width) / pool_width) {}
+        pooled_width(static_cast<std::size_t>(round.plan.output_width) / pool_width),
+        or_whole_row(groups == 1 ? or_row_of(pixel_bytes) : nullptr) {}
 
   bool direct() const { return groups == 1 && pool_height == 1 && pool_width == 1; }
 
@@ -184,6 +219,10 @@ void BinaryConv2d::merge_signs(const PackedRound& packed, const Band& band, cons
       const std::size_t row_end = std::min((pooled + 1) * packed.pool_height, band.row_end);
       for (std::size_t row = std::max(pooled * packed.pool_height, band.row_begin); row < row_end; ++row) {
         const std::size_t pixel = sample * band.pixels() + (row - band.row_begin) * columns;
+        if (packed.or_whole_row != nullptr) {
+          packed.or_whole_row(y, packed.bits + pixel * packed.pixel_bytes, band.column_begin, end, packed.pool_width);
+          continue;
+        }
         for (std::size_t group = 0; group < packed.groups; ++group) {
           const std::uint8_t* from = packed.bits + (group * pixels + pixel) * packed.group_bytes;
           for (std::size_t column = band.column_begin; column < end; ++column, from += packed.group_bytes) {

@@ -67,10 +67,10 @@ void unpack_map(const std::uint8_t* x, std::size_t pixels, std::size_t channels,
     const std::uint8_t* from = x + begin * pixel_bytes;
     float* to = y + begin * channels;
     for (std::size_t pixel = begin; pixel < end; ++pixel) {
-      for (std::size_t c = 0; c < channels; c += 8) {
-        const std::size_t count = std::min(channels - c, std::size_t{8});
-        std::memcpy(to, kSigns[*from++].data(), count * sizeof(float));
-        to += count;
+      for (std::size_t c = 0; c < channels / 8; ++c, to += 8) std::memcpy(to, kSigns[*from++].data(), sizeof(Octet));
+      if (channels % 8 != 0) {
+        std::memcpy(to, kSigns[*from++].data(), channels % 8 * sizeof(float));
+        to += channels % 8;
       }
     }
   });
