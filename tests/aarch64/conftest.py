@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.arm64 import CPUS, load_tool
+from support.arm64 import CPUS, kernels_of, load_tool
 from support.paths import ROOT
 
 Emulate = Callable[..., dict[str, Any]]
@@ -36,7 +36,7 @@ def emulate(request: pytest.FixtureRequest) -> Emulate:
         assert result.returncode == 0, result.stderr
         found = json.loads(result.stdout.splitlines()[-1])
         assert found["machine"] == "aarch64"
-        assert found["kernel"] == "neon"
+        assert found["kernel"] == kernels_of(request.param)[0]
         print(request.param, found)
         return found
 

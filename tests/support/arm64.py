@@ -15,3 +15,9 @@ def load_tool(name: str) -> ModuleType:
 
 
 CPUS = tuple(load_tool("setup").CPUS)
+
+
+def kernels_of(cpu: str) -> tuple[str, ...]:
+    """Returns the kernels that an emulated processor can execute, best first."""
+    *_, features = load_tool("setup").CPUS[cpu]
+    return (*(["neon_dotprod"] if "asimddp" in features.split() else []), "neon", "portable")

@@ -1,10 +1,10 @@
-"""Estimates the speed of the NEON kernel's inner loop without Arm hardware; prints a table of docs/arm.md.
+"""Estimates the speed of the NEON kernels' inner loops without Arm hardware; prints tables of docs/arm.md.
 
     python tools/arm64/speed.py
 
-llvm-mca (Debian: apt-get install llvm-19, or another version) runs the inner loop, as compiled, on its models
-of three cores; beside it the loop's bound by vector pipes, plain xor-popcount-add, and the mix that Larq
-publishes. layers.py does the same for whole layers.
+llvm-mca (Debian: apt-get install llvm-19, or another version) runs each inner loop, as compiled, on its
+models of three cores; beside the binary one its bound by vector pipes, plain xor-popcount-add, and the mix
+that Larq publishes. layers.py does the same for whole layers of binary convolutions.
 
 Needs the compiler of tools/wheels/requirements.txt.
 """
@@ -25,6 +25,7 @@ ZIG = Path(ziglang.__file__).parent / "zig"
 TARGET = "aarch64-linux-gnu.2.28"
 # LLVM has no model of its own for the A76 and takes the A57's; the Neoverse N1 is the A76's server edition.
 CORES = {"Cortex-A53": "cortex-a53", "Cortex-A72": "cortex-a72", "Cortex-A76": "neoverse-n1"}
+WITH_DOTPROD = ("neoverse-n1",)
 VECTOR_BITS, TRIPLE_VECTOR_MACS = 128, 384
 ITERATIONS = 1000
 
@@ -43,28 +44,28 @@ LARQ = "".join(
 )
 
 
-def compile_kernel() -> str:
-    """Compiles the NEON kernel as the wheel does; returns the assembly."""
+def compile_kernel(source: str, *flags: str) -> str:
+    """Compiles a file of kernels as the wheel does; returns the assembly."""
     command: list[str | Path] = [ZIG, "c++", "-target", TARGET, "-std=c++17", "-O3", "-DNDEBUG", "-fPIC"]
-    command += ["-ffp-contract=off", "-g0"]
-    output = BUILD / "arm_neon.s"
+    command += ["-ffp-contract=off", "-g0", *flags]
+    output = BUILD / f"{source.replace('/', '_')}.s"
     output.parent.mkdir(parents=True, exist_ok=True)
-    command += [f"-I{NATIVE}", "-S", "-o", output, NATIVE / "kernels/binary_conv2d/arm_neon_multiply.cc"]
+    command += [f"-I{NATIVE}", "-S", "-o", output, NATIVE / "kernels" / source]
     subprocess.run([*map(str, command)], check=True)
     return output.read_text()
 
 
-def inner_loop(assembly: str) -> list[str]:
-    """Returns the loop that counts triples: the first one with a bsl in it that jumps back to its label."""
+def inner_loops(assembly: str, instruction: str) -> Iterator[list[str]]:
+    """Yields the innermost loops that have an instruction, from a label to the branch back to it."""
     lines = [line.split("//")[0].strip() for line in assembly.splitlines()]
     labels = {line[:-1]: i for i, line in enumerate(lines) if line.endswith(":")}
     for i, line in enumerate(lines):
-        jump = re.match(r"^b\.ne\s+(\S+)$", line)
+        jump = re.match(r"^(?:b\.[a-z]+|cbn?z\s+\w+,)\s+(\S+)$", line)
         begin = labels.get(jump[1], i) if jump else i
         body = [text for text in lines[begin:i] if re.match(r"^[a-z]", text)]
-        if any(text.startswith("bsl") for text in body):
-            return [" ".join(text.split()) for text in body] + ["b.ne 1f", "1:"]
-    raise ValueError("the assembly holds no loop with a bsl")
+        innermost = not any(text.endswith(":") for text in lines[begin + 1 : i])
+        if innermost and any(text.startswith(instruction) for text in body):
+            yield [" ".join(text.split()) for text in body] + ["b.ne 1f", "1:"]
 
 
 def cycles(instructions: str, core: str) -> float:
@@ -81,7 +82,7 @@ def cycles(instructions: str, core: str) -> float:
 
 def print_cycles() -> None:
     """Prints products per cycle of the inner loop, its bounds, and others' loops."""
-    loop = inner_loop(compile_kernel())
+    loop = next(inner_loops(compile_kernel("binary_conv2d/arm_neon_multiply.cc"), "bsl"))  # counts triples
     vector = [line for line in loop if re.match(r"^(eor|bsl|cnt|add|sub) v\d", line)]
     macs = sum(line.startswith("bsl") for line in vector) * TRIPLE_VECTOR_MACS
     print(f"inner loop: {len(vector)} vector instructions of {len(loop) - 1} for {macs} products:")
@@ -108,5 +109,26 @@ def independent(vector: list[str]) -> Iterator[str]:
         yield f"{line.split()[0]} v{i % 16}.16b, v30.16b" + ("" if line.startswith("cnt") else ", v31.16b")
 
 
+def print_int8_cycles() -> None:
+    """Prints products per cycle of QuantConv2d's loops."""
+    print("\n| int8 products a cycle | smlal | sdot |\n|---|---|---|")
+    found: dict[str, list[str]] = {name: [] for name in CORES}
+    for source, flags, instruction, macs in (
+        ("arm_neon", (), "smlal", 4),
+        ("arm_neon_dotprod", ("-mcpu=generic+dotprod",), "sdot", 16),
+    ):
+        loops = inner_loops(compile_kernel(f"quant_conv2d/{source}.cc", *flags), instruction)
+        loop, products = max(
+            ((loop, macs * sum(line.startswith(instruction) for line in loop)) for loop in loops),
+            key=lambda one: one[1],
+        )
+        for name, core in CORES.items():
+            has = instruction != "sdot" or core in WITH_DOTPROD
+            found[name].append(f"{products / cycles(chr(10).join(loop), core):.1f}" if has else "-")
+    for name, cells in found.items():
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
 if __name__ == "__main__":
     print_cycles()
+    print_int8_cycles()

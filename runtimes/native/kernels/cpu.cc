@@ -2,6 +2,12 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(_WIN32)
+#include <windows.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace rbnn {
@@ -42,7 +48,21 @@ std::uint32_t detect() {
 
 #elif defined(__aarch64__)
 
-std::uint32_t detect() { return kNeon; }  // part of the base architecture
+// NEON is part of the base architecture. Dot products are not, and a program must ask the operating system for them.
+#if defined(_WIN32)
+bool has_dotprod() { return IsProcessorFeaturePresent(PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE); }
+#elif defined(__APPLE__)
+bool has_dotprod() {
+  int value = 0;
+  std::size_t size = sizeof(value);
+  return sysctlbyname("hw.optional.arm.FEAT_DotProd", &value, &size, nullptr, 0) == 0 && value != 0;
+}
+#else
+constexpr unsigned long kHwcapAsimddp = 1ul << 20;  // Linux, arch/arm64: uapi/asm/hwcap.h
+bool has_dotprod() { return (getauxval(AT_HWCAP) & kHwcapAsimddp) != 0; }
+#endif
+
+std::uint32_t detect() { return kNeon | (has_dotprod() ? kNeonDotprod : 0u); }
 
 #else
 
@@ -70,6 +90,7 @@ std::vector<std::string> cpu_feature_names(std::uint32_t features) {
       {kAvx512Vpopcntdq, "avx512_vpopcntdq"},
       {kAvx512Vnni, "avx512_vnni"},
       {kNeon, "neon"},
+      {kNeonDotprod, "neon_dotprod"},
   };
   std::vector<std::string> names;
   for (const auto& entry : kNames) {

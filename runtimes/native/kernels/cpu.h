@@ -17,6 +17,7 @@ enum CpuFeature : std::uint32_t {
   kAvx512Vpopcntdq = 1u << 5,
   kNeon = 1u << 6,
   kAvx512Vnni = 1u << 7,
+  kNeonDotprod = 1u << 8,
 };
 
 // The features of this machine, as a union of CpuFeature bits; detected once.

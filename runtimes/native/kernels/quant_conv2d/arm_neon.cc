@@ -1,10 +1,13 @@
 // NEON: smlal on activations and weights of 16 bits; a vector is four output channels, a panel two.
 //
-// A tile is 6 pixels by one panel: 12 of the 32 registers are sums. An activation is multiplied as a lane's scalar.
-// Tail: the last panel's missing channels are 0 in the weights, and are not stored.
+// A tile is 6 pixels by one panel: 12 of the 32 registers are sums, 6 hold 8 activations of each pixel, which are
+// multiplied as lanes.
+// Tail: the last panel's missing channels are 0 in the weights, and are not stored. Of a run, activations behind the
+// last eight are loaded one by one.
 
 #include <arm_neon.h>
 
+#include "kernels/quant_conv2d/arm_neon_finish.h"
 #include "kernels/quant_conv2d/kernel.h"
 #include "kernels/quant_conv2d/steps.h"
 #include "kernels/unroll.h"
@@ -12,7 +15,17 @@
 namespace rbnn {
 namespace {
 
-constexpr std::size_t kLanes = 8;
+constexpr std::size_t kWordsOfVector = 8;
+
+template <int kWord, std::size_t kPixels>
+inline void multiply_word(int32x4_t (&acc)[kPixels][2], const int16x8_t (&x)[kPixels], const std::int16_t* w) {
+  const int16x8_t weights = vld1q_s16(w + kWord * kLanes);
+  RBNN_UNROLL
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    acc[i][0] = vmlal_laneq_s16(acc[i][0], vget_low_s16(weights), x[i], kWord);
+    acc[i][1] = vmlal_high_laneq_s16(acc[i][1], weights, x[i], kWord);
+  }
+}
 
 template <std::size_t kPixels>
 inline void multiply_tile(const QuantProduct& p, std::size_t first, std::size_t panel) {
@@ -23,33 +36,38 @@ inline void multiply_tile(const QuantProduct& p, std::size_t first, std::size_t 
     acc[i][0] = vld1q_s32(p.start + channel);
     acc[i][1] = vld1q_s32(p.start + channel + 4);
   }
-  const std::uint8_t* w = p.panels + panel * p.panel_bytes;
+  const auto* w = reinterpret_cast<const std::int16_t*>(p.panels + panel * p.panel_bytes);
   for (std::size_t r = 0; r < p.runs; ++r) {
-    const std::uint8_t* x = p.rows[r] + first * step;
-    for (std::size_t k = 0; k < p.run_words; ++k, x += sizeof(std::int16_t), w += sizeof(std::int16_t) * kLanes) {
-      const int16x8_t weights = vld1q_s16(reinterpret_cast<const std::int16_t*>(w));
+    const std::uint8_t* window = p.rows[r] + first * step;
+    int16x8_t x[kPixels];
+    std::size_t left = p.run_words;
+    for (; left >= kWordsOfVector; left -= kWordsOfVector) {
+      RBNN_UNROLL
+      for (std::size_t i = 0; i < kPixels; ++i) x[i] = vreinterpretq_s16_u8(vld1q_u8(window + i * step));
+      multiply_word<0>(acc, x, w);
+      multiply_word<1>(acc, x, w);
+      multiply_word<2>(acc, x, w);
+      multiply_word<3>(acc, x, w);
+      multiply_word<4>(acc, x, w);
+      multiply_word<5>(acc, x, w);
+      multiply_word<6>(acc, x, w);
+      multiply_word<7>(acc, x, w);
+      window += kWordsOfVector * sizeof(std::int16_t);
+      w += kWordsOfVector * kLanes;
+    }
+    for (; left > 0; --left) {
       RBNN_UNROLL
       for (std::size_t i = 0; i < kPixels; ++i) {
         std::int16_t activation;
-        std::memcpy(&activation, x + i * step, sizeof(activation));
-        acc[i][0] = vmlal_n_s16(acc[i][0], vget_low_s16(weights), activation);
-        acc[i][1] = vmlal_n_s16(acc[i][1], vget_high_s16(weights), activation);
+        std::memcpy(&activation, window + i * step, sizeof(activation));
+        x[i] = vdupq_n_s16(activation);
       }
+      multiply_word<0>(acc, x, w);
+      window += sizeof(std::int16_t);
+      w += kLanes;
     }
   }
-  const std::size_t left = p.channels - channel, lanes = left < kLanes ? left : kLanes;
-  const float* residual = p.residual + first * p.residual_stride + channel;
-  float* output = p.output + first * p.output_stride + channel;
-  RBNN_UNROLL
-  for (std::size_t i = 0; i < kPixels; ++i, residual += p.residual_stride, output += p.output_stride) {
-    float y[kLanes];
-    RBNN_UNROLL
-    for (std::size_t half = 0; half < 2; ++half) {
-      const float32x4_t scaled = vmulq_f32(vcvtq_f32_s32(acc[i][half]), vld1q_f32(p.scale + channel + 4 * half));
-      vst1q_f32(y + 4 * half, vaddq_f32(scaled, vld1q_f32(p.bias + channel + 4 * half)));
-    }
-    for (std::size_t l = 0; l < lanes; ++l) output[l] = clamped(y[l] + residual[l], p.lower, p.upper);
-  }
+  finish_tile<kPixels>(p, acc, first, channel);
 }
 
 void multiply(const QuantProduct& p) {
@@ -63,9 +81,13 @@ void multiply(const QuantProduct& p) {
 
 }  // namespace
 
-const QuantKernel quant_neon = {
-    kLanes,         sizeof(std::int16_t),
-    /*per_word=*/1, quantise_values<std::int16_t>, quantise_each_plane<std::int16_t>, multiply, pool_row,
-    mean_of_window};
+const QuantKernel quant_neon = {kLanes,
+                                Storage::kShort,
+                                /*per_word=*/1,
+                                quantise_values<std::int16_t>,
+                                quantise_each_plane<std::int16_t>,
+                                multiply,
+                                pool_row,
+                                mean_of_window};
 
 }  // namespace rbnn

@@ -46,7 +46,7 @@ QuantFilter::QuantFilter(const QuantKernel& kernel, const QuantAttributes& attri
       runs_(gathered_ ? 1 : static_cast<std::size_t>(shape.height)),
       run_elements_(static_cast<std::size_t>(shape.height * shape.width) / runs_ * group_channels_),
       run_words_(divide_up(run_elements_, kernel.per_word)),
-      panel_bytes_(runs_ * run_words_ * kernel.lanes * kernel.per_word * kernel.element_bytes) {
+      panel_bytes_(runs_ * run_words_ * kernel.lanes * kernel.per_word * kernel.element_bytes()) {
   const auto panels = static_cast<std::int64_t>(panels_per_group_);
   const std::int64_t bytes = checked_product({attributes.conv.groups, panels, static_cast<std::int64_t>(panel_bytes_)});
   const std::int64_t lanes = checked_product({attributes.conv.groups, panels, static_cast<std::int64_t>(kernel.lanes)});
@@ -56,10 +56,9 @@ QuantFilter::QuantFilter(const QuantKernel& kernel, const QuantAttributes& attri
   panels_ = make_aligned_array<std::uint8_t>(static_cast<std::size_t>(bytes));
   std::fill_n(panels_.get(), bytes, std::uint8_t{0});
   start_.assign(static_cast<std::size_t>(lanes), 0);
-  const bool is_bytes = kernel.element_bytes == sizeof(std::int8_t);
-  is_bytes ? pack<std::int8_t>(kernel, weights) : pack<std::int16_t>(kernel, weights);
-  // Windows of bytes are of a - low. The product's sum is right modulo 2^32, and the integers fit.
-  const std::int64_t offset = is_bytes ? attributes.low : 0;
+  kernel.storage == Storage::kShort ? pack<std::int16_t>(kernel, weights) : pack<std::int8_t>(kernel, weights);
+  // Windows are of a - offset. The product's sum is right modulo 2^32, and the integers fit.
+  const std::int64_t offset = offset_of(kernel.storage, static_cast<std::int32_t>(attributes.low));
   for (std::int32_t& sum : start_) sum = static_cast<std::int32_t>(sum * offset);
 }
 

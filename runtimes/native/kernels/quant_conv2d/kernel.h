@@ -12,8 +12,22 @@
 
 namespace rbnn {
 
-// An activation a of low .. high is stored as a - offset: as a byte with offset = low, or as an int16 with offset 0.
-// A tap outside the map is an activation 0, stored as -offset, so that all windows are alike.
+// How an activation a of low .. high is stored: as a - offset. A tap outside the map is an activation 0, stored as
+// -offset, so that all windows are alike.
+enum class Storage {
+  kUnsignedByte,  // offset = low
+  kSignedByte,    // offset = low + 128
+  kShort,         // an int16, offset = 0
+};
+
+constexpr std::size_t bytes_of(Storage storage) {
+  return storage == Storage::kShort ? sizeof(std::int16_t) : sizeof(std::int8_t);
+}
+
+constexpr std::int32_t offset_of(Storage storage, std::int32_t low) {
+  return storage == Storage::kShort ? 0 : storage == Storage::kSignedByte ? low + 128 : low;
+}
+
 struct Quantisation {
   float factor, low, high;
   std::int32_t offset;
@@ -66,13 +80,17 @@ struct MeanWindow {
 };
 
 struct QuantKernel {
-  std::size_t lanes, element_bytes, per_word;
+  std::size_t lanes;
+  Storage storage;
+  std::size_t per_word;
 
   void (*quantise)(const Quantisation& q, const float* x, std::size_t count, void* stored);
   void (*quantise_planes)(const Quantisation& q, const Planes& planes, void* stored);
   void (*multiply)(const QuantProduct& product);
   void (*pool)(const PoolRow& row);
   void (*mean)(const MeanWindow& window);
+
+  std::size_t element_bytes() const { return bytes_of(storage); }
 };
 
 // const objects are internal without a declaration

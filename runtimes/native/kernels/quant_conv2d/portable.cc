@@ -10,9 +10,13 @@ constexpr std::size_t kLanes = 8;
 
 }  // namespace
 
-const QuantKernel quant_portable = {
-    kLanes,         sizeof(std::int16_t),
-    /*per_word=*/1, quantise_values<std::int16_t>, quantise_each_plane<std::int16_t>, multiply_shorts<kLanes>, pool_row,
-    mean_of_window};
+const QuantKernel quant_portable = {kLanes,
+                                    Storage::kShort,
+                                    /*per_word=*/1,
+                                    quantise_values<std::int16_t>,
+                                    quantise_each_plane<std::int16_t>,
+                                    multiply_shorts<kLanes>,
+                                    pool_row,
+                                    mean_of_window};
 
 }  // namespace rbnn

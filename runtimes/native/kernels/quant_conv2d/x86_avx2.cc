@@ -87,9 +87,13 @@ void multiply(const QuantProduct& p) {
 
 }  // namespace
 
-const QuantKernel quant_avx2 = {
-    kLanes,         sizeof(std::int16_t),
-    /*per_word=*/2, quantise_values<std::int16_t>, quantise_each_plane<std::int16_t>, multiply, pool_row,
-    mean_of_window};
+const QuantKernel quant_avx2 = {kLanes,
+                                Storage::kShort,
+                                /*per_word=*/2,
+                                quantise_values<std::int16_t>,
+                                quantise_each_plane<std::int16_t>,
+                                multiply,
+                                pool_row,
+                                mean_of_window};
 
 }  // namespace rbnn

@@ -202,6 +202,6 @@ void pool(const PoolRow& p) {
 }  // namespace
 
 const QuantKernel quant_avx512_vpopcntdq = {
-    kLanes, sizeof(std::uint8_t), /*per_word=*/4, quantise, quantise_planes, multiply, pool, mean_of_window};
+    kLanes, Storage::kUnsignedByte, /*per_word=*/4, quantise, quantise_planes, multiply, pool, mean_of_window};
 
 }  // namespace rbnn
