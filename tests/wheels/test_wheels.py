@@ -107,12 +107,12 @@ def test_exports(library: elffile.ELFFile) -> None:
 def test_files_of_an_instruction_set_share_no_function(platform: str) -> None:
     # tests/native/test_instruction_sets.py says why, and looks at the code of the installed library. A
     # wheel's library holds no names; these are the objects that it was linked from.
-    if "x86_64" not in platform:
-        pytest.skip("Arm's kernels use the base architecture alone")
-    build = ROOT / "build/wheel-linux-x86_64"
-    objects = sorted(build.glob("CMakeFiles/rbnn_kernels.dir/**/x86_*.o"))
+    # Arm's other kernels use the base architecture alone.
+    files, own = ("x86_*.o", "avx") if "x86_64" in platform else ("arm_neon_*dotprod*.o", "dotprod")
+    build = ROOT / f"build/wheel-linux-{platform.split('_', 3)[3]}"
+    objects = sorted(build.glob(f"CMakeFiles/rbnn_kernels.dir/**/{files}"))
     if not objects:
-        pytest.skip(f"no objects of x86 in {build.name}")
+        pytest.skip(f"no such objects in {build.name}")
     for path in objects:
         symbols = elffile.ELFFile(io.BytesIO(path.read_bytes())).get_section_by_name(".symtab").iter_symbols()
         shared = [
@@ -122,7 +122,7 @@ def test_files_of_an_instruction_set_share_no_function(platform: str) -> None:
             and s.entry.st_info.bind != "STB_LOCAL"
             and s.entry.st_shndx != "SHN_UNDEF"
         ]
-        assert [name for name in shared if "avx" not in name] == [], path.name
+        assert [name for name in shared if own not in name] == [], path.name
 
 
 def test_stays_loaded(library: elffile.ELFFile) -> None:

@@ -103,7 +103,7 @@ class Layer {
 class Peak {
  public:
   explicit Peak(const QuantKernel& kernel) : kernel_(kernel) {
-    const std::size_t word = kernel.per_word * kernel.element_bytes(), words = 512 / word;
+    const std::size_t word = kernel.per_word * bytes_of(kernel.storage), words = 512 / word;
     channels_ = kPanels * kernel.lanes;
     const std::size_t panel_bytes = words * kernel.lanes * word;
     windows_ = make_aligned_array<std::uint8_t>(kPixels * 512);
@@ -133,7 +133,7 @@ class Peak {
   double run() const {
     constexpr int kTimes = 8;
     for (int i = 0; i < kTimes; ++i) kernel_.multiply(product_);
-    return kTimes * static_cast<double>(kPixels * channels_ * 512 / kernel_.element_bytes());
+    return kTimes * static_cast<double>(kPixels * channels_ * 512 / bytes_of(kernel_.storage));
   }
 
  private:

@@ -46,7 +46,7 @@ QuantFilter::QuantFilter(const QuantKernel& kernel, const QuantAttributes& attri
       runs_(gathered_ ? 1 : static_cast<std::size_t>(shape.height)),
       run_elements_(static_cast<std::size_t>(shape.height * shape.width) / runs_ * group_channels_),
       run_words_(divide_up(run_elements_, kernel.per_word)),
-      panel_bytes_(runs_ * run_words_ * kernel.lanes * kernel.per_word * kernel.element_bytes()) {
+      panel_bytes_(runs_ * run_words_ * kernel.lanes * kernel.per_word * bytes_of(kernel.storage)) {
   const auto panels = static_cast<std::int64_t>(panels_per_group_);
   const std::int64_t bytes = checked_product({attributes.conv.groups, panels, static_cast<std::int64_t>(panel_bytes_)});
   const std::int64_t lanes = checked_product({attributes.conv.groups, panels, static_cast<std::int64_t>(kernel.lanes)});

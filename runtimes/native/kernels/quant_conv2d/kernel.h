@@ -20,6 +20,9 @@ enum class Storage {
   kShort,         // an int16, offset = 0
 };
 
+// In an unnamed namespace: see bits.h.
+namespace {
+
 constexpr std::size_t bytes_of(Storage storage) {
   return storage == Storage::kShort ? sizeof(std::int16_t) : sizeof(std::int8_t);
 }
@@ -27,6 +30,8 @@ constexpr std::size_t bytes_of(Storage storage) {
 constexpr std::int32_t offset_of(Storage storage, std::int32_t low) {
   return storage == Storage::kShort ? 0 : storage == Storage::kSignedByte ? low + 128 : low;
 }
+
+}  // namespace
 
 struct Quantisation {
   float factor, low, high;
@@ -89,8 +94,6 @@ struct QuantKernel {
   void (*multiply)(const QuantProduct& product);
   void (*pool)(const PoolRow& row);
   void (*mean)(const MeanWindow& window);
-
-  std::size_t element_bytes() const { return bytes_of(storage); }
 };
 
 // const objects are internal without a declaration

@@ -62,8 +62,8 @@ struct QuantConv2d::Run {
     columns = filter.gathered() ? unsigned_of(sizes.mean[1])
               : picked          ? unsigned_of(sizes.conv[1])
                                 : unsigned_of(a.conv.pads[1] + sizes.mean[1] + a.conv.pads[3]);
-    row_bytes = columns * channels * layer.kernel_.element_bytes();
-    window_bytes = filter.run_words() * layer.kernel_.per_word * layer.kernel_.element_bytes();
+    row_bytes = columns * channels * bytes_of(layer.kernel_.storage);
+    window_bytes = filter.run_words() * layer.kernel_.per_word * bytes_of(layer.kernel_.storage);
     window_pixels = std::clamp(kWindowBytes / window_bytes, std::size_t{1}, unsigned_of(sizes.conv[1]));
 
     pooled = a.has_pool();
@@ -141,7 +141,7 @@ struct QuantConv2d::Run {
   // `count` activations 0, as they are stored.
   void fill_zeros(std::uint8_t* to, std::size_t count) const {
     // Of bytes -offset is the byte, of shorts it is 0.
-    std::memset(to, -quantisation.offset, count * layer.kernel_.element_bytes());
+    std::memset(to, -quantisation.offset, count * bytes_of(layer.kernel_.storage));
   }
 };
 
@@ -224,7 +224,7 @@ void QuantConv2d::quantise(const Run& run, const float* x, const Parallel& paral
 void QuantConv2d::quantise_row(const Run& run, const float* x, std::size_t row) const noexcept {
   const bool planes = attributes_.layout == MapLayout::kChannelsFirst && !attributes_.has_mean();
   const std::size_t width = unsigned_of(run.sizes.mean[1]), channels = run.channels;
-  const std::size_t pixel_bytes = channels * kernel_.element_bytes();
+  const std::size_t pixel_bytes = channels * bytes_of(kernel_.storage);
   std::uint8_t* const stored = run.stored + row * run.row_bytes;
   // Columns begin .. end - 1 of what is stored are the columns from `first` on, each `step` behind the one before it.
   std::size_t begin = 0, end = width, first = 0, step = 1;
@@ -263,7 +263,7 @@ void QuantConv2d::gather(const Run& run, std::size_t group, std::size_t row, std
   const Axis vertical = vertical_axis(attributes_.conv, filter_.shape());
   const Axis horizontal = horizontal_axis(attributes_.conv, filter_.shape());
   const std::size_t tap = run.channels / unsigned_of(attributes_.conv.groups);
-  const std::size_t tap_bytes = tap * kernel_.element_bytes(), pixel_bytes = run.channels * kernel_.element_bytes();
+  const std::size_t tap_bytes = tap * bytes_of(kernel_.storage), pixel_bytes = run.channels * bytes_of(kernel_.storage);
   for (std::size_t q = begin; q < end; ++q) {
     std::uint8_t* to = windows + (q - begin) * run.window_bytes;
     for (std::int64_t i = 0; i < vertical.taps; ++i) {
@@ -318,7 +318,7 @@ void QuantConv2d::convolve_row(const Run& run, std::size_t sample, std::size_t t
       rows[i] = h < 0 || h >= run.sizes.mean[0] ? run.zero_row : run.stored + unsigned_of(h) * run.row_bytes;
     }
     product.pixel_bytes =
-        (run.picked ? 1 : unsigned_of(attributes_.conv.strides[1])) * run.channels * kernel_.element_bytes();
+        (run.picked ? 1 : unsigned_of(attributes_.conv.strides[1])) * run.channels * bytes_of(kernel_.storage);
   }
   for (std::size_t group = 0; group < groups; ++group) {
     const std::size_t panel = group * filter_.panels_per_group() + panel_begin, lane = panel * kernel_.lanes;
