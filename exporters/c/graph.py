@@ -15,7 +15,7 @@ from rbnn_deploy.model_files.errors import quoted
 from rbnn_deploy.onnx_graph import attributes
 
 if TYPE_CHECKING:
-    from rbnn_deploy.exporters.c.wanted import Wanted
+    from rbnn_deploy.exporters.c.wanted import Packing, Wanted
 
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]
@@ -66,11 +66,12 @@ class Graph:
         shapes: Of every value, with a batch of one image.
         constants: Stored tensors by name.
         channels_last: Values that are stored channels-last though their ONNX shape is channels-first.
-        wanted: See below.
+        wanted: What later nodes want of a value.
 
     Attributes:
-        bits: The packed signs of values, by value and by what they are compared with (`operators.packing`).
-        wanted: What later nodes want of values that the file has as packed bits.
+        wanted: Likewise.
+        bits: The packed signs of values, by value and by how they are packed (`wanted.Packing`).
+        channels_of_bits: Of each value that the file has as packed bits, how many channels they are of.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Graph:
         self.wanted = wanted
         self.channels_last = channels_last
         self.bits: dict[tuple[str, str, int, str], Buffer] = {}
+        self.channels_of_bits: dict[str, int] = {}
         self._shapes = shapes
         self._constants = constants
         self._buffers: dict[str, Buffer] = {}
@@ -116,6 +118,31 @@ class Graph:
         if value not in self._buffers:
             raise UnsupportedNodeError(f"computes with {quoted(value)}, which is no float32 activation")
         return self._buffers[value]
+
+    def bits_of(self, value: str, packing: Packing) -> Buffer:
+        """Returns the buffer that holds a value's bits.
+
+        Raises:
+            UnsupportedNodeError: There is none, since no node that packs makes them.
+        """
+        if (value, *packing) not in self.bits:
+            raise UnsupportedNodeError(_no_bits(value))
+        return self.bits[value, *packing]
+
+    def held_bits_of(self, value: str, packing: Packing, channels: int) -> Buffer:
+        """Returns the bits of a value that the file has as packed bits.
+
+        Raises:
+            UnsupportedNodeError: The value is none such; or its bits are of another number of channels, which
+                may fill as many bytes in the file, but not the same rows of words.
+        """
+        if value not in self.channels_of_bits:
+            raise UnsupportedNodeError(_no_bits(value))
+        if self.channels_of_bits[value] != channels:
+            raise UnsupportedNodeError(
+                f"reads {channels} channels of {quoted(value)}, which has {self.channels_of_bits[value]}"
+            )
+        return self.bits_of(value, packing)
 
     def is_computed(self, value: str) -> bool:
         """Tells whether a value depends on the image."""
@@ -185,9 +212,14 @@ class Graph:
 
     def comment(self, node: Node, text: str = "") -> str:
         """Describes a node: its name, operator and shapes."""
-        sources = [self.shape(name) for name in node.inputs if self.is_computed(name)][:1]
+        has_bits = {value for value, *_ in self.bits}
+        sources = [self.shape(n) for n in node.inputs if self.is_computed(n) or n in has_bits][:1]
         shapes = " to ".join(times(shape[1:]) for shape in (*sources, self.shape(node.outputs[0])))
         return comment_text(f"{node.name}: {node.op}, {shapes}{', ' if text else ''}{text}")
+
+
+def _no_bits(value: str) -> str:
+    return f"reads {quoted(value)} as bits, which no PackSigns or PackedBinaryConv2d gives it at once"
 
 
 def times(shape: Shape) -> str:

@@ -46,8 +46,9 @@ def read_program(file: ModelFile, *, vectors: bool = False) -> Program:
         Buffer("input", "float", math.prod(image)), Buffer("output", "float", 0), image, vectors=vectors
     )
     shapes = _shapes_of_one_image(file.model, image)
-    wanted = wanted_of(nodes, output_name)
-    graph = Graph(program, shapes, constants(proto), _stored_channels_last(proto, nodes), wanted)
+    stored = constants(proto)
+    wanted = wanted_of(nodes, output_name, stored)
+    graph = Graph(program, shapes, stored, _stored_channels_last(proto, nodes), wanted)
     graph.set_input(input_name, program.input)
     add_packing(graph, input_name)
     for node, source in zip(nodes, proto.node, strict=True):

@@ -24,6 +24,7 @@ NEEDS = {
         "binary_conv2d",
     ),
     "quant_conv2d": ("activation", "finish"),
+    "quant_conv2d_map": ("activation", "finish", "quant_conv2d"),
     "general_binary_conv2d": ("bits", "count_mismatches", "binary_windows", "pad_with_ones", "activation"),
     "packed_binary_conv2d": (
         *("bits", "count_mismatches", "binary_windows", "sums_of_products", "pad_with_ones"),

@@ -47,8 +47,8 @@ INLINED int is_few(uint32_t asked) {
   return 2 * count < OUTPUTS_AT_ONCE;
 }
 
-/* Adds the outputs of row p and column q that pass to the bits of `passed`. Of a pool's later sums, those are left out
-   whose output has passed, where they are many. window: 2 * words, as for binary_conv2d. */
+/* Sets the bits in `passed` of the outputs whose sum at row p and column q passes. In a pool some bits are set already;
+   where they are most, the sums of the others alone are computed. window: 2 * words, as for binary_conv2d. */
 static void add_passing(const struct packed_binary_conv2d* l, const uint32_t* bits, int p, int q, uint32_t* passed,
                         uint32_t* window) {
   const int words = l->windows.words;
@@ -70,7 +70,7 @@ static void add_passing(const struct packed_binary_conv2d* l, const uint32_t* bi
       const uint32_t* weights = l->weights + (ptrdiff_t)o * words;
       const uint32_t asked = ~bits_at(passed, o, count) & low_bits(count);
       uint32_t found = 0;
-      if (is_few(asked)) {
+      if (asked != low_bits(count) && is_few(asked)) {
         some_sums_of_products(asked, window, mask, weights, words, masked ? w.inside : all, sums);
       } else {
         sums_of_products(window, mask, weights, words, masked ? w.inside : all, count, sums);

@@ -22,37 +22,35 @@ static int sum_of_bytes(const uint8_t* row, const int8_t* weights, int count, ui
   return sum <= (uint32_t)INT_MAX ? (int)sum : -(int)(UINT32_MAX - sum) - 1;
 }
 
-/* x: [height][width][channels]. residual and y: [out_height][out_width][outputs]; they may be the same memory.
-   row: [kernel_height * kernel_width * channels / groups], a window. */
-static void quant_conv2d(const struct quant_conv2d* l, const uint8_t* x, const float* residual, float* y,
-                         uint8_t* row) {
+/* Row p of the outputs. x: [height][width][channels]. residual and y: [out_width][outputs]; they may be the same
+   memory. row: [kernel_height * kernel_width * channels / groups], a window. */
+static void quant_conv2d_row(const struct quant_conv2d* l, const uint8_t* x, int p, const float* residual, float* y,
+                             uint8_t* row) {
   const int channels = l->channels / l->groups;
   const int group_outputs = l->outputs / l->groups;
   const int products = l->kernel_height * l->kernel_width * channels;
-  int p, q, g, i, j, c, o;
-  for (p = 0; p < l->out_height; p++) {
-    for (q = 0; q < l->out_width; q++) {
-      for (g = 0; g < l->groups; g++) {
-        const int end = (g + 1) * group_outputs;
-        uint8_t* next = row;
-        for (i = 0; i < l->kernel_height; i++) {
-          const int h = p * l->stride_y - l->pad_top + i * l->dilation_y;
-          for (j = 0; j < l->kernel_width; j++) {
-            const int w = q * l->stride_x - l->pad_left + j * l->dilation_x;
-            const int inside = h >= 0 && h < l->height && w >= 0 && w < l->width;
-            const uint8_t* from = inside ? x + ((ptrdiff_t)h * l->width + w) * l->channels + g * channels : NULL;
-            for (c = 0; c < channels; c++) {
-              *next++ = inside ? from[c] : (uint8_t)l->zero;
-            }
+  int q, g, i, j, c, o;
+  for (q = 0; q < l->out_width; q++) {
+    for (g = 0; g < l->groups; g++) {
+      const int end = (g + 1) * group_outputs;
+      uint8_t* next = row;
+      for (i = 0; i < l->kernel_height; i++) {
+        const int h = p * l->stride_y - l->pad_top + i * l->dilation_y;
+        for (j = 0; j < l->kernel_width; j++) {
+          const int w = q * l->stride_x - l->pad_left + j * l->dilation_x;
+          const int inside = h >= 0 && h < l->height && w >= 0 && w < l->width;
+          const uint8_t* from = inside ? x + ((ptrdiff_t)h * l->width + w) * l->channels + g * channels : NULL;
+          for (c = 0; c < channels; c++) {
+            *next++ = inside ? from[c] : (uint8_t)l->zero;
           }
         }
-        for (o = g * group_outputs; o < end; o++) {
-          const int sum = sum_of_bytes(row, l->weights + (ptrdiff_t)o * products, products, l->start[o]);
-          y[o] = finish(sum, l->scale[o], l->bias[o], residual[l->residual_step * o], l->activation);
-        }
       }
-      y += l->outputs;
-      residual += l->residual_step * l->outputs;
+      for (o = g * group_outputs; o < end; o++) {
+        const int sum = sum_of_bytes(row, l->weights + (ptrdiff_t)o * products, products, l->start[o]);
+        y[o] = finish(sum, l->scale[o], l->bias[o], residual[l->residual_step * o], l->activation);
+      }
     }
+    y += l->outputs;
+    residual += l->residual_step * l->outputs;
   }
 }

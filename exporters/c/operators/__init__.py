@@ -36,6 +36,7 @@ EMITTERS: dict[str, Callable[[Graph, Node], None]] = {
     "Clip": elementwise.emit_clip,
     "Relu": elementwise.emit_clip,
     "LeakyRelu": elementwise.emit_leaky_relu,
+    "BatchNormalization": elementwise.emit_batch_norm,
     "Add": elementwise.emit_binary,
     "Sub": elementwise.emit_binary,
     "Mul": elementwise.emit_binary,

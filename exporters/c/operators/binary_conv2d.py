@@ -76,7 +76,7 @@ def _add(
     if kernel == "binary_conv2d_by_fours":
         weights = words.reshape(-1, LANES, words.shape[1]).swapaxes(1, 2)
         order = f"[{outputs // LANES}][{words.shape[1]}][{LANES}]"
-    bits = graph.bits[value, *packing_of(node)]
+    bits = graph.bits_of(value, packing_of(node))
     window = Buffer(f"window of {node.name}", "uint32_t", window_parts * words.shape[1])
     residual, residual_text, step = residual_of(graph, node.input(4))
     name = graph.identifier("layer", node.name)

@@ -46,6 +46,30 @@ def emit_leaky_relu(graph: Graph, node: Node) -> None:
     _add_unary(graph, node, "leaky_relu", f", {float_constant(node.attributes.get('alpha', 0.01))}")
 
 
+def emit_batch_norm(graph: Graph, node: Node) -> None:
+    """Adds the step of a BatchNormalization with stored statistics."""
+    node.require("training_mode", 0)
+    if len(node.outputs) > 1:
+        raise UnsupportedNodeError("has several outputs")
+    shape = graph.shape(node.inputs[0])
+    factor, bias, mean, variance = (graph.weights(name) for name in node.inputs[1:5])
+    epsilon = np.float32(node.attributes.get("epsilon", 1e-5))
+    tables = (
+        graph.table("factor", node.inputs[1], factor, "float", f"{factor.size} channels"),
+        graph.table("mean", node.inputs[3], mean, "float", f"{mean.size} channels"),
+        graph.table(
+            "deviation",
+            node.inputs[4],
+            np.sqrt(variance + epsilon),
+            "float",
+            f"its root with {epsilon:g} added",
+        ),
+        graph.table("bias", node.inputs[2], bias, "float", f"{bias.size} channels"),
+    )
+    inner = math.prod(shape[2:])
+    _add_unary(graph, node, "batch_norm", f", {shape[1]}, {inner}, {', '.join(tables)}")
+
+
 def _add_unary(graph: Graph, node: Node, function: str, parameters: str) -> None:
     x = graph.buffer(node.inputs[0])
     y = graph.new_buffer(node.outputs[0])

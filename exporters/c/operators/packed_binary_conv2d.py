@@ -27,9 +27,10 @@ def emit(graph: Graph, node: Node) -> None:
     (H, W), (PH, PW) = graph.shape(value)[1:3], graph.shape(result)[1:3]
     size = a.conv_size((H, W), (KH, KW))
     words = pack_windows(packed, a.group_channels)
-    bits = graph.bits[value, *packing_of(node)]
+    bits = graph.held_bits_of(value, packing_of(node), a.channels)
     y = bits_buffer(result, PH, PW, outputs, groups[0])
     graph.bits[result, *held(groups[0])] = y
+    graph.channels_of_bits[result] = outputs
     scratch = 2 * words.shape[1] + -(-outputs // WORD_BITS)
     window = Buffer(f"window of {node.name}", "uint32_t", scratch)
     name = graph.identifier("layer", node.name)

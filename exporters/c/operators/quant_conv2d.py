@@ -14,10 +14,14 @@ import numpy.typing as npt
 
 from rbnn_deploy.exporters.c.graph import Graph, Node, UnsupportedNodeError
 from rbnn_deploy.exporters.c.operators.binary_conv2d import residual_of
+from rbnn_deploy.exporters.c.operators.packing import RowStep, add_packing_by_rows, packing_by_rows
 from rbnn_deploy.exporters.c.program import ELEMENT_BYTES, Buffer, Places, Step
 from rbnn_deploy.exporters.c.structures import structure
+from rbnn_deploy.exporters.c.wanted import Packing
 from rbnn_deploy.operators import QUANT_CONV2D_OPERATOR, QuantConv2dAttributes
 from rbnn_deploy.quant_conv2d_rules import QuantSizes, quant_sizes
+
+_R = QUANT_CONV2D_OPERATOR.index("R")
 
 
 def emit(graph: Graph, node: Node) -> None:
@@ -30,15 +34,21 @@ def emit(graph: Graph, node: Node) -> None:
     sizes = quant_sizes(a.map_size(shape), W.shape[1:3], a)
     integers = _add_quantise(graph, node, a, sizes)
     name = node.outputs[0]
-    y = (
-        Buffer(f"{name} in front of the pool", "float", math.prod(sizes.conv) * len(W))
-        if a.has_pool
-        else None
-    )
-    y = graph.new_buffer(name) if y is None else y
-    _add_product(graph, node, a, sizes, W, integers, y)
     if a.has_pool:
+        y = Buffer(f"{name} in front of the pool", "float", math.prod(sizes.conv) * len(W))
+        _add_product(graph, node, a, sizes, W, integers, y)
         _add_pool(graph, node, a, sizes, len(W), y)
+    elif (packing := packing_by_rows(graph, name)) is not None and _adds_one_number(graph, node):
+        y = Buffer(f"a row of {name}", "float", sizes.conv[1] * len(W))
+        _add_product(graph, node, a, sizes, W, integers, y, packing)
+    else:
+        _add_product(graph, node, a, sizes, W, integers, graph.new_buffer(name))
+
+
+def _adds_one_number(graph: Graph, node: Node) -> bool:
+    """Tells whether a layer's residual is the same constant everywhere, or absent."""
+    residual, _, step = residual_of(graph, node.input(_R))
+    return residual is None and step == 0
 
 
 def _bytes(name: str, count: int) -> Buffer:
@@ -85,10 +95,12 @@ def _add_product(
     W: npt.NDArray[np.int8],
     integers: Buffer,
     y: Buffer,
+    packing: Packing | None = None,
 ) -> None:
+    """Adds the step from bytes to outputs, or with a packing that from bytes to their bits, row by row."""
     outputs, KH, KW, channels = W.shape
     scale_name, bias_name = node.inputs[2:4]
-    residual, residual_text, step = residual_of(graph, node.input(QUANT_CONV2D_OPERATOR.index("R")))
+    residual, residual_text, step = residual_of(graph, node.input(_R))
     row = _bytes(f"window of {node.name}", KH * KW * channels)
     start = W.reshape(outputs, -1).sum(axis=1, dtype=np.int64) * a.low % (1 << 32)
     shape = f"[{outputs}][{KH}][{KW}][{channels}]"
@@ -110,16 +122,32 @@ def _add_product(
     def call(at: Places) -> str:
         r = residual_text if residual is None else at[residual]
         x, window = (f"(uint8_t*)({at[buffer]})" for buffer in (integers, row))
-        return f"quant_conv2d(&{name}, {x}, {r}, {at[y]}, {window});"
+        return f"quant_conv2d_map(&{name}, {x}, {r}, {at[y]}, {window});"
+
+    def call_row(at: Places) -> str:
+        x, window = (f"(uint8_t*)({at[buffer]})" for buffer in (integers, row))
+        return f"quant_conv2d_row(&{name}, {x}, p, {residual_text}, {at[y]}, {window});"
 
     extra = f"{KH} x {KW} taps, {a.activation}" + ("" if residual is None else ", with a residual")
+    if packing is not None:
+        step_of_rows = RowStep(
+            graph.comment(node, extra),
+            call_row,
+            reads=(integers,),
+            row=y,
+            scratch=(row,),
+            kernel="quant_conv2d",
+            layer=structure("quant_conv2d", name, members),
+        )
+        add_packing_by_rows(graph, node.outputs[0], packing, step_of_rows)
+        return
     graph.add(
         Step(
             graph.comment(node, extra),
             call,
             reads=(integers,) if residual is None else (integers, residual),
             writes=(y, row),
-            kernel="quant_conv2d",
+            kernel="quant_conv2d_map",
             in_place=residual if step else None,
             layer=structure("quant_conv2d", name, members),
             result=None if a.has_pool else node.outputs[0],

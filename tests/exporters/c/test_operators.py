@@ -56,6 +56,17 @@ CASES: dict[str, list[Step]] = {
     "relu": [("Relu", ["x"], {})],
     "clip below": [("Clip", ["x", np.float32(0.25)], {})],
     "clip above": [("Clip", ["x", "", np.float32(0.5)], {})],
+    "batch norm": [
+        (
+            "BatchNormalization",
+            ["x", draw(6), draw(6) + 1, draw(6) - 1, draw(6) ** 2],
+            {"epsilon": 1e-3},
+        )
+    ],
+    "batch norm of a row": [
+        ("Flatten", ["x"], {}),
+        ("BatchNormalization", ["x", *(abs(draw(378)) for _ in range(4))], {}),
+    ],
     "leaky relu": [("LeakyRelu", ["x"], {"alpha": 0.1})],
     "prelu": [("PRelu", ["x", draw(6, 1, 1)], {})],
     "add channels": [("Add", ["x", draw(6, 1, 1)], {})],
