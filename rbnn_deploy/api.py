@@ -219,25 +219,66 @@ def export(
         output_names=output_names,
         dynamic_size=dynamic_size,
     )
-    if batches is not None and float_layers == "exact":
-        exact = partial(
-            _write_exact, partial(write, bits_between_layers=bits_between_layers), batches, calibration_range
+    quantised: Callable[..., ExportResult] = write
+    if batches is not None:
+        several = list(batches)  # they are read anew for each file
+        quantised = (
+            partial(_write_exact, write, several, calibration_range)
+            if float_layers == "exact"
+            else partial(write, calibration=several)
         )
-        return _checked_exact(write, exact, path, module) if check else exact(path)
-    if not check or batches is not None:
-        return write(path, calibration=batches, bits_between_layers=bits_between_layers)
-    from rbnn_deploy.comparing.export_check import check_export, check_same_outputs  # noqa: PLC0415 - loads onnxruntime
+    if not check:
+        return quantised(path, bits_between_layers=bits_between_layers)
+    return _checked(
+        module,
+        Path(path),
+        write=write,
+        quantised=None if batches is None else quantised,
+        bits_between_layers=bits_between_layers,
+        exact=float_layers == "exact",
+    )
+
+
+def _checked(
+    module: nn.Module,
+    path: Path,
+    *,
+    write: Callable[..., ExportResult],
+    quantised: Callable[..., ExportResult] | None,
+    bits_between_layers: bool,
+    exact: bool,
+) -> ExportResult:
+    """Writes a model, and compares every file on the way to it with the one before.
+
+    Args:
+        module: The network.
+        path: The file to write.
+        write: Writes the network with float layers.
+        quantised: Writes it with int8 or exact ones in their place; None if the network keeps them.
+        bits_between_layers: See `export`.
+        exact: Whether the outputs must be the same with the operator library and without it.
+    """
+    from rbnn_deploy.comparing.export_check import (  # noqa: PLC0415 - loads onnxruntime
+        check_exact,
+        check_export,
+        check_same_outputs,
+    )
 
     with tempfile.TemporaryDirectory() as folder:
-        unchecked = Path(folder) / "model.onnx"
-        result = write(unchecked)
-        check_export(unchecked, module)
+        model = Path(folder) / "float.onnx"
+        result = write(model)
+        check_export(model, module)
+        if quantised is not None:
+            model = Path(folder) / "quantised.onnx"
+            result = quantised(model)
         if bits_between_layers:
-            with_floats, unchecked = unchecked, Path(folder) / "bits.onnx"
-            result = write(unchecked, bits_between_layers=True)
-            check_same_outputs(with_floats, unchecked)
-        atomic_write_bytes(Path(path), unchecked.read_bytes())
-    return replace(result, path=Path(path))
+            with_floats, model = model, Path(folder) / "bits.onnx"
+            result = (quantised or write)(model, bits_between_layers=True)
+            check_same_outputs(with_floats, model)
+        if exact:
+            check_exact(model)
+        atomic_write_bytes(path, model.read_bytes())
+    return replace(result, path=path)
 
 
 def _write_exact(
@@ -245,36 +286,15 @@ def _write_exact(
     batches: Iterable[npt.NDArray[np.float32]],
     calibration_range: str,
     path: str | Path,
+    **options: Any,
 ) -> ExportResult:
-    """Writes a model whose float layers are exact."""
+    """Writes a model whose float layers are exact; `options` are those of `export_onnx`."""
     from rbnn_deploy.runtimes.value_histograms import value_histograms  # noqa: PLC0415 - loads onnxruntime
     from rbnn_deploy.value_histogram import BINS  # noqa: PLC0415
 
     bins = 0 if calibration_range == "minmax" else BINS
     measure = partial(value_histograms, batches=batches, bins=bins)
-    return write(path, measure=measure, range_rule=calibration_range)
-
-
-def _checked_exact(
-    write: Callable[..., ExportResult],
-    exact: Callable[[Path], ExportResult],
-    path: str | Path,
-    module: nn.Module,
-) -> ExportResult:
-    """Writes a model with exact float layers.
-
-    Before, the one with float layers is compared with its module, and then the exact one in two runtimes.
-    """
-    from rbnn_deploy.comparing.export_check import check_exact, check_export  # noqa: PLC0415 - loads onnxruntime
-
-    with tempfile.TemporaryDirectory() as folder:
-        floating, unchecked = Path(folder) / "float.onnx", Path(folder) / "model.onnx"
-        write(floating)
-        check_export(floating, module)
-        result = exact(unchecked)
-        check_exact(unchecked)
-        atomic_write_bytes(Path(path), unchecked.read_bytes())
-    return replace(result, path=Path(path))
+    return write(path, measure=measure, range_rule=calibration_range, **options)
 
 
 def _module_and_metadata(

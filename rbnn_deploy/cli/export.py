@@ -22,6 +22,7 @@ from rbnn_deploy.cli.network import (
 from rbnn_deploy.cli.output import JsonFile, check_writable, note
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.input_image import FLOAT32_NCHW
+from rbnn_deploy.operators import PACKED_BINARY_CONV2D
 
 TARGETS = ("onnx", "c", "web", "qonnx")
 
@@ -213,6 +214,8 @@ def export(
         )
     if float_layers == "int8" and not result.int8_layers:
         note("note: no float layer of this network gets faster in int8; all stay float32")
+    if bits_between_layers and PACKED_BINARY_CONV2D not in result.nodes:
+        note("note: no layer of this network can pass bits on; --explain gives the reasons")
     tell_result(result, f"folded {len(layers)} binary layers", explain=explain, json=json)
 
 

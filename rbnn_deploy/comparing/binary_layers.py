@@ -136,7 +136,18 @@ def binary_layers(model: onnx.ModelProto, path: Path) -> list[BinaryLayer]:
             source = _source(given["X"], attributes, arrays, stored, made_by)
         except ValueError as error:
             raise UserError(f"{path}: layer {name}: {error}; export the model again") from error
-        layers.append(BinaryLayer(name, attributes, source.x, node.output[0], residual, arrays, *source[1:]))
+        layers.append(
+            BinaryLayer(
+                name=name,
+                attributes=attributes,
+                x=source.x,
+                y=node.output[0],
+                residual=residual,
+                constants=arrays,
+                thresholds=source.thresholds,
+                signs=source.signs,
+            )
+        )
     if not layers:
         raise UserError(f"{path} has no binary layer; compare a model that `rbnn-deploy export` wrote")
     return layers
@@ -175,7 +186,18 @@ def _source(
 
 def _signs(maker: onnx.NodeProto | None, channels: int) -> npt.NDArray[np.int8]:
     """Returns by what the packed bits of a node are multiplied to be signs, int8 [C]."""
-    properties = {} if maker is None else {entry.key: entry.value for entry in maker.metadata_props}
     found = np.ones(channels, np.int8)
-    found[list(read_channels(properties.get(OPPOSITE_CHANNELS, ""), channels))] = -1
+    place = "the layer in front" if maker is None or not maker.name else maker.name
+    if maker is None or (maker.domain, maker.op_type) != (DOMAIN, PACKED_BINARY_CONV2D):
+        return found
+    properties = {entry.key: entry.value for entry in maker.metadata_props}
+    if OPPOSITE_CHANNELS not in properties:
+        raise ValueError(
+            f"nobody knows which of its bits are opposite to signs, because {place} has lost its property "
+            f"{OPPOSITE_CHANNELS}"
+        )
+    try:
+        found[list(read_channels(properties[OPPOSITE_CHANNELS], channels))] = -1
+    except ValueError as error:
+        raise ValueError(f"{error} at {place}") from None
     return found

@@ -78,6 +78,10 @@ def check_export(model: Path, module: nn.Module) -> None:
 def check_same_outputs(model: Path, other: Path) -> None:
     """Runs random inputs through two files of one network, whose outputs must be the same bits.
 
+    NumPy runs them or, where it lacks an operator of theirs, ONNX Runtime with the operator library. The
+    functions that the files hold are no judge: ONNX Runtime fuses their float steps, and one file has more of
+    them.
+
     Args:
         model: A file that `check_export` has passed.
         other: The same network, written in another way.
@@ -85,7 +89,13 @@ def check_same_outputs(model: Path, other: Path) -> None:
     Raises:
         UserError: An output differs.
     """
-    if not _give_equal_outputs(*(load_model(path, runtime=RUNTIME) for path in (model, other))):
+    for runtime in ("numpy", "ort"):
+        try:
+            same = _give_equal_outputs(*(load_model(path, runtime=runtime) for path in (model, other)))
+        except UnsupportedModelError:
+            continue
+        if same:
+            return
         raise UserError(
             "the model with bits between its layers computes something else than the one without; export it "
             "without them, and please report it"

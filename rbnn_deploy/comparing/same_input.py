@@ -20,7 +20,7 @@ def gives_same_bits(
 
     Args:
         layer: The layer.
-        x: float32 [N, H, W, C], its input, shifted (`BinaryLayer.shifted`).
+        x: float32 [N, H, W, C], its input, shifted (`BinaryLayer.shifted`); +1 and -1 where it reads bits.
         residual: float32 [N, OH, OW, O] where the layer has a computed one.
         threads: Of ONNX Runtime.
 

@@ -2,12 +2,12 @@
 
     time = (binary MACs / binary + float MACs / real + elements x element) / clock + nodes x node
 
-once with the slow end of each range and once with the fast end. Elements are those that binary layers read
-and write.
+once with the slow end of each range and once with the fast end. Elements are the floats that binary layers
+read and write, and the sums that they compare where they pass bits on.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,15 @@ from rbnn_deploy.estimating.devices import Device, find_devices
 from rbnn_deploy.exporters.c import plan_memory
 from rbnn_deploy.inspecting import format_bytes, inspect_onnx
 from rbnn_deploy.model_files import read_model
-from rbnn_deploy.onnx_graph import is_binary_conv
+from rbnn_deploy.onnx_graph import attributes as attributes_of
+from rbnn_deploy.onnx_graph import constant_tensors, is_binary_conv
+from rbnn_deploy.operators import (
+    DOMAIN,
+    PACK_SIGNS,
+    PACKED_BINARY_CONV2D,
+    UNPACK_SIGNS,
+    PackedBinaryConv2dAttributes,
+)
 from rbnn_deploy.shape_inference import static_shapes
 from rbnn_deploy.tables import Table
 from rbnn_deploy.text_layout import paragraph
@@ -103,7 +111,7 @@ def estimate(path: str | Path, devices: Sequence[str]) -> Estimates:
     summary = inspect_onnx(path)
     file = read_model(path)
     work = None
-    elements = _elements(file.model)
+    elements = count_elements(file.model)
     if elements is not None and None not in [layer.macs for layer in summary.layers]:
         # No device's rate of int8 is in the table: float32's is what it has at least.
         real = summary.macs("int8") + summary.macs("float")
@@ -126,17 +134,37 @@ def estimate(path: str | Path, devices: Sequence[str]) -> Estimates:
     return Estimates(tuple(results), tuple(chosen))
 
 
-def _elements(model: onnx.ModelProto) -> int | None:
-    """Returns how many values the binary layers read and write for one sample."""
-    shapes, count = static_shapes(model), 0
+def count_elements(model: onnx.ModelProto) -> int | None:
+    """Counts the floats that binary layers read and write for one sample, and the sums that they compare."""
+    shapes = {name: shape[1:] for name, shape in static_shapes(model).items()}
+    stored = constant_tensors(model.graph)
+    count = 0
     for node in model.graph.node:
-        if is_binary_conv(node):
-            for name in (node.input[0], node.output[0]):
-                sizes = shapes.get(name, (None, None))[1:]
-                if None in sizes:
-                    return None
-                count += math.prod(size for size in sizes if size is not None)
+        for sizes in _element_shapes(node, shapes, stored):
+            if None in sizes:
+                return None
+            count += math.prod(size for size in sizes if size is not None)
     return count
+
+
+def _element_shapes(
+    node: onnx.NodeProto, shapes: Mapping[str, Sequence[int | None]], stored: Mapping[str, onnx.TensorProto]
+) -> Iterator[Sequence[int | None]]:
+    """Yields the shapes of what a node has for elements, with None for an unknown size."""
+    if node.domain != DOMAIN:
+        return
+    source, result = (shapes.get(name, (None,)) for name in (node.input[0], node.output[0]))
+    if node.op_type == PACK_SIGNS:
+        yield source
+    elif node.op_type == UNPACK_SIGNS:
+        yield result
+    elif node.op_type == PACKED_BINARY_CONV2D:
+        attributes = PackedBinaryConv2dAttributes.from_mapping(attributes_of(node))
+        weights = stored.get(node.input[1])
+        yield (*result[:-1], None if weights is None else weights.dims[0], *attributes.pool)
+    elif is_binary_conv(node):
+        yield source
+        yield result
 
 
 def _time(device: Device, work: tuple[int, int, int, int], end: int) -> float:
@@ -148,8 +176,8 @@ def _time(device: Device, work: tuple[int, int, int, int], end: int) -> float:
 def _sentences(devices: Sequence[Device]) -> list[str]:
     lines = [
         "Estimated, not measured, from the slow end to the fast end. Per cycle: binary and float32 "
-        "multiply-accumulates; int8 ones count as float32. Elements are what binary layers read and write; "
-        "nodes are the model's."
+        "multiply-accumulates; int8 ones count as float32. Elements are the floats that binary layers read "
+        "and write, and the sums that they compare where they pass bits on; nodes are the model's."
     ]
     for source in dict.fromkeys(device.source for device in devices):
         names = ", ".join(device.name for device in devices if device.source == source)

@@ -54,7 +54,10 @@ def _binary_layer(
     weights = int(outputs * kh * kw) * attributes.group_channels
     output = shapes.get(node.output[0])
     size = sum(_bytes(parameters[name]) for name in [*node.input[1:4], *node.input[5:]] if name in parameters)
-    pooled = math.prod(attributes.pool) if isinstance(attributes, PackedBinaryConv2dAttributes) else 1
+    pooled = 1
+    if isinstance(attributes, PackedBinaryConv2dAttributes):
+        pooled = math.prod(attributes.pool)
+        output = None if output is None else (*output[:-1], int(outputs))  # channels, not their bytes
     macs = None if output is None else weights * output[0] * output[1] * pooled
     layer = LayerSummary(node.name, "binary", f"{node.op_type} {kh}x{kw}", output, weights, size, macs)
     return layer, FLOAT_BYTES * (weights + 2 * int(outputs))

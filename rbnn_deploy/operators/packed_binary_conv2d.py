@@ -1,5 +1,6 @@
 """`ai.rbnn::PackedBinaryConv2d` (docs/ops/PackedBinaryConv2d.md): its attributes and inputs."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -8,7 +9,7 @@ from rbnn_deploy.operators.convolution import ConvolutionAttributes
 from rbnn_deploy.operators.domain import PACKED_BINARY_CONV2D
 from rbnn_deploy.operators.fields import Input, Operator, Within
 
-# A property of a node, beside its attributes: the channels whose bits in Y are opposite to the signs.
+# A property that each node has beside its attributes: the channels whose bits in Y are opposite to the signs.
 OPPOSITE_CHANNELS = "ai.rbnn.opposite_channels"
 
 
@@ -21,16 +22,16 @@ def read_channels(text: str, count: int) -> tuple[int, ...]:
     """Reads the property.
 
     Args:
-        text: Its value; empty where there is none.
+        text: Its value.
         count: How many channels Y has.
 
     Raises:
         ValueError: It is none that `write_channels` writes for so many channels.
     """
-    channels = tuple(int(number) for number in text.split(",")) if text else ()
-    if any(not 0 <= channel < count for channel in channels):
-        raise ValueError(f"its property {OPPOSITE_CHANNELS} names a channel that Y does not have")
-    return channels
+    numbers = text.split(",") if text else []
+    if not all(re.fullmatch("[0-9]{1,9}", number) and int(number) < count for number in numbers):
+        raise ValueError(f"the property {OPPOSITE_CHANNELS} does not hold numbers of channels")
+    return tuple(map(int, numbers))
 
 
 @dataclass(frozen=True)

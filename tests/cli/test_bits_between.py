@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from support.generated_c import needs_compiler
@@ -15,6 +16,7 @@ from torch import nn
 
 import rbnn_deploy
 from rbnn_deploy.errors import UserError
+from rbnn_deploy.estimating.estimate import count_elements
 from rbnn_deploy.exporters.onnx.passes import sign_links
 from rbnn_deploy.exporters.onnx.passes.sum_thresholds import SumThresholds, find_thresholds
 from rbnn_deploy.pytorch.methods import BinarizeConv2d
@@ -59,7 +61,7 @@ def test_inspect_counts_what_the_model_with_floats_has(bits: Path, cli: Callable
     for key in ("name", "weights", "macs"):
         assert [layer[key] for layer in layers[0]] == [layer[key] for layer in layers[1]]
     assert [layer["operator"] for layer in layers[0]] == ["PackedBinaryConv2d 3x3", "BinaryConv2d 3x3"]
-    assert layers[0][0]["output"] == [8, 8, 4]
+    assert layers[0][0]["output"] == [8, 8, 32]
 
 
 def test_bench_counts_the_same_macs(bits: Path, cli: Callable, tmp_path: Path) -> None:
@@ -116,3 +118,19 @@ def test_export_finds_out_if_outputs_differ(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(UserError, match="bits between its layers computes something else"):
         export(tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_network_that_needs_floats_everywhere_is_told_of(
+    cli: Callable, checkpoint: Path, tmp_path: Path
+) -> None:
+    outcome = cli("export", checkpoint, "--bits-between-layers", "-o", tmp_path / "model.onnx")
+    assert outcome.code == 0, outcome.err
+    assert "no layer of this network can pass bits on" in " ".join(outcome.err.split())
+
+
+def test_estimates_count_what_packing_reads_and_compares(bits: Path, tmp_path: Path) -> None:
+    floats = export(tmp_path / "floats.onnx", bits=False)
+    first, second = (16 * 16 * 16, 16 * 16 * 32), (8 * 8 * 32, 8 * 8 * 32)
+    assert count_elements(onnx.load(floats)) == sum(first) + sum(second)
+    unpacked = 8 * 8 * 32
+    assert count_elements(onnx.load(bits)) == sum(first) + sum(second) + unpacked

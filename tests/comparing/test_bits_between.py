@@ -53,7 +53,7 @@ def test_channels_of_opposite_bits_are_named_in_the_file(tmp_path: Path) -> None
     (packed,) = [node for node in model.graph.node if node.op_type == "PackedBinaryConv2d"]
     (entry,) = [entry for entry in packed.metadata_props if entry.key == OPPOSITE_CHANNELS]
     assert 0 < len(read_channels(entry.value, 24)) < 24
-    del packed.metadata_props[:]
+    entry.value = ""
     onnx.save(model, tmp_path / "model.onnx")
     report = compare(tmp_path / "model.onnx", module, images(8), layers=True)
     assert report.ok  # the outputs are the same
@@ -63,15 +63,18 @@ def test_channels_of_opposite_bits_are_named_in_the_file(tmp_path: Path) -> None
     assert count > report.layers[-1].bits / 4
 
 
-@pytest.mark.parametrize("text", ["24", "-1", "3,", "x"])
-def test_channels_that_are_none_are_refused(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["24", "-1", "3,", "x", " 3", "+3", "1_0", None])
+def test_a_property_that_is_damaged_or_lost_is_refused(text: str | None, tmp_path: Path) -> None:
     _, model = model_of(OPPOSITE, tmp_path / "model.onnx")
-    for node in model.graph.node:
-        for entry in node.metadata_props:
-            if entry.key == OPPOSITE_CHANNELS:
-                entry.value = text
-    with pytest.raises(UserError, match="export the model again"):
+    (packed,) = [node for node in model.graph.node if node.op_type == "PackedBinaryConv2d"]
+    (entry,) = packed.metadata_props
+    if text is None:
+        del packed.metadata_props[:]
+    else:
+        entry.value = text
+    with pytest.raises(UserError, match=f"{OPPOSITE_CHANNELS}.*; export the model again") as info:
         binary_layers(model, tmp_path / "model.onnx")
+    assert packed.name in str(info.value)
 
 
 def test_channels_as_text() -> None:

@@ -1,6 +1,9 @@
 """Models with bits between their layers: the same outputs, to the bit, in every runtime."""
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,7 +13,11 @@ from onnx import numpy_helper
 from support.bits_networks import NETWORKS, PACKED, SIZE, Residual, build_bits, conv, network, norm, prelu
 from torch import nn
 
+import rbnn_deploy
+from rbnn_deploy.errors import UserError
 from rbnn_deploy.exporters.onnx import build_model
+from rbnn_deploy.exporters.onnx.passes import sign_links
+from rbnn_deploy.exporters.onnx.passes.sum_thresholds import SumThresholds, find_thresholds
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.onnx_graph import is_binary_conv
 from rbnn_deploy.pytorch.layers import RotatedBinaryConv2d
@@ -96,3 +103,42 @@ def test_nothing_changes_unless_asked_for() -> None:
     module = network(NETWORKS["a bare pool"]())
     metadata = ModelMetadata("bits", (3, SIZE, SIZE))
     assert build_model(module, metadata).model == build_bits(module, bits=False).model
+
+
+def test_a_file_may_be_written_whatever_onnx_runtime_fuses(tmp_path: Path) -> None:
+    """Sums of 0 are on the threshold: there `ort-portable` gives another bit, and is not asked."""
+    torch.manual_seed(1)
+    layers: list[nn.Module] = [nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16)]
+    for _ in range(3):
+        conv = RotatedBinaryConv2d(16, 16, 3, padding=1, threshold="zero")
+        layers += [conv, nn.BatchNorm2d(16), nn.Hardtanh()]
+    module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5)).eval()
+    metadata = ModelMetadata("ties", (3, SIZE, SIZE))
+    for name, bits in (("floats", False), ("bits", True)):
+        rbnn_deploy.export(module, tmp_path / name, metadata=metadata, bits_between_layers=bits)
+    x = np.random.default_rng(0).standard_normal((6, 3, SIZE, SIZE), np.float32)
+    for runtime in ("ort", "numpy"):
+        y = [load_model(tmp_path / name, runtime=runtime).run(x) for name in ("floats", "bits")]
+        assert np.array_equal(*y), runtime
+
+
+@pytest.mark.parametrize("float_layers", ["float32", "int8", "exact"])
+def test_a_wrong_threshold_is_found_whatever_the_float_layers_are(
+    float_layers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_folder: Path
+) -> None:
+    def wrong(*given: Any) -> SumThresholds | None:
+        found = find_thresholds(*given)
+        return None if found is None else replace(found, thresholds=found.thresholds + np.int32(4))
+
+    monkeypatch.setattr(sign_links, "find_thresholds", wrong)
+    torch.manual_seed(9)
+    with pytest.raises(UserError, match="bits between its layers computes something else"):
+        rbnn_deploy.export(
+            network(NETWORKS["a pool and a norm"]()),
+            tmp_path / "model.onnx",
+            metadata=ModelMetadata("bits", (3, SIZE, SIZE), mean=(0.5,) * 3, std=(0.5,) * 3),
+            float_layers=float_layers,
+            calibration=None if float_layers == "float32" else image_folder,
+            bits_between_layers=True,
+        )
+    assert not list(tmp_path.glob("*.onnx"))

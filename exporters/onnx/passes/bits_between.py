@@ -7,8 +7,8 @@
 2. B reads UnpackSigns of A's bits, with threshold zero. If B becomes packed in turn, it reads A's bits, and
    nobody reads the numbers.
 3. Where A's bits are the opposite of the signs, B's weights of these channels are negated: its sums are the
-   same if its padding counts 0, and if it has no window sums. A property of A names these channels, for tools
-   that look at signs.
+   same if its padding counts 0, and if it has no window sums. A property of A names these channels, and says
+   so if there are none, for tools that look at signs.
 
 Every bit stays what it was.
 """
@@ -87,7 +87,7 @@ def _pack(conv: ir.Node, link: SignLink) -> None:
     assert signs is not None
     outputs = len(weights)
     y.type = ir.TensorType(ir.DataType.UINT8)
-    if found.opposite.any() and (layer := producer(y)) is not None:
+    if (layer := producer(y)) is not None:
         layer.metadata_props[OPPOSITE_CHANNELS] = write_channels(np.flatnonzero(found.opposite))
     if signs.shape is not None:
         y.shape = ir.Shape([*list(signs.shape)[:-1], packed_size(outputs)])

@@ -140,7 +140,9 @@ def _walk(value: ir.Value, outputs: int, link: SignLink) -> str:
             value = node.outputs[0]
         else:
             return f"{node.op_type} {node.name} reads it"
-    return "several nodes read it, or none"
+    if value.is_graph_output():
+        return "it is an output of the network"
+    return "several nodes read it" if list(value.uses()) else "no node reads it"
 
 
 def _step(node: ir.Node, value: ir.Value, outputs: int) -> Step | None:

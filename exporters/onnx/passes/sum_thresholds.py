@@ -98,10 +98,8 @@ def find_thresholds(
         return y
 
     most = np.full(limit.shape, largest, np.int64)
-    finite = all(
-        np.isfinite(array).all() for array in (*_path(steps, most), *_path(steps, -most), _ordered(limit))
-    )
-    if not finite:
+    finite = all(np.isfinite(array).all() for array in (*_path(steps, most), *_path(steps, -most)))
+    if not finite or np.isnan(limit).any():
         return None
     opposite = _direction(behind, limit.shape) < 0
     direction = _direction(steps, limit.shape)
@@ -134,8 +132,3 @@ def _path(steps: Sequence[Step], sums: npt.NDArray[np.int64]) -> list[Float32]:
         for step in steps:
             results.append(step.apply(results[-1]))
     return results
-
-
-def _ordered(limit: Float32) -> Float32:
-    """Returns a number that is finite where a limit is one that values can be compared with."""
-    return np.where(np.isnan(limit), limit, np.float32(0))
