@@ -89,7 +89,13 @@ class Layer {
 
   void run() {
     const float* const residual = residual_.empty() ? x_.data() : residual_.data();
-    layer_->run(*plan_, 1, {x_.data(), scale_.data(), bias_.data(), residual, false, y_.data()}, serial());
+    BinaryConv2d::Tensors tensors{};
+    tensors.x = x_.data();
+    tensors.scale = scale_.data();
+    tensors.bias = bias_.data();
+    tensors.residual = residual;
+    tensors.y = y_.data();
+    layer_->run(*plan_, 1, tensors, serial());
   }
 
   const LayerShape& shape() const { return shape_; }
