@@ -165,9 +165,10 @@ def export(
         calibration_range: For exact: "minmax", all that an activation was on these images; "percentile", all
             but the outermost 0.005 % at either end, zeros aside; "mse", what gives the least mean squared
             error.
-        check: Run a few random inputs through the module and the model before the file is in place. The
-            outputs of exact float layers are compared between ONNX Runtime and NumPy, bit for bit; with int8
-            nothing is checked: both differ from the module by design.
+        check: Run a few random inputs through the module and the model before the file is in place. Of int8
+            and exact float layers, which differ from the module by design, the model with float layers is
+            compared with the module; outputs of exact ones are compared between ONNX Runtime and NumPy, and
+            those of bits between layers with those of floats, bit for bit.
         input_format: "float32-nchw", normalised images, or "uint8-nhwc", pixels [N, H, W, C] as cameras give
             them: the model then holds the normalisation, and its logits have the bits of the other form's.
         dynamic_size: Whether the model takes images of any height and width, if the network does. Commands
@@ -181,11 +182,18 @@ def export(
     """
     require("export", "torch", "onnxscript", "onnxsim")
     from rbnn_deploy.exporters.onnx import export_onnx  # noqa: PLC0415 - imports torch
+    from rbnn_deploy.exporters.onnx.export import check_optimized  # noqa: PLC0415 - imports torch
 
     if float_layers not in FLOAT_LAYERS:
         raise UserError(f"float layers cannot be {float_layers!r}; choose one of {', '.join(FLOAT_LAYERS)}")
     if (float_layers != "float32") != (calibration is not None):
         raise UserError("int8 or exact float layers need calibration images, and only they do; give both")
+    check_optimized(
+        simplify,
+        int8=float_layers == "int8",
+        exact=float_layers == "exact",
+        bits_between_layers=bits_between_layers,
+    )
     if calibration_range not in CALIBRATION_RANGES:
         choices = ", ".join(CALIBRATION_RANGES)
         raise UserError(f"a calibration range cannot be {calibration_range!r}; choose one of {choices}")
@@ -221,7 +229,7 @@ def export(
     )
     quantised: Callable[..., ExportResult] = write
     if batches is not None:
-        several = list(batches)  # they are read anew for each file
+        several = list(batches) if check and bits_between_layers else batches  # else one file reads them
         quantised = (
             partial(_write_exact, write, several, calibration_range)
             if float_layers == "exact"

@@ -285,6 +285,27 @@ def _checked_shape(shape: Any) -> tuple[int, int, int]:
     return (shape[0], shape[1], shape[2])
 
 
+def check_optimized(optimize: bool, *, int8: bool, exact: bool, bits_between_layers: bool) -> None:
+    """Refuses options of a graph that is left as it is.
+
+    Args:
+        optimize: Whether it is not.
+        int8: Whether float layers are to become ONNX Runtime's int8.
+        exact: Whether they are to become QuantConv2d.
+        bits_between_layers: See `build_model`.
+
+    Raises:
+        UserError: One of them needs an optimised graph.
+    """
+    asked = {
+        "int8 float layers": int8,
+        "exact float layers": exact,
+        "bits between layers": bits_between_layers,
+    }
+    if not optimize and (what := next((name for name, is_asked in asked.items() if is_asked), None)):
+        raise UserError(f"{what} need the simplified graph; leave out simplify=False or --no-simplify")
+
+
 def export_onnx(
     module: nn.Module,
     path: str | Path,
@@ -322,13 +343,12 @@ def export_onnx(
         UserError: See `build_model`, `quantize_layers` and `rbnn_deploy.files.atomic_write`; or int8, exact
             float layers or bits between layers are asked for together with a graph that is left as it is.
     """
-    asked = {
-        "int8 float layers": calibration is not None,
-        "exact float layers": measure is not None,
-        "bits between layers": bits_between_layers,
-    }
-    if not optimize and (what := next((name for name, is_asked in asked.items() if is_asked), None)):
-        raise UserError(f"{what} need the simplified graph; leave out simplify=False or --no-simplify")
+    check_optimized(
+        optimize,
+        int8=calibration is not None,
+        exact=measure is not None,
+        bits_between_layers=bits_between_layers,
+    )
     built = build_model(
         module,
         replace(metadata, version=__version__),

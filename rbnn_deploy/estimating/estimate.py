@@ -161,7 +161,8 @@ def _element_shapes(
     elif node.op_type == PACKED_BINARY_CONV2D:
         attributes = PackedBinaryConv2dAttributes.from_mapping(attributes_of(node))
         weights = stored.get(node.input[1])
-        yield (*result[:-1], None if weights is None else weights.dims[0], *attributes.pool)
+        size = result[:-1] if len(result) > 1 else (None,)
+        yield (*size, None if weights is None else weights.dims[0], *attributes.pool)
     elif is_binary_conv(node):
         yield source
         yield result
