@@ -71,7 +71,7 @@ def test_the_file_is_the_same_with_and_without_a_check(tmp_path: Path) -> None:
 
 
 def test_sums_on_the_next_threshold_are_no_difference(tmp_path: Path) -> None:
-    """A new BatchNorm leaves sums of 0 as they are; ONNX Runtime's fusions move them in fallback functions."""
+    """A new BatchNorm leaves sums of 0 as they are; ONNX Runtime's fusions move them in the functions."""
     torch.manual_seed(0)
     layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, padding=1)]
     for _ in range(2):
