@@ -130,8 +130,8 @@ def check_exact(model: Path) -> None:
 def _judge() -> str:
     """Returns the runtime to compare with the module: the one with the operator library, if it is installed.
 
-    ONNX Runtime fuses the float steps of the functions in the file, also a BatchNorm into products of signs. A
-    sum that is exactly on the next threshold then moves off it, in a right model.
+    ONNX Runtime fuses the float steps of the functions in the file, also a BatchNorm into products of signs.
+    A sum that is exactly on the next threshold then moves off it, in a right model.
     """
     try:
         get_library_path()
