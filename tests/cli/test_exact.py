@@ -96,7 +96,7 @@ def test_c_of_a_checkpoint_can_have_exact_layers(
     options = ("export", checkpoint, "--format", "c", "-o", tmp_path / "c", "--calibration", image_folder)
     outcome = cli(*options, "--float-layers", "exact")
     assert outcome.code == 0, outcome.err
-    assert "quant_conv2d(" in (tmp_path / "c/model.c").read_text()
+    assert "quant_conv2d_map(" in (tmp_path / "c/model.c").read_text()
     outcome = cli(*options, "--float-layers", "int8")
     assert outcome.code == 2
     assert "takes no --float-layers" in outcome.err

@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,13 @@ import pytest
 from rbnn_deploy.exporters.c import CExport, export_c
 from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime
 
-# ziglang, a package of Python, holds clang.
-ZIG = (sys.executable, "-m", "ziglang", "cc") if importlib.util.find_spec("ziglang") else ()
+# ziglang, a package of Python, holds clang. Without a target it looks for this system's C library, which
+# fails at times when several look at once; with one it takes its own.
+ZIG = (
+    (sys.executable, "-m", "ziglang", "cc", "-target", f"{platform.machine()}-linux-gnu")
+    if importlib.util.find_spec("ziglang")
+    else ()
+)
 
 
 def _command(compiler: str) -> tuple[str, ...]:
