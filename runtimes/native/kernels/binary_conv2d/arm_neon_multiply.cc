@@ -1,171 +1,192 @@
-// The product of the NEON kernel; arm_neon_count.h has its inner loop.
-//
-// NEON has no operand that broadcasts, and a broadcast takes a vector pipe as any other instruction: so the words of a
-// tile's windows are broadcast into a buffer once, which all panels read.
+// The product of the NEON kernel: arm_neon_windows.h has what it reads of windows, arm_neon_count.h its inner loop.
 //
 // Tail: the last panel's missing channels are 0 in the weights, and it goes through copies that are filled up to 8
 // values; pixels that do not fill a tile are a tile each.
 
 #include <arm_neon.h>
 
+#include <limits>
+
 #include "kernels/binary_conv2d/arm_neon.h"
 #include "kernels/binary_conv2d/arm_neon_count.h"
+#include "kernels/binary_conv2d/arm_neon_windows.h"
 
 namespace rbnn::neon {
 namespace {
 
-constexpr std::size_t kBufferTriples = 2 * kTriplesPerBlock;  // of a window: 5952 bits; of 3 pixels 9 KiB
+constexpr std::size_t kBufferTriples = 64;  // of a window: 12,288 bits; of a tile 12 KiB
 
-inline std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
-
-// Writes `count` triples of the windows, from triple `first` on, as [triple][pixel][word]: each word broadcast, the
-// third one complemented.
-template <std::size_t kPixels>
-void broadcast(const Product& p, const Word* const* window, std::size_t first, std::size_t count, Word* x) {
-  const std::size_t per_run = p.run_words / 3;
-  std::size_t at = first / per_run * p.run_stride + first % per_run * 3, left = per_run - first % per_run;
-  for (; count != 0; --count) {
-    for (std::size_t i = 0; i < kPixels; ++i, x += 12) {
-      uint32x4x3_t triple = vld3q_dup_u32(window[i] + at);
-      triple.val[2] = vmvnq_u32(triple.val[2]);
-      vst1q_u32_x3(x, triple);
-    }
-    at += 3;
-    if (--left == 0) {
-      left = per_run;
-      at += p.run_stride - p.run_words;
-    }
-  }
-}
-
-// `value` where it is neither below `lower` nor above `upper`. Not a maximum: that of +0 and -0 is +0, and -0 passes.
-// `upper` is no zero.
-inline float32x4_t clamp(float32x4_t value, float32x4_t lower, float32x4_t upper) {
-  return vminq_f32(vbslq_f32(vcltq_f32(value, lower), lower, value), upper);
-}
-
-inline float32x4_t finish(uint32x4_t different, float32x4_t inside, float32x4_t scale, float32x4_t bias,
-                          float32x4_t residual) {
-  // inside - 2 * different is an integer below 2^24, so this fused multiply-add rounds nothing. (`different` is
-  // signed: where padding counts +1, more is taken from the popcount than the border's part in it.)
-  float32x4_t y = vfmsq_f32(inside, vcvtq_f32_s32(vreinterpretq_s32_u32(different)), vdupq_n_f32(2));
-  y = vmulq_f32(y, scale);
-  y = vaddq_f32(y, bias);
-  return vaddq_f32(y, residual);
-}
-
-// The values besides bits that a panel's outputs are made of, at its first channel.
-template <std::size_t kPixels>
-struct Panel {
-  const std::int32_t* border_weights[kPixels];
-  const float *scale, *bias;
-  const float* residual;
-  std::size_t residual_stride;
-  float* output;
-  std::size_t output_stride;
-  std::uint8_t* bits;
-  std::size_t bits_stride;
+enum class Clamp {
+  kNone,      // no bound
+  kExtremes,  // maximum and minimum
+  kZero,      // the lower bound is 0: the maximum of +0 and -0 is +0, and -0 has to pass
 };
 
-// Some pixels and their windows.
+// What a call writes, in which steps.
+template <bool kBitsValue, bool kResidualValue, Clamp kClampValue>
+struct Kind {
+  static constexpr bool kBits = kBitsValue, kResidual = kResidualValue;
+  static constexpr Clamp kClamp = kClampValue;
+};
+
+// Some pixels and the parts of their windows that are counted.
 template <std::size_t kPixels>
 struct Tile {
   const Word* window[kPixels];
-  const std::int32_t* border_weights[kPixels];
-  float inside[kPixels];
-  std::size_t triples;
-  Word* x;  // the windows if they fit, else where to broadcast them to
+  const std::int32_t* starts[kPixels];
+  std::size_t first, triples;  // of those of a window
+  Word* x;                     // the windows if they fit, else where to broadcast them to
   bool fits;
 };
 
-static_assert(kLanes == 8 && kVectors == 2, "a panel's bits are a byte");
-
-// Bit l is 1 where the sum of lane l is at most 0.
-inline std::uint8_t signs(const uint32x4_t* different) {
-  const std::uint8_t powers[kLanes] = {1, 2, 4, 8, 16, 32, 64, 128};
-  const uint16x4_t low = vmovn_u32(vclezq_s32(vreinterpretq_s32_u32(different[0])));
-  const uint16x4_t high = vmovn_u32(vclezq_s32(vreinterpretq_s32_u32(different[1])));
-  return vaddv_u8(vand_u8(vmovn_u16(vcombine_u16(low, high)), vld1_u8(powers)));
+template <std::size_t kPixels>
+inline void broadcast_tile(const Product& p, const Tile<kPixels>& tile, std::size_t first, std::size_t count) {
+  if (p.run_words % kTripleWords == 0) {
+    broadcast<kPixels>(p, tile.window, first, count, tile.x);
+  } else {
+    broadcast_gathered<kPixels>(p, tile.window, first, count, tile.x);
+  }
 }
 
-// Counts and finishes one panel's outputs of a tile.
-template <bool kBits, std::size_t kPixels>
-[[gnu::always_inline]] inline void multiply_panel(const Product& p, const Tile<kPixels>& tile, const Word* w,
-                                                  const Panel<kPixels>& panel) {
-  uint32x4_t different[kPixels][kVectors];
-  std::int32_t sums[kPixels][kLanes];  // between blocks, where no register is left for them
-  const std::int32_t* from[kPixels];
-  for (std::size_t i = 0; i < kPixels; ++i) from[i] = panel.border_weights[i];
-  const Word* x = tile.x;
-  for (std::size_t left = tile.triples, buffered = tile.fits ? left : 0;;) {
-    if (buffered == 0) {
-      x = tile.x;
-      buffered = smaller(kBufferTriples, left);
-      broadcast<kPixels>(p, tile.window, tile.triples - left, buffered, tile.x);
-    }
-    const std::size_t block = smaller(kTriplesPerBlock, buffered);
-    const Counters<kPixels> c = count<kPixels>(x, w, block);
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        const uint16x8_t pairs = vpadalq_u8(vpadalq_u8(vpaddlq_u8(c.ones[i][v]), c.twos[i][v]), c.twos[i][v]);
-        different[i][v] = vpadalq_u16(vreinterpretq_u32_s32(vld1q_s32(from[i] + 4 * v)), pairs);
-      }
-    }
-    left -= block;
-    if (left == 0) break;
-    buffered -= block;
-    x += 12 * kPixels * block;
-    w += 3 * kLanes * block;
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      for (std::size_t v = 0; v < kVectors; ++v) vst1q_s32(sums[i] + 4 * v, vreinterpretq_s32_u32(different[i][v]));
-      from[i] = sums[i];
+inline float32x4_t clamp_zero(float32x4_t value, float32x4_t upper) {
+  const uint32x4_t negative = vcltzq_f32(value);
+  return vminq_f32(vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(value), negative)), upper);
+}
+
+// Bit l is 1 where lane l is at least 0.
+inline std::uint8_t signs(int32x4_t low, int32x4_t high) {
+  const std::uint8_t powers[kLanes] = {1, 2, 4, 8, 16, 32, 64, 128};
+  const uint16x8_t bits = vcombine_u16(vmovn_u32(vcgezq_s32(low)), vmovn_u32(vcgezq_s32(high)));
+  return vaddv_u8(vand_u8(vmovn_u16(bits), vld1_u8(powers)));
+}
+
+static_assert(kLanes == 8, "a panel's bits are a byte, and it has two halves of four channels");
+
+// Twice the popcounts of a panel's windows and weights that differ, but for kUncounted of each triple's; vectors as in
+// Counts.
+template <std::size_t kPixels>
+struct Differences {
+  int16x8_t twice[(kPixels + 1) / 2][2];
+};
+
+template <std::size_t kPixels>
+[[gnu::always_inline]] inline Differences<kPixels> differences(const Word* x, const Word* w, std::size_t n) {
+  const Counts<kPixels> c = count<kPixels>(x, w, n);
+  Differences<kPixels> d;
+  for (std::size_t half = 0; half < 2; ++half) {
+    for (std::size_t pair = 0; pair < (kPixels + 1) / 2; ++pair) {
+      // popcount(s) + 2 popcount(majority), where popcount(s) = 64 - popcount(~s)
+      const int16x8_t majority = vreinterpretq_s16_u16(c.majority[pair][half]);
+      const int16x8_t once = vsubq_s16(vaddq_s16(majority, majority), vreinterpretq_s16_u16(c.not_s[pair][half]));
+      d.twice[pair][half] = vaddq_s16(once, once);
     }
   }
+  return d;
+}
 
-  if (kBits) {
-    for (std::size_t i = 0; i < kPixels; ++i) panel.bits[i * panel.bits_stride] = signs(different[i]);
+// Adds the differences to starts of one pixel: what is left are sums.
+template <std::size_t kPixels>
+[[gnu::always_inline]] inline int32x4_t sum_of(const Differences<kPixels>& d, const std::int32_t* start, std::size_t i,
+                                               std::size_t half) {
+  const int16x8_t twice = d.twice[i / 2][half];
+  const int32x4_t from = vld1q_s32(start + 4 * half);
+  return i % 2 == 0 ? vsubw_s16(from, vget_low_s16(twice)) : vsubw_high_s16(from, twice);
+}
+
+// Writes the outputs of a tile and of 8 channels from `o` on; `index` is the first pixel's.
+template <typename Kind, std::size_t kPixels>
+[[gnu::always_inline]] inline void finish(const Product& p, const std::int32_t* const (&starts)[kPixels],
+                                          const Differences<kPixels>& d, std::size_t index, std::size_t o) {
+  if (Kind::kBits) {
+    std::uint8_t* const bits = p.bits + index * p.bits_stride + o / 8;
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      bits[i * p.bits_stride] = signs(sum_of(d, starts[i] + o, i, 0), sum_of(d, starts[i] + o, i, 1));
+    }
     return;
   }
-
+  const float* residual = p.residual + index * p.residual_stride + o;
+  float* output = p.output + index * p.output_stride + o;
   const float32x4_t lower = vdupq_n_f32(p.lower), upper = vdupq_n_f32(p.upper);
-  float32x4_t scale[kVectors], bias[kVectors];
-  for (std::size_t v = 0; v < kVectors; ++v) {
-    scale[v] = vld1q_f32(panel.scale + 4 * v);
-    bias[v] = vld1q_f32(panel.bias + 4 * v);
-  }
-  const float* residual = panel.residual;
-  float* output = panel.output;
-  for (std::size_t i = 0; i < kPixels; ++i, residual += panel.residual_stride, output += panel.output_stride) {
-    float32x4_t y[kVectors];
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      y[v] = finish(different[i][v], vdupq_n_f32(tile.inside[i]), scale[v], bias[v], vld1q_f32(residual + 4 * v));
+  float32x4_t y[kPixels][2];
+  for (std::size_t half = 0; half < 2; ++half) {
+    const float32x4_t scale = vld1q_f32(p.scale + o + 4 * half), bias = vld1q_f32(p.bias + o + 4 * half);
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      y[i][half] = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sum_of(d, starts[i] + o, i, half)), scale), bias);
     }
-    for (std::size_t v = 0; v < kVectors; ++v) vst1q_f32(output + 4 * v, clamp(y[v], lower, upper));
   }
+  for (std::size_t i = 0; i < kPixels; ++i, residual += p.residual_stride, output += p.output_stride) {
+    for (std::size_t half = 0; half < 2; ++half) {
+      float32x4_t& value = y[i][half];
+      if (Kind::kResidual) value = vaddq_f32(value, vld1q_f32(residual + 4 * half));
+      if (Kind::kClamp == Clamp::kExtremes) value = vminq_f32(vmaxq_f32(value, lower), upper);
+      if (Kind::kClamp == Clamp::kZero) value = clamp_zero(value, upper);
+    }
+    for (std::size_t half = 0; half < 2; ++half) vst1q_f32(output + 4 * half, y[i][half]);
+  }
+}
+
+// Counts and finishes a panel of a tile whose windows do not fit into the buffer.
+template <typename Kind, std::size_t kPixels>
+[[gnu::noinline]] void multiply_long(const Product& p, const Tile<kPixels>& tile, const Word* w, std::size_t index,
+                                     std::size_t o) {
+  std::int32_t sums[kPixels][kLanes];
+  const std::int32_t* starts[kPixels];
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    std::memcpy(sums[i], tile.starts[i] + o, sizeof(sums[i]));
+    starts[i] = sums[i] - o;
+  }
+  for (std::size_t done = 0;; done += kBufferTriples) {
+    const std::size_t block = smaller(kBufferTriples, tile.triples - done);
+    broadcast_tile(p, tile, tile.first + done, block);
+    const Differences<kPixels> d = differences<kPixels>(tile.x, w + done * kPanelTriple, block);
+    if (done + block == tile.triples) return finish<Kind, kPixels>(p, starts, d, index, o);
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      for (std::size_t half = 0; half < 2; ++half) vst1q_s32(sums[i] + 4 * half, sum_of(d, sums[i], i, half));
+    }
+  }
+}
+
+// Counts and finishes a panel of a tile.
+template <typename Kind, std::size_t kPixels>
+[[gnu::always_inline]] inline void multiply_panel(const Product& p, const Tile<kPixels>& tile, const Word* w,
+                                                  std::size_t index, std::size_t o) {
+  static_assert(kBufferTriples <= kTriplesPerBlock, "a buffer is counted at once");
+  if (!tile.fits) return multiply_long<Kind, kPixels>(p, tile, w, index, o);
+  finish<Kind, kPixels>(p, tile.starts, differences<kPixels>(tile.x, w, tile.triples), index, o);
 }
 
 // The same for the last panel, of which there are `count` channels: through copies that are filled up.
-template <bool kBits, std::size_t kPixels>
-[[gnu::noinline]] void multiply_partial(const Product& p, const Tile<kPixels>& tile, const Word* w,
-                                        const Panel<kPixels>& panel, std::size_t count) {
-  std::int32_t border_weights[kPixels][kLanes] = {};
+template <typename Kind, std::size_t kPixels>
+[[gnu::noinline]] void multiply_partial(const Product& p, const Tile<kPixels>& tile, const Word* w, std::size_t index,
+                                        std::size_t o, std::size_t count) {
+  std::int32_t starts[kPixels][kLanes] = {};
   float scale[kLanes] = {}, bias[kLanes] = {}, residual[kPixels][kLanes] = {}, output[kPixels][kLanes];
   std::uint8_t bits[kPixels];
-  Panel<kPixels> copy{{}, scale, bias, residual[0], kLanes, output[0], kLanes, bits, 1};
-  for (std::size_t i = 0; i < kPixels; ++i) copy.border_weights[i] = border_weights[i];
-  for (std::size_t l = 0; l < count; ++l) {
-    for (std::size_t i = 0; i < kPixels; ++i) border_weights[i][l] = panel.border_weights[i][l];
-    if (kBits) continue;
-    scale[l] = panel.scale[l];
-    bias[l] = panel.bias[l];
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      residual[i][l] = panel.residual[i * panel.residual_stride + l];
-    }
-  }
-  multiply_panel<kBits, kPixels>(p, tile, w, copy);
+  Tile<kPixels> filled = tile;
+  Product copy = p;
+  copy.scale = scale;
+  copy.bias = bias;
+  copy.residual = residual[0];
+  copy.output = output[0];
+  copy.residual_stride = copy.output_stride = kLanes;
+  copy.bits = bits;
+  copy.bits_stride = 1;
   for (std::size_t i = 0; i < kPixels; ++i) {
-    if (kBits) panel.bits[i * panel.bits_stride] = static_cast<std::uint8_t>(bits[i] & ((1u << count) - 1));
-    for (std::size_t l = 0; l < count && !kBits; ++l) panel.output[i * panel.output_stride + l] = output[i][l];
+    for (std::size_t l = 0; l < count; ++l) starts[i][l] = tile.starts[i][o + l];
+    filled.starts[i] = starts[i];
+  }
+  for (std::size_t l = 0; l < count && !Kind::kBits; ++l) {
+    scale[l] = p.scale[o + l];
+    bias[l] = p.bias[o + l];
+    for (std::size_t i = 0; i < kPixels; ++i) residual[i][l] = p.residual[(index + i) * p.residual_stride + o + l];
+  }
+  multiply_panel<Kind, kPixels>(copy, filled, w, 0, 0);
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    if (Kind::kBits) {
+      p.bits[(index + i) * p.bits_stride + o / 8] = static_cast<std::uint8_t>(bits[i] & ((1u << count) - 1));
+      continue;
+    }
+    for (std::size_t l = 0; l < count; ++l) p.output[(index + i) * p.output_stride + o + l] = output[i][l];
   }
 }
 
@@ -175,61 +196,97 @@ struct Place {
   std::size_t pixel;
 };
 
-// Multiplies kPixels pixels, from `place` on, which it moves behind them; `index` is the first one's.
-template <bool kBits, std::size_t kPixels>
-void multiply_pixels(const Product& p, std::size_t index, Place& place, Word* x) {
+// Makes a tile of the pixels from `place` on, which it moves behind them. Where the windows of all of them lack the
+// same runs, these are left out.
+template <std::size_t kPixels>
+inline Tile<kPixels> make_tile(const Product& p, std::size_t panel_triples, Place& place, Word* x) {
   Tile<kPixels> tile;
+  std::uint32_t border[kPixels];
   for (std::size_t i = 0; i < kPixels; ++i) {
     const Pixel pixel = p.pixels[place.pixel];
     tile.window[i] = place.input + pixel.input;
-    tile.border_weights[i] = p.border_weights + pixel.border * p.border_stride;
-    tile.inside[i] = static_cast<float>(p.inside[pixel.border]);
+    border[i] = pixel.border;
     if (++place.pixel == p.pixels_per_sample) place = {place.input + p.sample_stride, 0};
   }
-  tile.triples = p.runs * p.run_words / 3;
-  tile.x = x;
-  tile.fits = tile.triples <= kBufferTriples;
-  if (tile.fits) broadcast<kPixels>(p, tile.window, 0, tile.triples, x);
-
-  const std::size_t panel_words = tile.triples * 3 * kLanes, end = smaller(p.panel_end * kLanes, p.channels);
-  const Word* w = p.panels + p.panel_begin * panel_words;
-  const float* const residual = kBits ? nullptr : p.residual + index * p.residual_stride;
-  float* const output = kBits ? nullptr : p.output + index * p.output_stride;
-  for (std::size_t o = p.panel_begin * kLanes; o < end; o += kLanes, w += panel_words) {
-    const auto panel = [&] {
-      Panel<kPixels> at{};
-      if (kBits) {
-        at.bits = p.bits + index * p.bits_stride + o / 8;
-        at.bits_stride = p.bits_stride;
-      } else {
-        at = {{}, p.scale + o, p.bias + o, residual + o, p.residual_stride, output + o, p.output_stride, nullptr, 0};
-      }
-      for (std::size_t i = 0; i < kPixels; ++i) at.border_weights[i] = tile.border_weights[i] + o;
-      return at;
-    };
-    if (o + kLanes <= end) {
-      multiply_panel<kBits, kPixels>(p, tile, w, panel());
-    } else {
-      multiply_partial<kBits, kPixels>(p, tile, w, panel(), end - o);
+  tile.first = 0;
+  tile.triples = panel_triples;
+  const std::int32_t* starts = p.starts;
+  if (p.runs_inside != nullptr) {
+    const RunRange runs = p.runs_inside[border[0]];
+    bool same = true;
+    for (std::size_t i = 1; i < kPixels; ++i) {
+      const RunRange others = p.runs_inside[border[i]];
+      same = same && runs.begin == others.begin && runs.end == others.end;
+    }
+    if (same) {
+      const std::size_t per_run = p.run_words / kTripleWords;
+      tile.first = runs.begin * per_run;
+      tile.triples = (runs.end - runs.begin) * per_run;
+      starts = p.run_starts;
     }
   }
+  for (std::size_t i = 0; i < kPixels; ++i) tile.starts[i] = starts + border[i] * p.border_stride;
+  tile.x = x;
+  tile.fits = tile.triples <= kBufferTriples;
+  return tile;
 }
 
-template <bool kBits>
+// Multiplies kPixels pixels, from `place` on, which it moves behind them; `index` is the first one's.
+template <typename Kind, std::size_t kPixels>
+void multiply_pixels(const Product& p, std::size_t panel_triples, std::size_t index, Place& place, Word* x) {
+  const Tile<kPixels> tile = make_tile<kPixels>(p, panel_triples, place, x);
+  if (tile.fits) broadcast_tile(p, tile, tile.first, tile.triples);
+
+  const std::size_t panel_words = panel_triples * kPanelTriple, end = smaller(p.panel_end * kLanes, p.channels);
+  const Word* w = p.panels + p.panel_begin * panel_words + tile.first * kPanelTriple;
+  std::size_t o = p.panel_begin * kLanes;
+  for (; o + kLanes <= end; o += kLanes, w += panel_words) multiply_panel<Kind, kPixels>(p, tile, w, index, o);
+  if (o < end) multiply_partial<Kind, kPixels>(p, tile, w, index, o, end - o);
+}
+
+template <typename Kind>
 void multiply_all(const Product& product) {
   const Product p = product;  // a copy that nothing points to, which stays in registers across the assembly
-  alignas(64) Word x[12 * kTilePixels * kBufferTriples];
+  const std::size_t panel_triples = (p.runs * p.run_words + kTripleWords - 1) / kTripleWords;
+  alignas(64) Word x[kBroadcastTriple * kTilePixels * (kBufferTriples + 1)];
   std::size_t index = p.pixel_begin;
   const std::size_t sample = index / p.pixels_per_sample;
   Place place{p.input + sample * p.sample_stride, index - sample * p.pixels_per_sample};
-  for (; index + kTilePixels <= p.pixel_end; index += kTilePixels)
-    multiply_pixels<kBits, kTilePixels>(p, index, place, x);
-  for (; index < p.pixel_end; ++index) multiply_pixels<kBits, 1>(p, index, place, x);
+  for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) {
+    multiply_pixels<Kind, kTilePixels>(p, panel_triples, index, place, x);
+  }
+  for (; index < p.pixel_end; ++index) multiply_pixels<Kind, 1>(p, panel_triples, index, place, x);
+}
+
+// Whether all outputs stay what they are without the addition of the residual: it is +0, and as no bias is -0, no sum
+// in front of it is.
+inline bool adds_nothing(const Product& p) {
+  if (p.residual_stride != 0) return false;
+  std::uint32_t residual = 0, bias = 1;
+  for (std::size_t o = 0; o < p.channels; ++o) {
+    std::uint32_t bits;
+    std::memcpy(&bits, p.residual + o, sizeof(bits));
+    residual |= bits;
+    std::memcpy(&bits, p.bias + o, sizeof(bits));
+    bias &= static_cast<std::uint32_t>(bits != 0x80000000u);
+  }
+  return residual == 0 && bias == 1;
+}
+
+template <bool kResidual>
+void multiply_floats(const Product& p) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  if (p.lower == -kInfinity && p.upper == kInfinity) return multiply_all<Kind<false, kResidual, Clamp::kNone>>(p);
+  if (p.lower == 0) return multiply_all<Kind<false, kResidual, Clamp::kZero>>(p);
+  multiply_all<Kind<false, kResidual, Clamp::kExtremes>>(p);
 }
 
 }  // namespace
 
-void multiply(const Product& product) { multiply_all<false>(product); }
-void multiply_bits(const Product& product) { multiply_all<true>(product); }
+void multiply(const Product& product) {
+  adds_nothing(product) ? multiply_floats<false>(product) : multiply_floats<true>(product);
+}
+
+void multiply_bits(const Product& product) { multiply_all<Kind<true, false, Clamp::kNone>>(product); }
 
 }  // namespace rbnn::neon

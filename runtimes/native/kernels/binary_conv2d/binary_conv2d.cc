@@ -145,13 +145,12 @@ void BinaryConv2d::for_rows(const Round& round, std::size_t rows_per_sample, con
   });
 }
 
-void BinaryConv2d::pack_row(const Round& round, std::size_t sample, std::size_t row) const noexcept {
+void BinaryConv2d::pack_row(const Round& round, std::size_t sample, std::size_t row, Word* row_bits) const noexcept {
   const auto length = static_cast<std::size_t>(round.plan.width * attributes_.channels);
   const std::size_t index = sample * static_cast<std::size_t>(round.plan.height) + row;
-  if (round.packed != nullptr) return copy_row(round, index);
+  if (round.packed != nullptr) return copy_row(round, index, row_bits);
   const float* const x = round.tensors.x + index * length;
   const std::size_t lead = round.plan.bit_lead_words, words = words_for_bits(length);
-  Word* const row_bits = round.bits + index * round.plan.bit_row_words;
   Word* const bits = row_bits + lead;
   std::fill_n(row_bits, lead, Word{0});
   std::fill_n(bits + words, round.plan.bit_row_words - lead - words, Word{0});
@@ -163,8 +162,9 @@ void BinaryConv2d::pack_row(const Round& round, std::size_t sample, std::size_t 
 }
 
 void BinaryConv2d::compute_bits(const Round& round, const Parallel& parallel) const {
-  for_rows(round, static_cast<std::size_t>(round.plan.height), parallel,
-           [&](std::size_t sample, std::size_t row) noexcept { pack_row(round, sample, row); });
+  for_rows(
+      round, static_cast<std::size_t>(round.plan.height), parallel,
+      [&](std::size_t sample, std::size_t row) noexcept { pack_row(round, sample, row, round.row_bits(sample, row)); });
 }
 
 void BinaryConv2d::compute_windows(const Round& round, const Band& band, const Parallel& parallel) const {
@@ -175,13 +175,17 @@ void BinaryConv2d::compute_windows(const Round& round, const Band& band, const P
            [&](std::size_t sample, std::size_t i) noexcept {
              const std::int64_t row = rows.begin + static_cast<std::int64_t>(i);
              const std::int64_t input_row = row - attributes_.pads[0];
-             if (packs && input_row >= 0 && input_row < plan.height) {
-               pack_row(round, sample, static_cast<std::size_t>(input_row));
+             const bool in_image = input_row >= 0 && input_row < plan.height;
+             const auto image_row = static_cast<std::size_t>(in_image ? input_row : 0);
+             Word* const windows = round.windows + sample * plan.band_words + i * plan.row_words;
+             if (plan.rows_hold_windows) {
+               if (in_image) return pack_row(round, sample, image_row, windows);
+               std::fill_n(windows, plan.row_words, Word{0});
+               return;
              }
-             const auto height = static_cast<std::size_t>(plan.height);
+             if (packs && in_image) pack_row(round, sample, image_row, round.row_bits(sample, image_row));
              gather_windows(kernel_, attributes_, filter_, plan, band, static_cast<std::size_t>(row),
-                            round.bits + sample * height * plan.bit_row_words,
-                            round.windows + sample * plan.band_words + i * plan.row_words);
+                            round.row_bits(sample, 0), windows);
            });
 }
 
@@ -202,6 +206,7 @@ Product BinaryConv2d::product_of(const Round& round, const Band& band) const {
   product.channels = outputs / static_cast<std::size_t>(attributes_.groups);
   product.border_stride = outputs;
   product.inside = plan.inside.data();
+  product.runs_inside = plan.runs_inside.empty() ? nullptr : plan.runs_inside.data();
   product.output_stride = outputs;
   return product;
 }
@@ -294,6 +299,8 @@ void BinaryConv2d::compute_outputs(const Round& round, const Band& band, const P
     const std::size_t channel = group * part.channels;
     part.input = round.windows + group * plan.group_words;
     part.border_weights = plan.border_weights.data() + channel;
+    if (!plan.starts.empty()) part.starts = plan.starts.data() + channel;
+    if (!plan.run_starts.empty()) part.run_starts = plan.run_starts.data() + channel;
     part.scale = round.tensors.scale + channel;
     part.bias = round.tensors.bias + channel;
     part.residual = residual + first * part.residual_stride + channel;

@@ -80,10 +80,10 @@ class BinaryConv2d {
   void compute_thresholds(const Round& round, const Parallel& parallel) const;
   template <typename Function>
   void for_rows(const Round& round, std::size_t rows_per_sample, const Parallel& parallel, Function function) const;
-  void copy_row(const Round& round, std::size_t row) const noexcept;
+  void copy_row(const Round& round, std::size_t row, Word* row_bits) const noexcept;
   void compute_signs(const PackedRound& packed, const Band& band, const Parallel& parallel) const;
   void merge_signs(const PackedRound& packed, const Band& band, const Parallel& parallel) const;
-  void pack_row(const Round& round, std::size_t sample, std::size_t row) const noexcept;
+  void pack_row(const Round& round, std::size_t sample, std::size_t row, Word* row_bits) const noexcept;
   void compute_bits(const Round& round, const Parallel& parallel) const;
   void compute_sums(const Round& round, const Band& band, const Parallel& parallel) const;
   void compute_windows(const Round& round, const Band& band, const Parallel& parallel) const;

@@ -32,15 +32,16 @@ WindowLayout choose_layout(const ConvKernel& kernel, const FilterShape& shape, s
   WindowLayout layout{};
   layout.row_bits = static_cast<std::size_t>(shape.width) * group_channels;
   layout.triples = kernel.triples;
-  const auto words = [&](std::size_t bits) {
-    return kernel.triples ? (words_for_bits(bits) + 2) / 3 * 3 : words_for_bits(bits);
-  };
-  const std::size_t by_row = rows * words(layout.row_bits), whole = words(rows * layout.row_bits);
+  const auto multiple = [](std::size_t words, std::size_t of) { return (words + of - 1) / of * of; };
+  const auto words = [&](std::size_t bits) { return multiple(words_for_bits(bits), kernel.triples ? 3 : 1); };
+  const std::size_t by_row = multiple(rows * words(layout.row_bits), kernel.panel_multiple);
+  const std::size_t whole = multiple(words(rows * layout.row_bits), kernel.panel_multiple);
   // Measured: gathering a word of a whole window costs about as much as four vectors of xor, popcount and add.
   const bool one_run = (by_row - whole) * panels > 4 * rows * words_for_bits(layout.row_bits);
   layout.runs = one_run ? 1 : rows;
   layout.rows = one_run ? rows : 1;
   layout.run_words = words(layout.rows * layout.row_bits);
+  layout.panel_words = one_run ? whole : by_row;
   return layout;
 }
 
@@ -65,9 +66,10 @@ Filter::Filter(const ConvKernel& kernel, const Attributes& attributes, const Fil
       group_outputs_(static_cast<std::size_t>(shape.outputs / attributes.groups)),
       panels_per_group_((group_outputs_ + kernel.lanes - 1) / kernel.lanes),
       layout_(choose_layout(kernel, shape, group_channels_, panels_per_group_)),
-      group_words_(panels_per_group_ * layout_.words() * kernel.lanes * kernel.expansion) {
+      kernel_(kernel),
+      group_words_(panels_per_group_ * layout_.panel_words * kernel.lanes * kernel.expansion) {
   const auto words = checked_product(
-      {attributes.groups, static_cast<std::int64_t>(panels_per_group_), static_cast<std::int64_t>(layout_.words()),
+      {attributes.groups, static_cast<std::int64_t>(panels_per_group_), static_cast<std::int64_t>(layout_.panel_words),
        static_cast<std::int64_t>(kernel.lanes), static_cast<std::int64_t>(kernel.expansion)});
   const auto taps = checked_product({shape.outputs, shape.height + 1, shape.width + 1});
   check_packed_size(checked_product({words, sizeof(Word)}) + checked_product({taps, sizeof(std::int32_t)}),
@@ -84,7 +86,9 @@ Filter::Filter(const ConvKernel& kernel, const Attributes& attributes, const Fil
     panels_ = std::move(panels);
     return;
   }
-  panels_ = make_aligned_array<Word>(static_cast<std::size_t>(words));
+  const std::size_t readable = kernel.panel_multiple * kernel.lanes;
+  panels_ = make_aligned_array<Word>(static_cast<std::size_t>(words) + readable);
+  std::fill_n(panels_.get() + words, readable, Word{0});
   kernel.arrange(panels.get(), packed / kernel.lanes, panels_.get());
 }
 
@@ -93,7 +97,7 @@ void Filter::pack_channel(const std::uint8_t* weights, std::size_t o, std::size_
   const auto height = static_cast<std::size_t>(shape_.height), width = static_cast<std::size_t>(shape_.width);
   const std::size_t group = o / group_outputs_, in_group = o % group_outputs_;
   Word* const column =
-      panels + (group * panels_per_group_ + in_group / lanes) * layout_.words() * lanes + in_group % lanes;
+      panels + (group * panels_per_group_ + in_group / lanes) * layout_.panel_words * lanes + in_group % lanes;
   std::int32_t* const ones = ones_.data() + o * (height + 1) * (width + 1);
   const std::uint8_t* tap = weights + o * height * width * tap_bytes;
   std::vector<Word> words(layout_.words()), tap_words(words_for_bits(channels));

@@ -19,8 +19,9 @@ namespace rbnn {
 // gathering of whole windows.
 struct WindowLayout {
   std::size_t runs, rows;
-  std::size_t row_bits;   // KW * C / groups
-  std::size_t run_words;  // filled up with zero words to a multiple of three for a kernel that wants triples
+  std::size_t row_bits;     // KW * C / groups
+  std::size_t run_words;    // filled up with zero words to a multiple of three for a kernel that wants triples
+  std::size_t panel_words;  // of one output channel's weights: words(), filled up as its kernel wants it
   bool triples;
 
   std::size_t words() const { return runs * run_words; }
@@ -38,6 +39,7 @@ class Filter {
   Filter(const ConvKernel& kernel, const Attributes& attributes, const FilterShape& shape, const std::uint8_t* weights);
 
   const FilterShape& shape() const { return shape_; }
+  const ConvKernel& kernel() const { return kernel_; }
   const WindowLayout& layout() const { return layout_; }
   std::size_t panels_per_group() const { return panels_per_group_; }
   const Word* group_panels(std::size_t group) const { return panels_.get() + group * group_words_; }
@@ -51,6 +53,7 @@ class Filter {
   FilterShape shape_;
   std::size_t group_channels_, group_outputs_, panels_per_group_;
   WindowLayout layout_;
+  const ConvKernel& kernel_;
   std::size_t group_words_;
   AlignedArray<Word> panels_;  // [group][panel][run][word][lane], or as the kernel arranges it
   // [o][KH + 1][KW + 1]: how many weights are +1 in taps above and left of (i, j), so that the ones in any rectangle

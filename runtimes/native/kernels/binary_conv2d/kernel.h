@@ -15,6 +15,11 @@
 
 namespace rbnn {
 
+// Some runs of a window.
+struct RunRange {
+  std::uint32_t begin, end;
+};
+
 // One output pixel of a sample.
 struct Pixel {
   std::uint32_t input;   // where the bits of its window start, in words from the start of the sample's
@@ -49,8 +54,8 @@ struct Product {
   std::size_t runs, run_stride, run_words;
   std::size_t run_bytes;  // of a run, up to its last bit
 
-  // [panel][run][word][lane]: a panel is `lanes` output channels; the last one is padded with 0. Or as
-  // ConvKernel::arrange has made it.
+  // [panel][run][word][lane]: a panel is `lanes` output channels; the last one is padded with 0. Behind the runs are
+  // zeros up to a multiple of ConvKernel::panel_multiple words. Or as ConvKernel::arrange has made it.
   const Word* panels;
   std::size_t panel_begin, panel_end;
   std::size_t channels;  // output channels of this group
@@ -58,6 +63,14 @@ struct Product {
   const std::int32_t* border_weights;  // [border][border_stride]
   std::size_t border_stride;
   const std::int32_t* inside;  // [border]
+
+  // Of kernels with ConvKernel::uncounted, in place of border_weights and inside: acc is `starts` minus twice what the
+  // kernel counts, which may be too little by the same number for all windows (`uncounted`). A kernel may leave out
+  // runs without a bit inside the image: then it counts those of `runs`, one at least, and `run_starts` is for
+  // `starts`.
+  const std::int32_t* starts;      // [border][border_stride]
+  const std::int32_t* run_starts;  // [border][border_stride]; null if no window lacks a run
+  const RunRange* runs_inside;     // [border]; likewise
 
   const float* scale;     // [channels]
   const float* bias;      // [channels]
@@ -71,7 +84,8 @@ struct Product {
   //
   // 5. acc >= T is inside - 2 * (border_weights + popcount(x ^ w)) >= T, which for whole numbers is
   //        border_weights - floor((inside - T) / 2) + popcount(x ^ w) <= 0.
-  //    border_weights holds that difference of the first two; bit o of a pixel is 1 where the sum is at most 0.
+  //    border_weights holds that difference of the first two; bit o of a pixel is 1 where the sum is at most 0. Tables
+  //    of starts hold starts - T; the bit is 1 where acc, made of them, is at least 0.
   std::uint8_t* bits;       // of pixel 0 and channel 0; bits behind the last channel, up to a whole byte, become 0
   std::size_t bits_stride;  // bytes
 };
@@ -100,10 +114,15 @@ struct ConvKernel {
   // are 0 outside the image, 2 popcount(x) - inside. Reads neither weights nor what the epilogue is made of.
   void (*sum_windows)(const Product& product, float* sums);
 
-  // Brings `count` words of a panel, [word][lane], into the order that `multiply` wants, `expansion` times as many;
-  // null for the same order.
+  // Brings `count` words of panels, [word][lane], into the order that `multiply` wants, `expansion` times as many; null
+  // for the same order.
   std::size_t expansion = 1;
   void (*arrange)(const Word* words, std::size_t count, Word* arranged) = nullptr;
+
+  // A panel has a multiple of so many words per lane, and `multiply` may read as many behind the last one.
+  std::size_t panel_multiple = 1;
+  // By how much its popcounts are too low per panel_multiple words, if it reads `starts`; else -1.
+  std::int32_t uncounted = -1;
 };
 
 // const objects are internal without a declaration

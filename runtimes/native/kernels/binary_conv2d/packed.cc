@@ -20,6 +20,7 @@ namespace {
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the bytes of packed bits are copied into words as they are");
 
+constexpr std::int32_t kBeyond = 1 << 24;                    // all sums: one such threshold is as good as another
 constexpr std::size_t kBytesPerTask = std::size_t{1} << 15;  // at least, of a pass over bits
 
 // to |= from.
@@ -88,9 +89,9 @@ struct BinaryConv2d::PackedRound {
   std::size_t groups, group_outputs, pixel_bytes, group_bytes;
   std::size_t pool_height, pool_width, pooled_height, pooled_width;
 
-  std::int32_t* limits;  // [borders][O], the border_weights of kernel.h's step 5
-  std::uint8_t* bits;    // [groups][samples, pixels of a band][group_bytes]; null where they are Y itself
-  OrRow or_whole_row;    // of pixels whose bits are those of one group; null for sizes without a function
+  std::int32_t *limits, *starts, *run_starts;  // [borders][O], the tables of kernel.h's step 5; some of them empty
+  std::uint8_t* bits;  // [groups][samples, pixels of a band][group_bytes]; null where they are Y itself
+  OrRow or_whole_row;  // of pixels whose bits are those of one group; null for sizes without a function
 
   PackedRound(const Round& the_round, const PackedTensors& the_tensors, const Attributes& attributes,
               std::size_t outputs)
@@ -109,32 +110,39 @@ struct BinaryConv2d::PackedRound {
   bool direct() const { return groups == 1 && pool_height == 1 && pool_width == 1; }
 
   void carve(Carver& carver) {
-    limits = carver.take<std::int32_t>(round.plan.border_weights.size());
+    limits = carver.take<std::int32_t>(round.plan.starts.empty() ? round.plan.border_weights.size() : 0);
+    starts = carver.take<std::int32_t>(round.plan.starts.size());
+    run_starts = carver.take<std::int32_t>(round.plan.run_starts.size());
     const std::size_t pixels = round.samples * round.plan.band_rows * round.plan.band_columns;
     bits = direct() ? nullptr : carver.take<std::uint8_t>(groups * pixels * group_bytes);
   }
 
   void fill() {
-    constexpr std::int32_t kBeyond = 1 << 24;  // all sums: one such threshold is as good as another
+    const Plan& plan = round.plan;
     const std::size_t outputs = groups * group_outputs;
-    for (std::size_t border = 0; border < round.plan.inside.size(); ++border) {
+    for (std::size_t border = 0; border < plan.inside.size(); ++border) {
       for (std::size_t o = 0; o < outputs; ++o) {
-        const std::int32_t most =
-            round.plan.inside[border] - std::min(std::max(tensors.thresholds[o], -kBeyond), kBeyond);
+        const std::size_t i = border * outputs + o;
+        const std::int32_t threshold = std::min(std::max(tensors.thresholds[o], -kBeyond), kBeyond);
+        if (!plan.run_starts.empty()) run_starts[i] = plan.run_starts[i] - threshold;
+        if (!plan.starts.empty()) {
+          starts[i] = plan.starts[i] - threshold;
+          continue;
+        }
+        const std::int32_t most = plan.inside[border] - threshold;
         const std::int32_t half = (most - (most & 1)) / 2;  // rounded down
-        limits[border * outputs + o] = round.plan.border_weights[border * outputs + o] - half;
+        limits[i] = plan.border_weights[i] - half;
       }
     }
   }
 };
 
 // Brings the bytes of one row of the round's samples to where pack_row would write its bits.
-void BinaryConv2d::copy_row(const Round& round, std::size_t row) const noexcept {
+void BinaryConv2d::copy_row(const Round& round, std::size_t row, Word* row_bits) const noexcept {
   const auto width = static_cast<std::size_t>(round.plan.width),
              channels = static_cast<std::size_t>(attributes_.channels);
   const std::size_t pixel_bytes = bytes_for_bits(channels);
   const std::uint8_t* from = round.packed + row * width * pixel_bytes;
-  Word* const row_bits = round.bits + row * round.plan.bit_row_words;
   Word* const bits = row_bits + round.plan.bit_lead_words;
   std::fill_n(row_bits, round.plan.bit_row_words, Word{0});
   if (channels % 8 == 0) {
@@ -195,6 +203,8 @@ void BinaryConv2d::compute_signs(const PackedRound& packed, const Band& band, co
   for_products(product, pixels, parallel, [&](Product& part, std::size_t group) noexcept {
     part.input = round.windows + group * round.plan.group_words;
     part.border_weights = packed.limits + group * packed.group_outputs;
+    part.starts = packed.starts + group * packed.group_outputs;
+    part.run_starts = packed.run_starts + group * packed.group_outputs;
     part.bits_stride = packed.group_bytes;
     part.bits = packed.direct() ? packed.tensors.y + first * packed.pixel_bytes
                                 : packed.bits + group * pixels * packed.group_bytes;

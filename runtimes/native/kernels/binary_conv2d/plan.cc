@@ -46,12 +46,19 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   checked_product({output_height, output_width, filter.shape().outputs, sizeof(float)});
 
   choose_bands(vertical, layout, attributes.groups, static_cast<std::int64_t>(window_budget));
-  run_stride = shared_rows ? static_cast<std::size_t>(vertical.dilation) * row_words : layout.run_words;
-
   row_taps = all_taps(vertical, height, output_height);
   column_taps = all_taps(horizontal, width, output_width);
   choose_bit_rows(attributes, horizontal);
+  rows_hold_windows = packs_while_gathering() && !layout.triples && attributes.groups == 1 &&
+                      horizontal.dilation == 1 && attributes.channels % kWordBits == 0 && whole_begin == 0 &&
+                      whole_end == column_taps.size();
+  if (rows_hold_windows) {
+    stored_words = static_cast<std::size_t>(horizontal.stride * attributes.channels) / kWordBits;
+    set_row_words(bit_row_words);
+  }
+  run_stride = shared_rows ? static_cast<std::size_t>(vertical.dilation) * row_words : layout.run_words;
   add_borders(filter, attributes);
+  add_starts(filter);
   std::size_t index = 0;
   for (std::size_t p = 0; p < row_taps.size(); ++p) {
     for (std::size_t q = 0; q < column_taps.size(); ++q) {
@@ -112,11 +119,15 @@ void Plan::choose_bands(const Axis& vertical, const WindowLayout& layout, std::i
   row_span_ = shared_rows ? static_cast<std::size_t>(span) : 1;
   stored_words = shared_rows ? layout.run_words : layout.words();
   group_words = band_columns * stored_words;
-  row_words = static_cast<std::size_t>(groups) * group_words;
-  band_words = ((band_rows - 1) * row_step_ + row_span_) * row_words;
+  set_row_words(static_cast<std::size_t>(groups) * group_words);
   if (band_words > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument("the windows of one pixel take more than 2^32 words");
   }
+}
+
+void Plan::set_row_words(std::size_t words) {
+  row_words = words;
+  band_words = ((band_rows - 1) * row_step_ + row_span_) * words;
 }
 
 Band Plan::band(std::size_t index) const {
@@ -132,7 +143,8 @@ Axis::Taps Plan::window_rows(const Band& band) const {
 }
 
 std::size_t Plan::bytes() const {
-  return sizeof(Plan) + pixels.size() * sizeof(Pixel) + (inside.size() + border_weights.size()) * sizeof(std::int32_t) +
+  return sizeof(Plan) + pixels.size() * sizeof(Pixel) + runs_inside.size() * sizeof(RunRange) +
+         (inside.size() + border_weights.size() + starts.size() + run_starts.size()) * sizeof(std::int32_t) +
          (row_taps.size() + column_taps.size() + row_kinds.size() + column_kinds.size()) * sizeof(Axis::Taps);
 }
 
@@ -158,6 +170,36 @@ void Plan::add_borders(const Filter& filter, const Attributes& attributes) {
       for (std::size_t o = 0; o < outputs; ++o) {
         border_weights.push_back(-corrections * filter.ones_outside(o, row, column));
       }
+    }
+  }
+}
+
+void Plan::add_starts(const Filter& filter) {
+  const WindowLayout& layout = filter.layout();
+  const auto multiple = filter.kernel().panel_multiple, outputs = static_cast<std::size_t>(filter.shape().outputs);
+  const std::int32_t uncounted = filter.kernel().uncounted;
+  if (uncounted < 0) return;
+  const auto start = [&](std::size_t border, std::int32_t weights, std::size_t words) {
+    return inside[border] - 2 * (weights + uncounted * static_cast<std::int32_t>(words / multiple));
+  };
+  starts.reserve(border_weights.size());
+  for (std::size_t i = 0; i < border_weights.size(); ++i) {
+    starts.push_back(start(i / outputs, border_weights[i], layout.panel_words));
+  }
+  const Axis::Taps all_rows{0, filter.shape().height}, all_columns{0, filter.shape().width};
+  const auto lacks_runs = [&](const Axis::Taps& taps) {
+    return taps.begin < taps.end && taps.end - taps.begin != all_rows.end;
+  };
+  const bool runs_are_rows = layout.rows == 1 && layout.run_words % multiple == 0;
+  if (!runs_are_rows || std::none_of(row_kinds.begin(), row_kinds.end(), lacks_runs)) return;
+  for (std::size_t border = 0; border < inside.size(); ++border) {
+    const Axis::Taps taps = row_kinds[border / column_kinds.size()], rows = lacks_runs(taps) ? taps : all_rows;
+    const auto begin = static_cast<std::size_t>(rows.begin), end = static_cast<std::size_t>(rows.end);
+    runs_inside.push_back({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
+    for (std::size_t o = 0; o < outputs; ++o) {
+      // Bits outside the image are 0 in the window: a run that is left out would have counted its weights' ones.
+      const std::int32_t weights = border_weights[border * outputs + o] + filter.ones_outside(o, rows, all_columns);
+      run_starts.push_back(start(border, weights, (end - begin) * layout.run_words));
     }
   }
 }

@@ -34,13 +34,16 @@ struct Plan {
   // for the padding if it is no larger than the row and taps are neighbours, and one word that gathering may read.
   std::size_t bit_lead_words, bit_row_words;
 
-  // The windows of a band are stored as [row][group][column][run_count][run_words]. With `shared_rows` a row is a row
-  // of the padded input, one run of each window is stored in each, and windows below each other share them: their runs
-  // are `dilation` rows apart. Else a row is an output row and each window is stored whole. Whichever is smaller.
+  // Where each row of signs, with its zeros, has all windows of it as they are, such rows are the rows of windows.
+  bool rows_hold_windows;
+
+  // Else the windows of a band are stored as [row][group][column][run_count][run_words]. With `shared_rows` a row is a
+  // row of the padded input, one run of each window is stored in each, and windows below each other share them: their
+  // runs are `dilation` rows apart. Else a row is an output row and each window is stored whole. Whichever is smaller.
   bool shared_rows;
   std::size_t band_rows, band_columns;  // output rows and columns of a band; the last one may have fewer
   std::size_t bands;
-  std::size_t stored_words;  // of one window in one row
+  std::size_t stored_words;  // from one window to the next in one row
   std::size_t group_words, row_words, band_words;
   std::size_t run_stride;
 
@@ -52,9 +55,12 @@ struct Plan {
   // What this plan takes itself.
   std::size_t bytes() const;
 
-  std::vector<Pixel> pixels;                      // [OH * OW]; an input is counted from the start of the pixel's band
-  std::vector<std::int32_t> inside;               // [border]
-  std::vector<std::int32_t> border_weights;       // [border][O]
+  std::vector<Pixel> pixels;                 // [OH * OW]; an input is counted from the start of the pixel's band
+  std::vector<std::int32_t> inside;          // [border]
+  std::vector<std::int32_t> border_weights;  // [border][O]
+  // See kernel.h; empty where the kernel reads none of them, the last two also where no window lacks a run.
+  std::vector<std::int32_t> starts, run_starts;   // [border][O]
+  std::vector<RunRange> runs_inside;              // [border]
   std::vector<Axis::Taps> row_taps, column_taps;  // [OH], [OW]
   // The distinct ones of these; borders are numbered row kind by row kind, column kind by column kind.
   std::vector<Axis::Taps> row_kinds, column_kinds;
@@ -62,8 +68,10 @@ struct Plan {
 
  private:
   void choose_bit_rows(const Attributes& attributes, const Axis& horizontal);
+  void set_row_words(std::size_t words);
   void choose_bands(const Axis& vertical, const WindowLayout& layout, std::int64_t groups, std::int64_t budget);
   void add_borders(const Filter& filter, const Attributes& attributes);
+  void add_starts(const Filter& filter);
 
   std::size_t row_step_, row_span_;  // rows of windows from one output row to the next, and under one of them
 };

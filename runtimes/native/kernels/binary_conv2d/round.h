@@ -46,11 +46,15 @@ struct BinaryConv2d::Round {
   float* zeros;                          // [O], what the product adds where the residual comes later
   float* border;                         // [kinds of border][O], what the padded taps of a window add
 
+  Word* row_bits(std::size_t sample, std::size_t row) const {
+    return bits + (sample * static_cast<std::size_t>(plan.height) + row) * plan.bit_row_words;
+  }
+
   void carve(Carver& carver, const Attributes& attributes, std::size_t outputs) {
     const auto rows = samples * static_cast<std::size_t>(plan.height);
     row_sums = carver.take<double>(rows);
     thresholds = carver.take<float>(samples);
-    bits = carver.take<Word>(rows * plan.bit_row_words);
+    bits = carver.take<Word>(plan.rows_hold_windows ? 0 : rows * plan.bit_row_words);
     windows = carver.take<Word>(samples * plan.band_words);
     residual = carver.take<float>(outputs);
 
