@@ -19,20 +19,20 @@ template <typename Limits>
 inline void pack(const float* x, std::size_t count, const Limits& limits, Word* bits) {
   // All ones where x[i] is +1. (A comparison with a NaN is false, -1.)
   const auto above = [&](std::size_t i) { return vcgeq_f32(vld1q_f32(x + i), limits.at(i)); };
-  const uint32x4_t own_bit = {0x11111111u, 0x22222222u, 0x44444444u, 0x88888888u};
+  // Nibble n of lane l: all ones where x[4n + l] is +1. As a tree, because each insertion waits for the one before.
+  const auto nibbles = [&](std::size_t i) {
+    const auto bytes = [&](std::size_t j) { return vsliq_n_u32(above(j), above(j + 4), 4); };
+    const auto halves = [&](std::size_t j) { return vsliq_n_u32(bytes(j), bytes(j + 8), 8); };
+    const uint32x4_t own_bit = {0x11111111u, 0x22222222u, 0x44444444u, 0x88888888u};
+    return vandq_u32(vsliq_n_u32(halves(i), halves(i + 16), 16), own_bit);
+  };
   std::size_t i = 0;
-  for (; i + kWordBits <= count; i += kWordBits) {
-    // Nibble n of lane l: all ones where x[4n + l] is +1.
-    uint32x4_t nibbles = above(i);
-    nibbles = vsliq_n_u32(nibbles, above(i + 4), 4);
-    nibbles = vsliq_n_u32(nibbles, above(i + 8), 8);
-    nibbles = vsliq_n_u32(nibbles, above(i + 12), 12);
-    nibbles = vsliq_n_u32(nibbles, above(i + 16), 16);
-    nibbles = vsliq_n_u32(nibbles, above(i + 20), 20);
-    nibbles = vsliq_n_u32(nibbles, above(i + 24), 24);
-    nibbles = vsliq_n_u32(nibbles, above(i + 28), 28);
-    *bits++ = vaddvq_u32(vandq_u32(nibbles, own_bit));
+  for (; i + 2 * kWordBits <= count; i += 2 * kWordBits, bits += 2) {
+    uint32x4_t sums = vpaddq_u32(nibbles(i), nibbles(i + kWordBits));
+    sums = vpaddq_u32(sums, sums);
+    vst1_u32(bits, vget_low_u32(sums));
   }
+  for (; i + kWordBits <= count; i += kWordBits) *bits++ = vaddvq_u32(nibbles(i));
   if (i < count) *bits = pack_rest(x, limits, i, count);
 }
 
