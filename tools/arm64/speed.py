@@ -82,8 +82,9 @@ def cycles(instructions: str, core: str) -> float:
 
 def print_cycles() -> None:
     """Prints products per cycle of the inner loop, its bounds, and others' loops."""
-    loop = next(inner_loops(compile_kernel("binary_conv2d/arm_neon_multiply.cc"), "bsl"))  # counts triples
-    vector = [line for line in loop if re.match(r"^(eor|bsl|cnt|add|sub) v\d", line)]
+    # Counts triples; the shorter ones are of single pixels.
+    loop = max(inner_loops(compile_kernel("binary_conv2d/arm_neon_multiply.cc"), "bsl"), key=len)
+    vector = [line for line in loop if re.match(r"^(eor|bsl|cnt|addp|uadalp) v\d", line)]
     macs = sum(line.startswith("bsl") for line in vector) * TRIPLE_VECTOR_MACS
     print(f"inner loop: {len(vector)} vector instructions of {len(loop) - 1} for {macs} products:")
     print(f"{macs / len(vector):.1f} products a vector instruction")
@@ -106,7 +107,9 @@ def print_cycles() -> None:
 def independent(vector: list[str]) -> Iterator[str]:
     """Yields instructions of the same kinds and number, none of which waits for another."""
     for i, line in enumerate(vector):
-        yield f"{line.split()[0]} v{i % 16}.16b, v30.16b" + ("" if line.startswith("cnt") else ", v31.16b")
+        name, into = line.split()[:2]
+        sources = "v30.16b" if name in ("cnt", "uadalp") else "v30.16b, v31.16b"
+        yield f"{name} v{i % 16}{into[into.index('.') :]} {sources}"
 
 
 def print_int8_cycles() -> None:

@@ -43,6 +43,7 @@ void arrange(const Word* words, std::size_t count, Word* arranged) {
 }  // namespace
 
 const ConvKernel conv_neon = {neon::kLanes,
+                              /*run_multiple=*/2,
                               /*triples=*/false,  gather_runs, neon::multiply,     neon::multiply_bits,
                               sum_windows<false>,
                               /*expansion=*/1,    arrange,     neon::kTripleWords, neon::kUncounted};

@@ -14,8 +14,6 @@
 namespace rbnn::neon {
 namespace {
 
-constexpr std::size_t kBufferTriples = 64;  // of a window: 12,288 bits; of a tile 12 KiB
-
 enum class Clamp {
   kNone,      // no bound
   kExtremes,  // maximum and minimum
@@ -39,14 +37,16 @@ struct Tile {
   bool fits;
 };
 
-template <std::size_t kPixels>
-inline void broadcast_tile(const Product& p, const Tile<kPixels>& tile, std::size_t first, std::size_t count) {
-  if (p.run_words % kTripleWords == 0) {
-    broadcast<kPixels>(p, tile.window, first, count, tile.x);
-  } else {
-    broadcast_gathered<kPixels>(p, tile.window, first, count, tile.x);
+// What the tiles of a call have in common.
+struct Buffers {
+  std::size_t panel_triples;
+  Places places;  // of a whole window, if it fits
+  alignas(64) Word x[kBroadcastTriple * kTilePixels * (kBufferTriples + 1)];
+
+  explicit Buffers(const Product& p) : panel_triples((p.runs * p.run_words + kTripleWords - 1) / kTripleWords) {
+    if (panel_triples <= kBufferTriples) describe(p, 0, panel_triples, places);
   }
-}
+};
 
 inline float32x4_t clamp_zero(float32x4_t value, float32x4_t upper) {
   const uint32x4_t negative = vcltzq_f32(value);
@@ -137,7 +137,9 @@ template <typename Kind, std::size_t kPixels>
   }
   for (std::size_t done = 0;; done += kBufferTriples) {
     const std::size_t block = smaller(kBufferTriples, tile.triples - done);
-    broadcast_tile(p, tile, tile.first + done, block);
+    Places places;
+    describe(p, tile.first + done, block, places);
+    broadcast<kPixels>(places, tile.window, 0, block, tile.x);
     const Differences<kPixels> d = differences<kPixels>(tile.x, w + done * kPanelTriple, block);
     if (done + block == tile.triples) return finish<Kind, kPixels>(p, starts, d, index, o);
     for (std::size_t i = 0; i < kPixels; ++i) {
@@ -199,7 +201,7 @@ struct Place {
 // Makes a tile of the pixels from `place` on, which it moves behind them. Where the windows of all of them lack the
 // same runs, these are left out.
 template <std::size_t kPixels>
-inline Tile<kPixels> make_tile(const Product& p, std::size_t panel_triples, Place& place, Word* x) {
+inline Tile<kPixels> make_tile(const Product& p, Buffers& buffers, Place& place) {
   Tile<kPixels> tile;
   std::uint32_t border[kPixels];
   for (std::size_t i = 0; i < kPixels; ++i) {
@@ -209,16 +211,16 @@ inline Tile<kPixels> make_tile(const Product& p, std::size_t panel_triples, Plac
     if (++place.pixel == p.pixels_per_sample) place = {place.input + p.sample_stride, 0};
   }
   tile.first = 0;
-  tile.triples = panel_triples;
+  tile.triples = buffers.panel_triples;
   const std::int32_t* starts = p.starts;
   if (p.runs_inside != nullptr) {
     const RunRange runs = p.runs_inside[border[0]];
-    bool same = true;
+    std::uint32_t other = 0;
     for (std::size_t i = 1; i < kPixels; ++i) {
       const RunRange others = p.runs_inside[border[i]];
-      same = same && runs.begin == others.begin && runs.end == others.end;
+      other |= (runs.begin ^ others.begin) | (runs.end ^ others.end);
     }
-    if (same) {
+    if (other == 0) {
       const std::size_t per_run = p.run_words / kTripleWords;
       tile.first = runs.begin * per_run;
       tile.triples = (runs.end - runs.begin) * per_run;
@@ -226,18 +228,19 @@ inline Tile<kPixels> make_tile(const Product& p, std::size_t panel_triples, Plac
     }
   }
   for (std::size_t i = 0; i < kPixels; ++i) tile.starts[i] = starts + border[i] * p.border_stride;
-  tile.x = x;
-  tile.fits = tile.triples <= kBufferTriples;
+  tile.x = buffers.x;
+  tile.fits = buffers.panel_triples <= kBufferTriples;
   return tile;
 }
 
 // Multiplies kPixels pixels, from `place` on, which it moves behind them; `index` is the first one's.
 template <typename Kind, std::size_t kPixels>
-void multiply_pixels(const Product& p, std::size_t panel_triples, std::size_t index, Place& place, Word* x) {
-  const Tile<kPixels> tile = make_tile<kPixels>(p, panel_triples, place, x);
-  if (tile.fits) broadcast_tile(p, tile, tile.first, tile.triples);
+void multiply_pixels(const Product& p, Buffers& buffers, std::size_t index, Place& place) {
+  const Tile<kPixels> tile = make_tile<kPixels>(p, buffers, place);
+  if (tile.fits) broadcast<kPixels>(buffers.places, tile.window, tile.first, tile.triples, tile.x);
 
-  const std::size_t panel_words = panel_triples * kPanelTriple, end = smaller(p.panel_end * kLanes, p.channels);
+  const std::size_t panel_words = buffers.panel_triples * kPanelTriple;
+  const std::size_t end = smaller(p.panel_end * kLanes, p.channels);
   const Word* w = p.panels + p.panel_begin * panel_words + tile.first * kPanelTriple;
   std::size_t o = p.panel_begin * kLanes;
   for (; o + kLanes <= end; o += kLanes, w += panel_words) multiply_panel<Kind, kPixels>(p, tile, w, index, o);
@@ -247,15 +250,14 @@ void multiply_pixels(const Product& p, std::size_t panel_triples, std::size_t in
 template <typename Kind>
 void multiply_all(const Product& product) {
   const Product p = product;  // a copy that nothing points to, which stays in registers across the assembly
-  const std::size_t panel_triples = (p.runs * p.run_words + kTripleWords - 1) / kTripleWords;
-  alignas(64) Word x[kBroadcastTriple * kTilePixels * (kBufferTriples + 1)];
+  Buffers buffers(p);
   std::size_t index = p.pixel_begin;
   const std::size_t sample = index / p.pixels_per_sample;
   Place place{p.input + sample * p.sample_stride, index - sample * p.pixels_per_sample};
   for (; index + kTilePixels <= p.pixel_end; index += kTilePixels) {
-    multiply_pixels<Kind, kTilePixels>(p, panel_triples, index, place, x);
+    multiply_pixels<Kind, kTilePixels>(p, buffers, index, place);
   }
-  for (; index < p.pixel_end; ++index) multiply_pixels<Kind, 1>(p, panel_triples, index, place, x);
+  for (; index < p.pixel_end; ++index) multiply_pixels<Kind, 1>(p, buffers, index, place);
 }
 
 // Whether all outputs stay what they are without the addition of the residual: it is +0, and as no bias is -0, no sum

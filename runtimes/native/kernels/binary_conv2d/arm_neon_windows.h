@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstring>
+#include <utility>
 
 #include "kernels/binary_conv2d/arm_neon.h"
 #include "kernels/binary_conv2d/arm_neon_count.h"
@@ -22,66 +23,91 @@ inline std::uint64_t load_pair(const Word* words) {
   return pair;
 }
 
-// Writes a triple of one window as [word].
-inline void broadcast_triple(const Word* words, Word* x) {
-  const std::uint64_t a = load_pair(words), b = a ^ load_pair(words + 2), c = ~(b ^ load_pair(words + 4));
+// Writes a triple of pixel kPixel as [word].
+template <std::size_t kPixel>
+inline void broadcast_triple(std::uint64_t a, std::uint64_t second, std::uint64_t third, Word* x) {
+  const std::uint64_t b = a ^ second, c = ~(b ^ third);
 #if !defined(RBNN_NO_INLINE_ASSEMBLY)
   // Compilers make vectors first.
-  __asm__("stp %[a], %[a], [%[x]]\n stp %[b], %[b], [%[x], #16]\n stp %[c], %[c], [%[x], #32]"
-          : "=m"(*reinterpret_cast<Word(*)[kBroadcastTriple]>(x))
-          : [a] "r"(a), [b] "r"(b), [c] "r"(c), [x] "r"(x));
+  constexpr std::size_t kBytes = kPixel * kBroadcastTriple * sizeof(Word);
+  __asm__ volatile("stp %[a], %[a], [%[x], %[at_a]]\n stp %[b], %[b], [%[x], %[at_b]]\n stp %[c], %[c], [%[x], %[at_c]]"
+                   :
+                   : [a] "r"(a), [b] "r"(b), [c] "r"(c), [x] "r"(x), [at_a] "i"(kBytes), [at_b] "i"(kBytes + 16),
+                     [at_c] "i"(kBytes + 32)
+                   : "memory");
 #else
   const std::uint64_t pairs[] = {a, a, b, b, c, c};
-  std::memcpy(x, pairs, sizeof(pairs));
+  std::memcpy(x + kPixel * kBroadcastTriple, pairs, sizeof(pairs));
 #endif
 }
 
-// Writes `count` triples of each window, from triple `first` on, as [triple][pixel][word].
-template <std::size_t kPixels>
-inline void broadcast(const Product& p, const Word* const (&window)[kPixels], std::size_t first, std::size_t count,
-                      Word* x) {
-  const std::size_t per_run = p.run_words / kTripleWords;
-  std::size_t at = first % per_run;
-  const Word* from[kPixels];
-  for (std::size_t i = 0; i < kPixels; ++i) from[i] = window[i] + first / per_run * p.run_stride + at * kTripleWords;
-  const std::size_t to_next_run = p.run_stride - p.run_words;
-  while (true) {
-    for (std::size_t left = smaller(count, per_run - at); left != 0; --left, --count) {
-      for (std::size_t i = 0; i < kPixels; ++i, x += kBroadcastTriple) {
-        broadcast_triple(from[i], x);
-        from[i] += kTripleWords;
-      }
+constexpr std::size_t kBufferTriples = 64;  // of a window: 12,288 bits; of a tile 12 KiB
+
+// Where the 64-bit words of some triples are in a window, counted in words from its start, and which of their bits
+// belong to it.
+struct Places {
+  std::uint32_t offset[3 * kBufferTriples];
+  std::uint64_t mask[3 * kBufferTriples];
+  bool contiguous;  // the three of each triple follow one another, without a gap
+};
+
+// Describes `count` triples, at most kBufferTriples, from triple `first` on. A run has an even number of words.
+inline void describe(const Product& p, std::size_t first, std::size_t count, Places& places) {
+  const std::size_t per_run = p.run_words / 2, end = p.runs * per_run;
+  std::size_t run = 3 * first / per_run, at = 3 * first % per_run;
+  places.contiguous = per_run % 3 == 0 && p.run_bits == p.run_words * kWordBits;
+  for (std::size_t i = 0; i < 3 * count; ++i) {
+    if (run * per_run + at >= end) {  // behind the window, up to a whole triple
+      places.offset[i] = 0;
+      places.mask[i] = 0;
+      continue;
     }
-    if (count == 0) return;
-    at = 0;
-    for (std::size_t i = 0; i < kPixels; ++i) from[i] += to_next_run;
+    const std::size_t bits = p.run_bits - 64 * at;
+    places.offset[i] = static_cast<std::uint32_t>(run * p.run_stride + 2 * at);
+    places.mask[i] = bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
+    if (++at == per_run) {
+      at = 0;
+      ++run;
+    }
   }
 }
 
-// The same for windows whose runs are no whole triples, with zeros behind their last words.
+// These two copy all pointers and offsets into variables of their own, which no store can change.
+template <std::size_t... kPixel>
+inline void broadcast_contiguous(const Places& places, const Word* const* window, std::size_t first, std::size_t count,
+                                 Word* x, std::index_sequence<kPixel...>) {
+  const Word* const windows[] = {window[kPixel]...};
+  const std::uint32_t* offsets = places.offset + 3 * first;
+  for (; count != 0; --count, offsets += 3, x += kBroadcastTriple * sizeof...(kPixel)) {
+    const std::size_t offset = *offsets;
+    const auto word = [&](std::size_t i, std::size_t k) { return load_pair(windows[i] + offset + 2 * k); };
+    (broadcast_triple<kPixel>(word(kPixel, 0), word(kPixel, 1), word(kPixel, 2), x), ...);
+  }
+}
+
+template <std::size_t... kPixel>
+inline void broadcast_masked(const Places& places, const Word* const* window, std::size_t first, std::size_t count,
+                             Word* x, std::index_sequence<kPixel...>) {
+  const Word* const windows[] = {window[kPixel]...};
+  const std::uint32_t* offsets = places.offset + 3 * first;
+  const std::uint64_t* masks = places.mask + 3 * first;
+  for (; count != 0; --count, offsets += 3, masks += 3, x += kBroadcastTriple * sizeof...(kPixel)) {
+    const std::size_t offset[] = {offsets[0], offsets[1], offsets[2]};
+    const std::uint64_t mask[] = {masks[0], masks[1], masks[2]};
+    const auto word = [&](std::size_t i, std::size_t k) { return load_pair(windows[i] + offset[k]) & mask[k]; };
+    (broadcast_triple<kPixel>(word(kPixel, 0), word(kPixel, 1), word(kPixel, 2), x), ...);
+  }
+}
+
+// Writes `count` of the described triples of each window, from `first` on, as [triple][pixel][word].
 template <std::size_t kPixels>
-inline void broadcast_gathered(const Product& p, const Word* const (&window)[kPixels], std::size_t first,
-                               std::size_t count, Word* x) {
-  for (std::size_t i = 0; i < kPixels; ++i) {
-    Word words[kTripleWords];
-    const std::size_t begin = first * kTripleWords;
-    const Word* run = window[i] + begin / p.run_words * p.run_stride;
-    std::size_t at = begin % p.run_words, left = p.runs * p.run_words - begin;
-    for (std::size_t triple = 0; triple < count; ++triple) {
-      for (std::size_t k = 0; k < kTripleWords; ++k) {
-        if (left == 0) {
-          words[k] = 0;
-          continue;
-        }
-        words[k] = run[at];
-        --left;
-        if (++at == p.run_words) {
-          at = 0;
-          run += p.run_stride;
-        }
-      }
-      broadcast_triple(words, x + (triple * kPixels + i) * kBroadcastTriple);
-    }
+inline void broadcast(const Places& places, const Word* const (&window)[kPixels], std::size_t first, std::size_t count,
+                      Word* x) {
+  const auto pixels = std::make_index_sequence<kPixels>();
+  if (places.contiguous) {
+    broadcast_contiguous(places, window, first, count, x, pixels);
+  } else {
+    broadcast_masked(places, window, first, count, x, pixels);
   }
 }
 

@@ -202,7 +202,7 @@ Product BinaryConv2d::product_of(const Round& round, const Band& band) const {
   product.runs = layout.runs;
   product.run_stride = plan.run_stride;
   product.run_words = layout.run_words;
-  product.run_bytes = bytes_for_bits(layout.rows * layout.row_bits);
+  product.run_bits = layout.rows * layout.row_bits;
   product.channels = outputs / static_cast<std::size_t>(attributes_.groups);
   product.border_stride = outputs;
   product.inside = plan.inside.data();

@@ -33,7 +33,7 @@ WindowLayout choose_layout(const ConvKernel& kernel, const FilterShape& shape, s
   layout.row_bits = static_cast<std::size_t>(shape.width) * group_channels;
   layout.triples = kernel.triples;
   const auto multiple = [](std::size_t words, std::size_t of) { return (words + of - 1) / of * of; };
-  const auto words = [&](std::size_t bits) { return multiple(words_for_bits(bits), kernel.triples ? 3 : 1); };
+  const auto words = [&](std::size_t bits) { return multiple(words_for_bits(bits), kernel.run_multiple); };
   const std::size_t by_row = multiple(rows * words(layout.row_bits), kernel.panel_multiple);
   const std::size_t whole = multiple(words(rows * layout.row_bits), kernel.panel_multiple);
   // Measured: gathering a word of a whole window costs about as much as four vectors of xor, popcount and add.

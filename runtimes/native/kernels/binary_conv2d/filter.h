@@ -20,7 +20,7 @@ namespace rbnn {
 struct WindowLayout {
   std::size_t runs, rows;
   std::size_t row_bits;     // KW * C / groups
-  std::size_t run_words;    // filled up with zero words to a multiple of three for a kernel that wants triples
+  std::size_t run_words;    // filled up with zero words to a multiple that the kernel wants
   std::size_t panel_words;  // of one output channel's weights: words(), filled up as its kernel wants it
   bool triples;
 

@@ -29,7 +29,7 @@ struct Pixel {
 // The matrix product of window bits and weight bits over a range of pixels and of panels of output channels, with its
 // epilogue. For output pixel p and output channel o:
 //
-// 1. A window is `runs` runs of run_words words. Run r starts at input + r * run_stride.
+// 1. A window is `runs` runs of run_words words, of which run_bits bits count. Run r starts at input + r * run_stride.
 // 2. With equal bits counting +1 and different bits -1, over K bits: acc = K - 2 * popcount(x ^ w).
 // 3. Bits outside the image, and those behind the last channel, are 0 in x. The former are any bit in w: such a tap
 //    adds its popcount(w) to the sum of popcount(x ^ w) = popcount(w), whatever the activations. border_weights holds
@@ -52,7 +52,7 @@ struct Product {
   std::size_t pixels_per_sample;
   std::size_t pixel_begin, pixel_end;  // counted through all samples
   std::size_t runs, run_stride, run_words;
-  std::size_t run_bytes;  // of a run, up to its last bit
+  std::size_t run_bits;  // of a run; what is behind them in its last words may be bits of another one
 
   // [panel][run][word][lane]: a panel is `lanes` output channels; the last one is padded with 0. Behind the runs are
   // zeros up to a multiple of ConvKernel::panel_multiple words. Or as ConvKernel::arrange has made it.
@@ -102,8 +102,9 @@ struct Runs {
 };
 
 struct ConvKernel {
-  std::size_t lanes;  // output channels in a panel, a multiple of 8
-  bool triples;       // whether `multiply` wants words as triples
+  std::size_t lanes;         // output channels in a panel, a multiple of 8
+  std::size_t run_multiple;  // a run has a multiple of so many words
+  bool triples;              // whether `multiply` wants words as triples
 
   void (*gather_runs)(const Runs& runs);
 

@@ -50,8 +50,8 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   column_taps = all_taps(horizontal, width, output_width);
   choose_bit_rows(attributes, horizontal);
   rows_hold_windows = packs_while_gathering() && !layout.triples && attributes.groups == 1 &&
-                      horizontal.dilation == 1 && attributes.channels % kWordBits == 0 && whole_begin == 0 &&
-                      whole_end == column_taps.size();
+                      horizontal.dilation == 1 && static_cast<std::size_t>(attributes.channels) % kWordBits == 0 &&
+                      whole_begin == 0 && whole_end == column_taps.size();
   if (rows_hold_windows) {
     stored_words = static_cast<std::size_t>(horizontal.stride * attributes.channels) / kWordBits;
     set_row_words(bit_row_words);

@@ -87,7 +87,7 @@ void multiply(const Product& p) {
 
 }  // namespace
 
-const ConvKernel conv_portable = {kLanes,          /*triples=*/false, gather_runs_portable,
-                                  multiply<false>, multiply<true>,    sum_windows<false>};
+const ConvKernel conv_portable = {kLanes,          /*run_multiple=*/1, /*triples=*/false, gather_runs_portable,
+                                  multiply<false>, multiply<true>,     sum_windows<false>};
 
 }  // namespace rbnn

@@ -35,12 +35,13 @@ inline std::int32_t popcount_of_run(const Word* x, std::size_t words) {
 
 template <bool kTriples>
 void sum_windows(const Product& p, float* sums) {
+  const std::size_t words = kTriples ? p.run_words : words_for_bits(p.run_bits);
   for (std::size_t index = p.pixel_begin; index < p.pixel_end; ++index) {
     const Pixel pixel = p.pixels[index % p.pixels_per_sample];
     const Word* x = p.input + index / p.pixels_per_sample * p.sample_stride + pixel.input;
     std::int32_t ones = 0;
     for (std::size_t run = 0; run < p.runs; ++run, x += p.run_stride) {
-      ones += popcount_of_run<kTriples>(x, p.run_words);
+      ones += popcount_of_run<kTriples>(x, words);
     }
     sums[index] = static_cast<float>(2 * ones - p.inside[pixel.border]);  // below 2^24: exact
   }

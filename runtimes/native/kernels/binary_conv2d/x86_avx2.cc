@@ -93,7 +93,7 @@ struct Sums {
 template <std::size_t kPixels, std::size_t kPanels>
 inline void count_windows(const Product& p, const Word* const* window, const std::uint8_t* w, std::size_t panel_bytes,
                           Sums (*sums)[kPanels]) {
-  const std::size_t run_bytes = p.run_bytes, gap = (p.run_words * sizeof(Word) - run_bytes) * 2 * kLanes;
+  const std::size_t run_bytes = bytes_for_bits(p.run_bits), gap = (p.run_words * sizeof(Word) - run_bytes) * 2 * kLanes;
   const std::uint8_t* const table = kTables.count[0][0];
   const std::uint8_t* x[kPixels];
   __m256i bytes[kPixels][kPanels];
@@ -282,7 +282,8 @@ void multiply(const Product& p) {
 
 }  // namespace
 
-const ConvKernel conv_avx2 = {kLanes,         /*triples=*/false,  gather_runs_portable, multiply<false>,
-                              multiply<true>, sum_windows<false>, kExpansion,           arrange};
+const ConvKernel conv_avx2 = {kLanes,          /*run_multiple=*/1, /*triples=*/false,  gather_runs_portable,
+                              multiply<false>, multiply<true>,     sum_windows<false>, kExpansion,
+                              arrange};
 
 }  // namespace rbnn

@@ -112,7 +112,7 @@ void gather_runs(const Runs& r) {
 
 }  // namespace
 
-const ConvKernel conv_avx512_vpopcntdq = {avx512::kLanes,   /*triples=*/true,      gather_runs,
+const ConvKernel conv_avx512_vpopcntdq = {avx512::kLanes,   /*run_multiple=*/3,    /*triples=*/true, gather_runs,
                                           avx512::multiply, avx512::multiply_bits, sum_windows<true>};
 
 }  // namespace rbnn
