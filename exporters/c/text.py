@@ -15,20 +15,16 @@ from rbnn_deploy.version import __version__
 
 KERNELS = Path(__file__).parent / "kernels"
 # The files that a kernel stands on, in the order in which C needs them; all others stand alone.
+_SUMS = ("bits", "count_mismatches", "binary_windows", "sums_of_products")
+_GENERAL = (*_SUMS, "pad_with_ones", "activation", "general_windows")
 NEEDS = {
-    "binary_conv2d": (
-        *("bits", "count_mismatches", "binary_windows", "sums_of_products", "activation", "finish"),
-    ),
-    "binary_conv2d_by_fours": (
-        *("bits", "count_mismatches", "binary_windows", "sums_of_products", "activation", "finish"),
-        "binary_conv2d",
-    ),
+    "binary_conv2d": (*_SUMS, "activation", "finish"),
+    "binary_conv2d_by_fours": (*_SUMS, "activation", "finish", "binary_conv2d", "mismatches_of_fours"),
+    "general_binary_conv2d": _GENERAL,
+    "general_binary_conv2d_by_fours": (*_GENERAL, "mismatches_of_fours"),
     "quant_conv2d": ("activation", "finish"),
     "quant_conv2d_map": ("activation", "finish", "quant_conv2d"),
-    "general_binary_conv2d": ("bits", "count_mismatches", "binary_windows", "pad_with_ones", "activation"),
-    "packed_binary_conv2d": (
-        *("bits", "count_mismatches", "binary_windows", "sums_of_products", "pad_with_ones"),
-    ),
+    "packed_binary_conv2d": (*_SUMS, "pad_with_ones"),
     "matrix_product": ("row_times_columns",),
     "conv2d": ("row_times_columns",),
     "reduce_mean": ("reduce_sum",),

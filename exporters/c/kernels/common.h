@@ -27,3 +27,10 @@
 
 /* Bits are packed into words, least significant bit first. */
 #define WORD_BITS 32
+
+/* A function that is compiled anew in each of its callers, with what they know of its arguments. */
+#if defined(__GNUC__)
+#define INLINED static inline __attribute__((always_inline))
+#else
+#define INLINED static
+#endif

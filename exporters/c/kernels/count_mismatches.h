@@ -1,11 +1,5 @@
 /* How many bits differ in two arrays of words: everywhere if mask is NULL, else where it has a 1.
    Forced into its two callers, one with NULL and one with a mask, so that each has a loop without a choice. */
-#if defined(__GNUC__)
-#define INLINED static inline __attribute__((always_inline))
-#else
-#define INLINED static
-#endif
-
 INLINED uint32_t differ(const uint32_t* a, const uint32_t* b, const uint32_t* mask, int n) {
   return mask == NULL ? a[n] ^ b[n] : (a[n] ^ b[n]) & mask[n];
 }

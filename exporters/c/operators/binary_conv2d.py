@@ -24,11 +24,7 @@ Members = dict[str, int | float | str]
 def emit(graph: Graph, node: Node) -> None:
     """Adds the step of a BinaryConv2d."""
     a = BinaryConv2dAttributes.from_mapping(node.attributes)
-    outputs = len(graph.constant(node.inputs[1])) // a.groups
-    kernel = "binary_conv2d"
-    if graph.program.vectors and outputs % LANES == 0:
-        kernel = "binary_conv2d_by_fours"
-    _add(graph, node, a, kernel, {}, f"{a.activation}", window_parts=2)
+    _add(graph, node, a, "binary_conv2d", {}, f"{a.activation}", window_parts=2)
 
 
 def emit_general(graph: Graph, node: Node) -> None:
@@ -62,7 +58,7 @@ def _add(
         graph: Gets the step.
         node: The layer.
         a: Its attributes.
-        kernel: The C function.
+        kernel: The C function, but for what is behind its name where vectors hold words of four outputs.
         members: Those of the structure that only this kind of layer has.
         text: For the comment: what follows the sums.
         window_parts: How many windows of words the function needs as scratch.
@@ -73,7 +69,9 @@ def _add(
     outputs, KH, KW, _ = packed.shape
     words = pack_windows(packed, a.group_channels)
     weights, order = words, f"[{outputs}][{words.shape[1]}]"
-    if kernel == "binary_conv2d_by_fours":
+    structure_name = kernel
+    if graph.program.vectors and outputs // a.groups % LANES == 0:
+        kernel += "_by_fours"
         weights = words.reshape(-1, LANES, words.shape[1]).swapaxes(1, 2)
         order = f"[{outputs // LANES}][{words.shape[1]}][{LANES}]"
     bits = graph.bits_of(value, packing_of(node))
@@ -88,7 +86,7 @@ def _add(
         "bias": graph.table("bias", bias_name, bias, "float", f"{outputs} outputs"),
     }  # fmt: skip
     windows = windows_of(graph, node, a, graph.shape(node.outputs[0])[1:3])
-    layer = structure(kernel.removesuffix("_by_fours"), name, windows | common | members)
+    layer = structure(structure_name, name, windows | common | members)
     y = graph.new_buffer(node.outputs[0])
 
     def call(at: Places) -> str:

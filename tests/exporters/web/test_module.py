@@ -21,8 +21,8 @@ from rbnn_deploy.exporters.onnx import export_onnx
 from rbnn_deploy.exporters.web.compiling import compile_module, find_compiler
 from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.models import EMBEDDED_MODEL
-from rbnn_deploy.operators import OPERATORS
-from rbnn_deploy.pytorch.networks import ARCHITECTURES
+from rbnn_deploy.operators import GENERAL_BINARY_CONV2D, OPERATORS
+from rbnn_deploy.pytorch.networks import ARCHITECTURES, OTHER_METHODS
 from rbnn_deploy.runtimes.numpy_backend.runtime import NumpyRuntime
 from rbnn_deploy.runtimes.value_histograms import value_histograms
 
@@ -72,6 +72,19 @@ def test_exact_float_layers_give_the_logits_of_onnx_runtime(tmp_path: Path) -> N
     export_onnx(network, path, metadata, measure=partial(value_histograms, batches=[x[:2]]))
     result = run_module(write_site(path, tmp_path).folder / "model.wasm", "runFloats", x, tmp_path)
     assert np.array_equal(result["logits"], load_model(path).run(x))
+
+
+# Window sums and slopes; window sums alone; a threshold per channel, and residuals behind the activation.
+@pytest.mark.parametrize("name", ["cifar10/adabin_resnet20", "cifar10/xnor_nin", "cifar10/siman_resnet20"])
+def test_other_peoples_networks_have_numpys_bits(name: str, tmp_path: Path) -> None:
+    family = (architecture := OTHER_METHODS[name]).family
+    path = tmp_path / "model.onnx"
+    metadata = ModelMetadata(name, family.input_shape, mean=family.mean, std=family.std)
+    export_onnx(randomise(architecture.builder(family.num_classes), seed=4), path, metadata)
+    assert any(node.op_type == GENERAL_BINARY_CONV2D for node in onnx.load(path).graph.node)
+    x = np.random.default_rng(4).standard_normal((3, *family.input_shape), np.float32)
+    result = run_module(write_site(path, tmp_path).folder / "model.wasm", "runFloats", x, tmp_path)
+    assert np.array_equal(result["logits"], NumpyRuntime(path, in_order=True).run(x))
 
 
 def test_pixels(tmp_path: Path) -> None:
