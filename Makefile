@@ -136,7 +136,7 @@ examples: $(READY) $(if $(filter build/onnxruntime,$(ONNXRUNTIME_INCLUDE)),onnxr
 		-D ONNXRUNTIME_LIBRARY="$$(ls $(CURDIR)/$(VENV)/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)"
 	cmake --build build/examples
 	$(BIN)/python -c "from PIL import Image; Image.effect_noise((32, 32), 90).convert('RGB').save('build/examples/image.ppm')"
-	for program in classify classify_c; do build/examples/$$program rbnn_deploy/models/cifar10_resnet20_bireal_1w1a.onnx \
+	for program in classify classify_c; do build/examples/$$program rbnn_deploy/models/cifar10_resnet20_react_1w1a.onnx \
 		"$$($(BIN)/rbnn-deploy library)" build/examples/image.ppm || exit; done
 	ONNXRUNTIME_INCLUDE="$(abspath $(ONNXRUNTIME_INCLUDE))" OMP_NUM_THREADS=1 $(BIN)/pytest tests/examples
 

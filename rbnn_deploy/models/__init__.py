@@ -2,4 +2,4 @@
 
 from pathlib import Path
 
-EMBEDDED_MODEL = Path(__file__).with_name("cifar10_resnet20_bireal_1w1a.onnx")
+EMBEDDED_MODEL = Path(__file__).with_name("cifar10_resnet20_react_1w1a.onnx")

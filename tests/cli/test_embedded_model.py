@@ -48,7 +48,7 @@ def test_it_is_small_and_the_same_in_every_runtime() -> None:
     assert EMBEDDED_MODEL.stat().st_size < 100_000
     model = rbnn_deploy.load_model(EMBEDDED_MODEL)
     assert model.metadata is not None
-    assert model.metadata.architecture == "cifar10/resnet20_bireal_1w1a"
+    assert model.metadata.architecture == "cifar10/resnet20_react_1w1a"
     x = np.random.default_rng(1).standard_normal((4, 3, 32, 32), np.float32)
     logits = model.run(x)
     for runtime in ("ort-portable", "numpy"):

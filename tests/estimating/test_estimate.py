@@ -11,7 +11,10 @@ from support.paths import ROOT
 from rbnn_deploy.errors import UserError
 from rbnn_deploy.estimating import DEVICES, estimate
 from rbnn_deploy.exporters.c import plan_memory
+from rbnn_deploy.exporters.onnx import export_onnx
+from rbnn_deploy.metadata import ModelMetadata
 from rbnn_deploy.models import EMBEDDED_MODEL
+from rbnn_deploy.pytorch.networks import build_network
 
 MICROCONTROLLERS = [name for name, device in DEVICES.items() if device.is_microcontroller]
 
@@ -23,11 +26,14 @@ def milliseconds(network: str) -> float:
     return float(row[1])
 
 
-def test_measured_times_are_within_the_range() -> None:
-    (result,) = estimate(EMBEDDED_MODEL, ["x86-64-avx512"]).results
+def test_measured_times_are_within_the_range(tmp_path: Path) -> None:
+    name, path = "cifar10/resnet20_bireal_1w1a", tmp_path / "model.onnx"
+    network = build_network(name)
+    export_onnx(network, path, ModelMetadata(name, (3, 32, 32)))
+    (result,) = estimate(path, ["x86-64-avx512"]).results
     assert result.fastest is not None
     assert result.slowest is not None
-    assert result.fastest <= milliseconds("cifar10/resnet20_bireal_1w1a") <= result.slowest
+    assert result.fastest <= milliseconds(name) <= result.slowest
 
 
 def test_times_of_boards_are_within_the_range() -> None:

@@ -73,12 +73,12 @@ MPS2 = ("qemu-system-arm", "-M")
 VIRT32, VIRT64 = ((f"qemu-system-riscv{bits}", "-M", "virt", "-bios", "none") for bits in (32, 64))
 FLOAT32, FLOAT64 = (("-mfloat-abi=hard", f"-mfpu={unit}") for unit in ("fpv4-sp-d16", "fpv5-d16"))
 PROCESSORS = {
-    "cortex-m3": Processor(CORTEX_M, ("-mcpu=cortex-m3",), (*MPS2, "mps2-an385"), 58, 144),
-    "cortex-m4": Processor(CORTEX_M, ("-mcpu=cortex-m4", *FLOAT32), (*MPS2, "mps2-an386"), 56, 61),
-    "cortex-m7": Processor(CORTEX_M, ("-mcpu=cortex-m7", *FLOAT64), (*MPS2, "mps2-an500"), 54, 46),
-    "rv32imac": Processor(RISCV, ("-march=rv32imac", "-mabi=ilp32"), VIRT32, 63, 213),
-    "rv32imafc": Processor(RISCV, ("-march=rv32imafc", "-mabi=ilp32f"), VIRT32, 61, 70),
-    "rv64imafdc": Processor(RISCV, ("-march=rv64imafdc", "-mabi=lp64d"), VIRT64, 55, 45),
+    "cortex-m3": Processor(CORTEX_M, ("-mcpu=cortex-m3",), (*MPS2, "mps2-an385"), 65, 141),
+    "cortex-m4": Processor(CORTEX_M, ("-mcpu=cortex-m4", *FLOAT32), (*MPS2, "mps2-an386"), 64, 48),
+    "cortex-m7": Processor(CORTEX_M, ("-mcpu=cortex-m7", *FLOAT64), (*MPS2, "mps2-an500"), 64, 48),
+    "rv32imac": Processor(RISCV, ("-march=rv32imac", "-mabi=ilp32"), VIRT32, 68, 220),
+    "rv32imafc": Processor(RISCV, ("-march=rv32imafc", "-mabi=ilp32f"), VIRT32, 64, 50),
+    "rv64imafdc": Processor(RISCV, ("-march=rv64imafdc", "-mabi=lp64d"), VIRT64, 65, 50),
 }
 
 
