@@ -52,6 +52,21 @@ RBNN_TEST(bands_hold_every_pixel_once_within_the_budget) {
   RBNN_CHECK(parts_of_rows > 100 && rows_shared > 100, "a kind of band that was not met");
 }
 
+// Of a map that strides leave out, windows are small and rows are not.
+RBNN_TEST(rows_of_signs_are_windows_where_they_are_no_larger) {
+  for (const std::int64_t channels : {32, 64, 512}) {
+    RBNN_CHECK(layer_of(make_case(channels, 8, 3, 14, 1))->plan(14, 14)->rows_hold_windows, std::to_string(channels));
+  }
+  RBNN_CHECK(!layer_of(make_case(48, 8, 3, 14, 1))->plan(14, 14)->rows_hold_windows, "no whole words");
+  Case c = make_case(32, 8, 1, 4096, 0);
+  c.height = 1;
+  c.attributes.strides = {1, 4096};
+  c.attributes.pads = {32767, 0, 0, 0};
+  const auto plan = layer_of(c)->plan(c.height, c.width);
+  RBNN_CHECK(!plan->rows_hold_windows, "rows that are mostly left out");
+  RBNN_CHECK(plan->band_words * sizeof(Word) <= kWindowBudget, "more than the budget");
+}
+
 RBNN_TEST(layers_of_ordinary_networks_are_one_band) {
   for (const std::int64_t size : {56, 112, 224, 320}) {
     RBNN_CHECK(layer_of(make_case(64, 64, 3, size, 1))->plan(size, size)->bands == 1, std::to_string(size));

@@ -61,6 +61,20 @@ def build(folder: Path) -> Path:
     return folder / "tests" / "native" / PROGRAM
 
 
+def build_by_gcc(prefix: str) -> Path:
+    """Builds the Arm64 program with a GCC of this machine, whose names begin with a prefix."""
+    folder = ROOT / "build" / "aarch64-gcc-tests"
+    definitions = {
+        "CMAKE_CXX_COMPILER": f"{prefix}-g++",
+        "CMAKE_SYSTEM_NAME": "Linux",
+        "CMAKE_SYSTEM_PROCESSOR": "aarch64",
+    }
+    command = ["cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", "-DRBNN_BUILD_TESTS=ON"]
+    command += [f"-D{name}={value}" for name, value in definitions.items()]
+    subprocess.run(command, check=True)
+    return build(folder)
+
+
 def main() -> None:
     """Builds both, if they can be run here."""
     install_emulator()

@@ -17,7 +17,7 @@
 // no more than others, and at the end there is one 16-bit lane per output, which nothing has to add up.
 //
 // Overflow: a lane of ~s is at most 64 a triple, and so is one of the majority; at most kTriplesPerBlock triples keep
-// the difference 2 * majority - ~s within 16 bits.
+// twice the difference, 4 * majority - 2 * ~s, within 16 bits.
 
 #pragma once
 
@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::size_t kVectors = 4;
 constexpr std::size_t kTilePixels = 4;
-constexpr std::size_t kTriplesPerBlock = 255;
+constexpr std::size_t kTriplesPerBlock = 127;
 constexpr std::size_t kBroadcastTriple = 12;  // words of one pixel's triple, each 64-bit word twice
 
 // Popcounts of ~s and of the majority. Vector (pixel / 2, half of the panel's channels) has 4 channels of a pixel with

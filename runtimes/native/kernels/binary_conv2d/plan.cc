@@ -49,12 +49,11 @@ Plan::Plan(const Attributes& attributes, const Filter& filter, std::int64_t inpu
   row_taps = all_taps(vertical, height, output_height);
   column_taps = all_taps(horizontal, width, output_width);
   choose_bit_rows(attributes, horizontal);
-  rows_hold_windows = packs_while_gathering() && !layout.triples && attributes.groups == 1 &&
-                      horizontal.dilation == 1 && static_cast<std::size_t>(attributes.channels) % kWordBits == 0 &&
-                      whole_begin == 0 && whole_end == column_taps.size();
+  rows_hold_windows = can_hold_windows(attributes, horizontal, layout, window_budget);
   if (rows_hold_windows) {
     stored_words = static_cast<std::size_t>(horizontal.stride * attributes.channels) / kWordBits;
-    set_row_words(bit_row_words);
+    row_words = bit_row_words;
+    band_words = words_of_rows(row_words);
   }
   run_stride = shared_rows ? static_cast<std::size_t>(vertical.dilation) * row_words : layout.run_words;
   add_borders(filter, attributes);
@@ -119,15 +118,23 @@ void Plan::choose_bands(const Axis& vertical, const WindowLayout& layout, std::i
   row_span_ = shared_rows ? static_cast<std::size_t>(span) : 1;
   stored_words = shared_rows ? layout.run_words : layout.words();
   group_words = band_columns * stored_words;
-  set_row_words(static_cast<std::size_t>(groups) * group_words);
+  row_words = static_cast<std::size_t>(groups) * group_words;
+  band_words = words_of_rows(row_words);
   if (band_words > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument("the windows of one pixel take more than 2^32 words");
   }
 }
 
-void Plan::set_row_words(std::size_t words) {
-  row_words = words;
-  band_words = ((band_rows - 1) * row_step_ + row_span_) * words;
+std::size_t Plan::words_of_rows(std::size_t words) const { return ((band_rows - 1) * row_step_ + row_span_) * words; }
+
+bool Plan::can_hold_windows(const Attributes& attributes, const Axis& horizontal, const WindowLayout& layout,
+                            std::size_t window_budget) const {
+  const bool neighbours = attributes.groups == 1 && horizontal.dilation == 1;
+  const bool whole_words = static_cast<std::size_t>(attributes.channels) % kWordBits == 0 && !layout.triples;
+  const bool with_zeros = whole_begin == 0 && whole_end == column_taps.size();
+  // Where strides leave most of the map out, its windows are smaller than itself.
+  const bool small = bit_row_words <= 2 * row_words + 1 && words_of_rows(bit_row_words) * sizeof(Word) <= window_budget;
+  return packs_while_gathering() && neighbours && whole_words && with_zeros && small;
 }
 
 Band Plan::band(std::size_t index) const {

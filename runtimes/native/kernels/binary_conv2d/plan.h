@@ -68,7 +68,9 @@ struct Plan {
 
  private:
   void choose_bit_rows(const Attributes& attributes, const Axis& horizontal);
-  void set_row_words(std::size_t words);
+  bool can_hold_windows(const Attributes& attributes, const Axis& horizontal, const WindowLayout& layout,
+                        std::size_t window_budget) const;
+  std::size_t words_of_rows(std::size_t words) const;  // of a band, from those of one row of windows
   void choose_bands(const Axis& vertical, const WindowLayout& layout, std::int64_t groups, std::int64_t budget);
   void add_borders(const Filter& filter, const Attributes& attributes);
   void add_starts(const Filter& filter);

@@ -35,7 +35,7 @@ struct BinaryConv2d::Round {
 
   double* row_sums;   // [samples, H]
   float* thresholds;  // [samples]
-  Word* bits;         // [samples, H, bit_row_words]
+  Word* bits;         // [samples, H, bit_row_words]; of no size where rows hold windows, which are then packed there
   Word* windows;      // [samples, band_words]
   float* residual;    // [O], for a residual of one element
 
