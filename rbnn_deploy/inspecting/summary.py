@@ -106,23 +106,21 @@ def _count(value: int | None) -> str:
 
 
 def _table(summary: NetworkSummary) -> Table:
-    # In a deployed model the operator says the kind, and memory has its place: both exceed 80 characters.
+    # In a deployed model the operator says the kind, bytes stand for weights, and memory has its place: all exceed 80
+    # characters.
     deployed = summary.peak_activations is not None
-    header = ("layer", *(() if deployed else ("kind",)), "operator", "output", "weights", "bytes", "MACs")
-    rows = [
-        (
-            layer.name,
-            *(() if deployed else (layer.kind,)),
-            layer.operator,
-            "?" if layer.output is None else "x".join(map(str, layer.output)),
-            _count(layer.weights),
-            _count(layer.size),
-            _count(layer.macs),
-            *((_kilobytes(layer.activations),) if deployed else ()),
-        )
-        for layer in summary.layers
-    ]
-    return Table((*header, *(("live kB",) if deployed else ())), rows, text_columns=3 if deployed else 4)
+    rows: list[tuple[str, ...]] = []
+    for layer in summary.layers:
+        output = "?" if layer.output is None else "x".join(map(str, layer.output))
+        size, weights, macs = map(_count, (layer.size, layer.weights, layer.macs))
+        if deployed:
+            millions = "?" if layer.macs is None else f"{layer.macs / 1e6:,.2f}"
+            rows.append((layer.name, layer.operator, output, size, millions, _kilobytes(layer.activations)))
+        else:
+            rows.append((layer.name, layer.kind, layer.operator, output, weights, size, macs))
+    if deployed:
+        return Table(("layer", "operator", "output", "bytes", "M MACs", "live kB"), rows, text_columns=3)
+    return Table(("layer", "kind", "operator", "output", "weights", "bytes", "MACs"), rows, text_columns=4)
 
 
 def _kilobytes(count: int | None) -> str:
