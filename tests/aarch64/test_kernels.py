@@ -40,6 +40,7 @@ def test_kernels_give_the_bits_of_x86(tool: ModuleType) -> None:
         assert digest == expected, cpu
     # GCC too, which compiles them on the device (docs/arm.md).
     if shutil.which(f"{GCC}-g++"):
-        tested, digest = run("env", f"QEMU_CPU={CPUS[-1]}", tool.EMULATOR, "-L", f"/usr/{GCC}", tool.build_by_gcc(GCC))
+        emulator = ("env", f"QEMU_CPU={CPUS[-1]}", tool.EMULATOR, "-L", f"/usr/{GCC}")
+        tested, digest = run(*emulator, tool.build_by_gcc(GCC))
         assert tested == set(kernels_of(CPUS[-1]))
         assert digest == expected
