@@ -36,7 +36,7 @@ struct Pixel {
 //    minus that sum, an integer, so with K = inside, the number of true bits inside the image,
 //        acc = inside - 2 * (border_weights + popcount(x ^ w)),   exactly, and a tap outside contributes 0.
 //    Where padding counts -1 or +1, `inside` and border_weights hold other numbers, and the equation stays (plan.cc).
-//    Bits behind the last channel, up to a run's end, are 0 in w as well, and count nowhere.
+//    Bits behind run_bits, up to a run's end, are 0 in w; in x they are 0, or another window's where windows overlap.
 // 4. y = clamp(acc * scale + bias + residual), each step rounded to float32 on its own; clamp as in clamp's comment.
 //
 // Triples (only if ConvKernel::triples): run_words is a multiple of three, and words a, b, c of a run are stored, on
@@ -66,7 +66,7 @@ struct Product {
 
   // Of kernels with ConvKernel::uncounted, in place of border_weights and inside: acc is `starts` minus twice what the
   // kernel counts, which may be too little by the same number for all windows (`uncounted`). A kernel may leave out
-  // runs without a bit inside the image: then it counts those of `runs`, one at least, and `run_starts` is for
+  // runs without a bit inside the image: then it counts those of `runs_inside`, one at least, and `run_starts` is for
   // `starts`.
   const std::int32_t* starts;      // [border][border_stride]
   const std::int32_t* run_starts;  // [border][border_stride]; null if no window lacks a run
