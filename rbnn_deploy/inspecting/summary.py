@@ -106,8 +106,8 @@ def _count(value: int | None) -> str:
 
 
 def _table(summary: NetworkSummary) -> Table:
-    # In a deployed model the operator says the kind, bytes stand for weights, and memory has its place: all of
-    # them exceed 80 characters.
+    # In a deployed model the operator says the kind, bytes stand for weights, and memory has its place: all
+    # of them exceed 80 characters.
     deployed = summary.peak_activations is not None
     rows: list[tuple[str, ...]] = []
     for layer in summary.layers:
