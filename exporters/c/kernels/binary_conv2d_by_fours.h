@@ -23,12 +23,7 @@ INLINED void outputs_by_fours(const struct binary_conv2d* l, const uint32_t* win
   int n;
   while (o < end) {
     const uint32_t* weights = l->weights + (ptrdiff_t)o * words;
-    const int fours = end - o >= 8 ? 2 : 1;
-    if (fours == 2) {
-      mismatches_of_fours(window, mask, weights, words, 2, sums);
-    } else {
-      mismatches_of_fours(window, mask, weights, words, 1, sums);
-    }
+    const int fours = next_mismatches(window, mask, weights, words, end - o, sums);
     for (n = 0; n < fours; n++, o += 4) {
       const v128_t added = l->residual_step ? wasm_v128_load(residual + o) : wasm_v128_load32_splat(residual);
       wasm_v128_store(y + o, finish_four(l, all, sums[n], o, added));

@@ -5,12 +5,7 @@ INLINED void sums_by_fours(const uint32_t* window, const uint32_t* mask, const u
   v128_t found[2];
   int n, k;
   for (n = 0; n < count; weights += (ptrdiff_t)8 * words) {
-    const int fours = count - n >= 8 ? 2 : 1;
-    if (fours == 2) {
-      mismatches_of_fours(window, mask, weights, words, 2, found);
-    } else {
-      mismatches_of_fours(window, mask, weights, words, 1, found);
-    }
+    const int fours = next_mismatches(window, mask, weights, words, count - n, found);
     for (k = 0; k < fours; k++, n += 4) {
       wasm_v128_store(sums + n, wasm_i32x4_sub(all, wasm_i32x4_add(found[k], found[k])));
     }

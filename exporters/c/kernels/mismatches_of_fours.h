@@ -39,3 +39,14 @@ INLINED void mismatches_of_fours(const uint32_t* window, const uint32_t* mask, c
   sums[0] = a;
   sums[1] = b;
 }
+
+/* Those of the next eight outputs, or of four where fewer than eight are left. Returns how many fours they are. */
+INLINED int next_mismatches(const uint32_t* window, const uint32_t* mask, const uint32_t* weights, int words, int left,
+                            v128_t* sums) {
+  if (left >= 8) {
+    mismatches_of_fours(window, mask, weights, words, 2, sums);
+    return 2;
+  }
+  mismatches_of_fours(window, mask, weights, words, 1, sums);
+  return 1;
+}

@@ -130,6 +130,14 @@ inline Counts<kPixels> count(const Word* x, const Word* w, std::size_t n) {
   "subs %[n], %[n], #1\n add %[x0], %[x0], #192\n add %[x1], %[x1], #192\n"      \
   "add %[x2], %[x2], #192\n add %[x3], %[x3], #192\n add %[w00], %[w00], #192\n" \
   "add %[w01], %[w01], #192\n add %[w10], %[w10], #192\n add %[w11], %[w11], #192\n"
+// The last five steps of a triple, whose pairs begin in it.
+#define RBNN_LAST_STEPS(add_ns, add_maj)                                                       \
+  RBNN_ODD(RBNN_LOAD_W0("1"), RBNN_LOAD_W1("1"), RBNN_LOAD_X("0"), RBNN_PAIR_MAJ, add_ns("0")) \
+  RBNN_EVEN(RBNN_LOAD_X("1"), add_maj("0"), RBNN_PAIR_NS)                                      \
+  RBNN_ODD("", "", RBNN_LOAD_X("2"), RBNN_PAIR_MAJ, add_ns("1"))                               \
+  RBNN_EVEN(RBNN_LOAD_X("3"), add_maj("1"), RBNN_PAIR_NS)                                      \
+  RBNN_MOVE                                                                                    \
+  RBNN_ODD(RBNN_LOAD_W0("0"), RBNN_LOAD_W1("0"), RBNN_LOAD_X("0"), RBNN_PAIR_MAJ, add_ns("2"))
 template <>
 inline Counts<4> count<4>(const Word* x, const Word* w, std::size_t n) {
   const Word *x0 = x, *x1 = x + 12, *x2 = x + 24, *x3 = x + 36;
@@ -143,23 +151,13 @@ inline Counts<4> count<4>(const Word* x, const Word* w, std::size_t n) {
       RBNN_FIRST(RBNN_LOAD_X("1"))
       RBNN_ODD("", "", RBNN_LOAD_X("2"), "", "")
       RBNN_EVEN(RBNN_LOAD_X("3"), "", RBNN_PAIR_NS)
-      RBNN_ODD(RBNN_LOAD_W0("1"), RBNN_LOAD_W1("1"), RBNN_LOAD_X("0"), RBNN_PAIR_MAJ, RBNN_SET_NS("0"))
-      RBNN_EVEN(RBNN_LOAD_X("1"), RBNN_SET_MAJ("0"), RBNN_PAIR_NS)
-      RBNN_ODD("", "", RBNN_LOAD_X("2"), RBNN_PAIR_MAJ, RBNN_SET_NS("1"))
-      RBNN_EVEN(RBNN_LOAD_X("3"), RBNN_SET_MAJ("1"), RBNN_PAIR_NS)
-      RBNN_MOVE
-      RBNN_ODD(RBNN_LOAD_W0("0"), RBNN_LOAD_W1("0"), RBNN_LOAD_X("0"), RBNN_PAIR_MAJ, RBNN_SET_NS("2"))
+      RBNN_LAST_STEPS(RBNN_SET_NS, RBNN_SET_MAJ)
       "b.eq 2f\n"
       "1:\n"
       RBNN_EVEN(RBNN_LOAD_X("1"), RBNN_ADD_MAJ("2"), RBNN_PAIR_NS)
       RBNN_ODD("", "", RBNN_LOAD_X("2"), RBNN_PAIR_MAJ, RBNN_ADD_NS("3"))
       RBNN_EVEN(RBNN_LOAD_X("3"), RBNN_ADD_MAJ("3"), RBNN_PAIR_NS)
-      RBNN_ODD(RBNN_LOAD_W0("1"), RBNN_LOAD_W1("1"), RBNN_LOAD_X("0"), RBNN_PAIR_MAJ, RBNN_ADD_NS("0"))
-      RBNN_EVEN(RBNN_LOAD_X("1"), RBNN_ADD_MAJ("0"), RBNN_PAIR_NS)
-      RBNN_ODD("", "", RBNN_LOAD_X("2"), RBNN_PAIR_MAJ, RBNN_ADD_NS("1"))
-      RBNN_EVEN(RBNN_LOAD_X("3"), RBNN_ADD_MAJ("1"), RBNN_PAIR_NS)
-      RBNN_MOVE
-      RBNN_ODD(RBNN_LOAD_W0("0"), RBNN_LOAD_W1("0"), RBNN_LOAD_X("0"), RBNN_PAIR_MAJ, RBNN_ADD_NS("2"))
+      RBNN_LAST_STEPS(RBNN_ADD_NS, RBNN_ADD_MAJ)
       "b.ne 1b\n"
       "2:\n"
       RBNN_COUNTS_OF_ODD "addp v29.16b, v22.16b, v23.16b\n" RBNN_ADD_MAJ("2")
@@ -175,6 +173,7 @@ inline Counts<4> count<4>(const Word* x, const Word* w, std::size_t n) {
   // clang-format on
   return c;
 }
+#undef RBNN_LAST_STEPS
 #undef RBNN_MOVE
 #undef RBNN_LOAD_W1
 #undef RBNN_LOAD_W0

@@ -84,7 +84,7 @@ template <std::size_t kPixels>
   return d;
 }
 
-// Adds the differences to starts of one pixel: what is left are sums.
+// Four sums of pixel i: its starts, less its differences. `start` is at the panel's first channel.
 template <std::size_t kPixels>
 [[gnu::always_inline]] inline int32x4_t sum_of(const Differences<kPixels>& d, const std::int32_t* start, std::size_t i,
                                                std::size_t half) {
@@ -93,14 +93,16 @@ template <std::size_t kPixels>
   return i % 2 == 0 ? vsubw_s16(from, vget_low_s16(twice)) : vsubw_high_s16(from, twice);
 }
 
-// Writes the outputs of a tile and of 8 channels from `o` on; `index` is the first pixel's.
+// Writes the outputs of a tile and of 8 channels from `o` on, whose starts are at `start`; `index` is the first
+// pixel's.
 template <typename Kind, std::size_t kPixels>
 [[gnu::always_inline]] inline void finish(const Product& p, const std::int32_t* const (&starts)[kPixels],
-                                          const Differences<kPixels>& d, std::size_t index, std::size_t o) {
+                                          std::size_t start, const Differences<kPixels>& d, std::size_t index,
+                                          std::size_t o) {
   if (Kind::kBits) {
     std::uint8_t* const bits = p.bits + index * p.bits_stride + o / 8;
     for (std::size_t i = 0; i < kPixels; ++i) {
-      bits[i * p.bits_stride] = signs(sum_of(d, starts[i] + o, i, 0), sum_of(d, starts[i] + o, i, 1));
+      bits[i * p.bits_stride] = signs(sum_of(d, starts[i] + start, i, 0), sum_of(d, starts[i] + start, i, 1));
     }
     return;
   }
@@ -111,7 +113,7 @@ template <typename Kind, std::size_t kPixels>
   for (std::size_t half = 0; half < 2; ++half) {
     const float32x4_t scale = vld1q_f32(p.scale + o + 4 * half), bias = vld1q_f32(p.bias + o + 4 * half);
     for (std::size_t i = 0; i < kPixels; ++i) {
-      y[i][half] = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sum_of(d, starts[i] + o, i, half)), scale), bias);
+      y[i][half] = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sum_of(d, starts[i] + start, i, half)), scale), bias);
     }
   }
   for (std::size_t i = 0; i < kPixels; ++i, residual += p.residual_stride, output += p.output_stride) {
@@ -133,7 +135,7 @@ template <typename Kind, std::size_t kPixels>
   const std::int32_t* starts[kPixels];
   for (std::size_t i = 0; i < kPixels; ++i) {
     std::memcpy(sums[i], tile.starts[i] + o, sizeof(sums[i]));
-    starts[i] = sums[i] - o;
+    starts[i] = sums[i];
   }
   for (std::size_t done = 0;; done += kBufferTriples) {
     const std::size_t block = smaller(kBufferTriples, tile.triples - done);
@@ -141,7 +143,7 @@ template <typename Kind, std::size_t kPixels>
     describe(p, tile.first + done, block, places);
     broadcast<kPixels>(places, tile.window, 0, block, tile.x);
     const Differences<kPixels> d = differences<kPixels>(tile.x, w + done * kPanelTriple, block);
-    if (done + block == tile.triples) return finish<Kind, kPixels>(p, starts, d, index, o);
+    if (done + block == tile.triples) return finish<Kind, kPixels>(p, starts, 0, d, index, o);
     for (std::size_t i = 0; i < kPixels; ++i) {
       for (std::size_t half = 0; half < 2; ++half) vst1q_s32(sums[i] + 4 * half, sum_of(d, sums[i], i, half));
     }
@@ -154,7 +156,7 @@ template <typename Kind, std::size_t kPixels>
                                                   std::size_t index, std::size_t o) {
   static_assert(kBufferTriples <= kTriplesPerBlock, "a buffer is counted at once");
   if (!tile.fits) return multiply_long<Kind, kPixels>(p, tile, w, index, o);
-  finish<Kind, kPixels>(p, tile.starts, differences<kPixels>(tile.x, w, tile.triples), index, o);
+  finish<Kind, kPixels>(p, tile.starts, o, differences<kPixels>(tile.x, w, tile.triples), index, o);
 }
 
 // The same for the last panel, of which there are `count` channels: through copies that are filled up.
